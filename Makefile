@@ -1,0 +1,119 @@
+# RiskPredictor. `make` lists the targets; `make demo` and `make test` do all the set-up themselves.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest
+DEMO_NAME ?= demo
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
+LOCAL := python3 deploy/local/cluster.py
+UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Try it
+
+.PHONY: demo
+demo: $(VENV)/.ready ## The whole story on a real cluster (CLUSTER=local|kind|current CONTEXT=name)
+	$(PY) deploy/demo/complete.py --name $(DEMO_NAME)
+
+.PHONY: demo-down
+demo-down: ## Remove the demonstration's cluster
+	$(LOCAL) down --name $(DEMO_NAME)
+
+.PHONY: model
+model: $(VENV)/.ready ## Train the model MODEL_VERSION (v1) into models/
+	$(PY) -m riskpredictor_server.train --model-version $(or $(MODEL_VERSION),v1) --out models/$(or $(MODEL_VERSION),v1)
+
+.PHONY: serve
+serve: model ## Serve it on http://127.0.0.1:5000
+	$(PY) -m riskpredictor_server --model models/$(or $(MODEL_VERSION),v1)
+
+## Test it
+
+.PHONY: test
+test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, browser, pods
+	$(PY) tests/run.py
+
+.PHONY: test-unit
+test-unit: $(VENV)/.ready ## Pure logic (seconds)
+	$(PYTEST) tests/unit
+
+.PHONY: test-contract
+test-contract: $(VENV)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+	$(PYTEST) tests/contract
+
+.PHONY: test-control-plane
+test-control-plane: $(VENV)/.ready ## Against a real API server
+	$(PYTEST) tests/control_plane
+
+.PHONY: test-e2e
+test-e2e: $(VENV)/.ready ## Real images and pods on a real node
+	$(PYTEST) tests/e2e
+
+.PHONY: test-browser
+test-browser: $(VENV)/.ready ## The web page in Chromium
+	$(PYTEST) tests/browser
+
+.PHONY: check
+check: $(VENV)/.ready ## Formatting, lint, types, import rules
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+.PHONY: verify
+verify: reference lock ## Regenerate what is generated; fail if that changes a file
+	git diff --exit-code
+
+.PHONY: bench-predictor
+bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers (root, wrk; ARGS=--peers)
+	PYTHONPATH=tests:predictor $(PY) -m bench.predictor.bench $(ARGS)
+
+## Maintain it
+
+.PHONY: format
+format: $(VENV)/.ready ## Format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+.PHONY: screenshots
+screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/images/ (Chromium)
+	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
+
+.PHONY: reference
+reference: $(VENV)/.ready ## Regenerate crds/reference.md
+	$(PY) crds/make_reference.py
+
+.PHONY: lock
+lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
+	$(UV_COMPILE) operator/requirements.in -o operator/requirements.lock
+	$(UV_COMPILE) predictor/requirements.in -o predictor/requirements.lock
+	$(UV_COMPILE) predictor/requirements-train.in -o predictor/requirements-train.lock
+	$(UV_COMPILE) predictor/requirements-sklearn.in -o predictor/requirements-sklearn.lock
+	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
+
+.PHONY: images
+images: ## Build the operator's image and the predictor's, with the models v1 and v2
+	$(LOCAL) build-image --file Dockerfile.operator --tag riskpredictor-operator:$(VERSION)
+	$(LOCAL) build-image --file Dockerfile.predictor --tag health-predictor:v1 --build-arg MODEL_VERSION=v1
+	$(LOCAL) build-image --file Dockerfile.predictor --tag health-predictor:v2 --build-arg MODEL_VERSION=v2
+
+.PHONY: clean
+clean: ## Remove what was built in this folder (not the caches outside it)
+	rm -rf $(VENV) build dist models .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: python3 --version"; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq python3-venv; } \
+	  || { echo "python3 has no venv module: sudo apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV) from requirements-dev.lock ..."
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e predictor
+	@touch $@

@@ -1,0 +1,1 @@
+"""Demonstrations on a real cluster: what they share."""

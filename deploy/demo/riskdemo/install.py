@@ -1,0 +1,105 @@
+"""Images into the cluster, operator into the cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from riskdemo.shell import REPOSITORY, Cluster, DemoError, Kubectl, cluster_tool
+
+OPERATOR_IMAGE = "riskpredictor-operator:0.1.0"
+PREDICTOR_REPOSITORY = "health-predictor"
+VERSIONS = ("v1", "v2")
+SYSTEM_NAMESPACE = "riskpredictor-system"
+OPERATOR = "deployment/riskpredictor-operator"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How the product gets into a cluster, which depends on where the cluster comes from."""
+
+    cluster: Cluster
+    source: str
+    """``local``, ``kind`` or ``current``."""
+    repository: str
+    """Registry and path of the images, for ``current``; else empty."""
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> Installation:
+        """As the environment says: CLUSTER, and IMAGE_REPOSITORY for a cluster of somebody's.
+
+        Raises:
+            DemoError: images cannot be loaded into such a cluster, and no registry is named.
+        """
+        source = os.environ.get("CLUSTER") or "local"
+        repository = os.environ.get("IMAGE_REPOSITORY", "").rstrip("/")
+        if source == "current" and not repository:
+            raise DemoError(
+                "CLUSTER=current pulls its images: push riskpredictor-operator:0.1.0 and "
+                "health-predictor:v1, :v2 to a registry that it can reach\n"
+                "  next: IMAGE_REPOSITORY=registry/path CLUSTER=current CONTEXT=name make demo"
+            )
+        return cls(cluster, source, repository if source == "current" else "")
+
+    def images(self) -> None:
+        """Build the three images and load them into the nodes, unless a registry has them."""
+        if self.repository:
+            return
+        builder = ("--builder", "docker") if self.source == "kind" else ()
+        _build(OPERATOR_IMAGE, "Dockerfile.operator", *builder)
+        tags = [OPERATOR_IMAGE]
+        for version in VERSIONS:
+            tags.append(f"{PREDICTOR_REPOSITORY}:{version}")
+            argument = ("--build-arg", f"MODEL_VERSION={version}")
+            _build(tags[-1], "Dockerfile.predictor", *argument, *builder)
+        self.cluster.tool("load-image", *tags)
+
+    def image(self, version: str) -> str:
+        """The predictor's image with a model version."""
+        return self._named(f"{PREDICTOR_REPOSITORY}:{version}")
+
+    def kubectl(self, namespace: str) -> Kubectl:
+        """kubectl for a namespace of the cluster, which is made if it is missing.
+
+        Its restricted Pod Security shows that the predictor needs no privilege.
+        """
+        binary = "kubectl"
+        if self.source == "local":
+            binary = str(Path(json.loads(self.cluster.ask("status", "--json"))["bin"]) / "kubectl")
+        tool = Kubectl(Path(self.cluster.ask("kubeconfig")), namespace, binary)
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": labels},
+        }
+        tool("apply", "-f", "-", stdin=json.dumps(manifest))
+        return tool
+
+    def operator(self, tool: Kubectl) -> None:
+        """Install CRD and operator and wait until it works."""
+        tool.inside("")("apply", "-k", "deploy/operator")
+        system = tool.inside(SYSTEM_NAMESPACE)
+        if self.repository:
+            system("set", "image", OPERATOR, f"operator={self._named(OPERATOR_IMAGE)}")
+            where = self._named(PREDICTOR_REPOSITORY)
+            system("set", "env", OPERATOR, f"RISKPREDICTOR_IMAGE_REPOSITORY={where}")
+        else:
+            # The image may be newer under the same tag: pods of an earlier run would not know.
+            system("rollout", "restart", OPERATOR)
+        system("rollout", "status", OPERATOR, "--timeout=180s")
+
+    def _named(self, image: str) -> str:
+        return f"{self.repository}/{image}" if self.repository else image
+
+
+def _build(tag: str, dockerfile: str, *options: str) -> None:
+    cluster_tool("build-image", "--file", dockerfile, "--tag", tag, *options)
+
+
+def text(path: str) -> str:
+    """A file of the repository, without its leading comments."""
+    lines = (REPOSITORY / path).read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("#"))

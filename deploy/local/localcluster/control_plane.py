@@ -1,0 +1,185 @@
+"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler: command lines and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .component import Component
+from .record import Cluster
+
+SERVICE_CIDR = "10.96.0.0/16"
+POD_CIDR = "10.244.0.0/16"
+
+# Who did which verb on what; nothing of the chatter by which nodes and the control plane live.
+AUDIT_POLICY: dict[str, Any] = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {
+            "level": "None",
+            "userGroups": ["system:nodes"],
+            "verbs": ["get", "list", "watch"],
+        },
+        {
+            "level": "None",
+            "users": [
+                "system:apiserver",
+                "system:kube-controller-manager",
+                "system:kube-proxy",
+                "system:kube-scheduler",
+                "system:metrics-server",
+            ],
+            "verbs": ["get", "list", "watch"],
+        },
+        {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*"]},
+        {"level": "Metadata"},
+    ],
+}
+
+
+def components(cluster: Cluster, etcd: str, programs: Path) -> list[Component]:
+    """The control plane in starting order. ``etcd`` and ``programs`` say where the binaries are."""
+    return [
+        _etcd(cluster, etcd),
+        _api_server(cluster, programs / "kube-apiserver"),
+        _controller_manager(cluster, programs / "kube-controller-manager"),
+        _scheduler(cluster, programs / "kube-scheduler"),
+    ]
+
+
+def _etcd(cluster: Cluster, program: str) -> Component:
+    ports = cluster.ports
+    client = f"http://127.0.0.1:{ports['etcd']}"
+    peer = f"http://127.0.0.1:{ports['etcd-peer']}"
+    metrics = f"http://{cluster.address}:{ports['etcd-metrics']}"
+    return Component(
+        "etcd",
+        (
+            program,
+            f"--name={cluster.name}",
+            f"--data-dir={cluster.paths.etcd}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster={cluster.name}={peer}",
+            f"--listen-metrics-urls={metrics}",
+            # The data is thrown away by `down`: it need not survive a power cut.
+            "--unsafe-no-fsync",
+            "--snapshot-count=10000",
+        ),
+        health=f"{metrics}/health",
+    )
+
+
+def _api_server(cluster: Cluster, program: Path) -> Component:
+    paths = cluster.paths
+    pki = paths.pki
+    policy = paths.config / "audit-policy.json"
+    argv = [
+        str(program),
+        f"--etcd-servers=http://127.0.0.1:{cluster.ports['etcd']}",
+        f"--bind-address={cluster.address}",
+        f"--advertise-address={cluster.address}",
+        f"--secure-port={cluster.ports['kube-apiserver']}",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        # Debian's etcd cannot report watch progress, without which such watches hang.
+        "--feature-gates=WatchList=false",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
+        f"--client-ca-file={pki / 'ca.crt'}",
+        f"--tls-cert-file={pki / 'apiserver.crt'}",
+        f"--tls-private-key-file={pki / 'apiserver.key'}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={pki / 'sa.pub'}",
+        f"--service-account-signing-key-file={pki / 'sa.key'}",
+        f"--audit-log-path={paths.audit_log}",
+        f"--audit-policy-file={policy}",
+        "--audit-log-maxsize=500",
+        "--audit-log-maxbackup=1",
+        # A restart in a fault test must not wait for long-running watches.
+        "--shutdown-delay-duration=0s",
+    ]
+    if cluster.has_node:
+        argv += [
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--kubelet-certificate-authority={pki / 'ca.crt'}",
+            f"--kubelet-client-certificate={pki / 'apiserver-kubelet-client.crt'}",
+            f"--kubelet-client-key={pki / 'apiserver-kubelet-client.key'}",
+            f"--requestheader-client-ca-file={pki / 'ca.crt'}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-username-headers=X-Remote-User",
+            f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
+            f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
+            "--enable-aggregator-routing=true",
+        ]
+    else:
+        # Kubernetes forbids loopback addresses in EndpointSlices, and no pod is there to use one.
+        argv.append("--endpoint-reconciler-type=none")
+    return Component(
+        "kube-apiserver",
+        tuple(argv),
+        health=f"{cluster.api_server}/readyz",
+        files={policy: json.dumps(AUDIT_POLICY, indent=2) + "\n"},
+    )
+
+
+def _controller_manager(cluster: Cluster, program: Path) -> Component:
+    pki = cluster.paths.pki
+    kubeconfig = cluster.paths.config / "controller-manager.kubeconfig"
+    return Component(
+        "kube-controller-manager",
+        (
+            *_leaderless(cluster, program, "controller-manager", kubeconfig),
+            "--use-service-account-credentials=true",
+            f"--root-ca-file={pki / 'ca.crt'}",
+            f"--service-account-private-key-file={pki / 'sa.key'}",
+            f"--cluster-signing-cert-file={pki / 'ca.crt'}",
+            f"--cluster-signing-key-file={pki / 'ca.key'}",
+            "--allocate-node-cidrs=true",
+            f"--cluster-cidr={POD_CIDR}",
+            f"--service-cluster-ip-range={SERVICE_CIDR}",
+            "--horizontal-pod-autoscaler-sync-period=5s",
+            # Nobody else wants this API server; the default of 20 a second slows large tests.
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
+        ),
+        health=_secure_health(cluster, "kube-controller-manager"),
+    )
+
+
+def _scheduler(cluster: Cluster, program: Path) -> Component:
+    kubeconfig = cluster.paths.config / "scheduler.kubeconfig"
+    return Component(
+        "kube-scheduler",
+        _leaderless(cluster, program, "scheduler", kubeconfig),
+        health=_secure_health(cluster, "kube-scheduler"),
+    )
+
+
+def _leaderless(
+    cluster: Cluster, program: Path, certificate: str, kubeconfig: Path
+) -> tuple[str, ...]:
+    pki = cluster.paths.pki
+    return (
+        str(program),
+        f"--kubeconfig={kubeconfig}",
+        f"--authentication-kubeconfig={kubeconfig}",
+        f"--authorization-kubeconfig={kubeconfig}",
+        f"--bind-address={cluster.address}",
+        f"--secure-port={cluster.ports[program.name]}",
+        f"--tls-cert-file={pki / certificate}.crt",
+        f"--tls-private-key-file={pki / certificate}.key",
+        # One of each: an election would only delay the start by its lease.
+        "--leader-elect=false",
+    )
+
+
+def _secure_health(cluster: Cluster, service: str) -> str:
+    return f"https://{cluster.address}:{cluster.ports[service]}/healthz"

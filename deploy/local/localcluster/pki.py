@@ -1,0 +1,123 @@
+"""One certificate authority per cluster and the certificates of its components, by openssl."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ClusterError
+from .record import Cluster
+
+SERVICE_ADDRESS = (
+    "10.96.0.1"  # of the `kubernetes` service: the first of --service-cluster-ip-range
+)
+VALID_DAYS = "3650"
+CURVE = "ec_paramgen_curve:P-256"
+METRICS_SERVICE_NAME = "metrics-server.kube-system.svc"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A key pair to make; ``group`` is what Kubernetes reads as the user's group."""
+
+    file: str
+    user: str
+    group: str = ""
+    server_names: tuple[str, ...] = ()
+
+    def subject(self) -> str:
+        return (f"/O={self.group}" if self.group else "") + f"/CN={self.user}"
+
+
+def certificates(cluster: Cluster) -> list[Certificate]:
+    """Every certificate of a cluster, see "PKI certificates and requirements" in its docs."""
+    local = (f"IP:{cluster.address}", "IP:127.0.0.1", "DNS:localhost")
+    return [
+        Certificate(
+            "apiserver",
+            "kube-apiserver",
+            server_names=(
+                *local,
+                f"IP:{SERVICE_ADDRESS}",
+                "DNS:kubernetes",
+                "DNS:kubernetes.default",
+                "DNS:kubernetes.default.svc",
+                "DNS:kubernetes.default.svc.cluster.local",
+            ),
+        ),
+        Certificate("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
+        Certificate("front-proxy-client", "front-proxy-client"),
+        Certificate("admin", "kubernetes-admin", "system:masters"),
+        Certificate("controller-manager", "system:kube-controller-manager", server_names=local),
+        Certificate("scheduler", "system:kube-scheduler", server_names=local),
+        Certificate("kubelet", f"system:node:{cluster.node_name}", "system:nodes", (*local,)),
+        Certificate("kube-proxy", "system:kube-proxy"),
+        Certificate(
+            "metrics-server",
+            "system:metrics-server",
+            server_names=(*local, f"DNS:{METRICS_SERVICE_NAME}"),
+        ),
+        Certificate("kwok", "kwok", "system:masters"),
+    ]
+
+
+def ensure(cluster: Cluster) -> None:
+    """Make all keys and certificates once; they appear together, by rename."""
+    target = cluster.paths.pki
+    if target.exists():
+        return
+    folder = Path(tempfile.mkdtemp(dir=cluster.paths.root, prefix="pki-"))
+    try:
+        _certificate_authority(folder)
+        _service_account_keys(folder)
+        for certificate in certificates(cluster):
+            _issue(folder, certificate)
+        folder.replace(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _certificate_authority(folder: Path) -> None:
+    usage = "keyUsage=critical,keyCertSign,digitalSignature,cRLSign"
+    _openssl(
+        *("req", "-x509", "-days", VALID_DAYS, "-subj", "/CN=riskpredictor-local"),
+        *("-out", folder / "ca.crt"),
+        *_new_key(folder / "ca.key"),
+        *("-addext", usage),
+    )
+
+
+def _service_account_keys(folder: Path) -> None:
+    key, public = folder / "sa.key", folder / "sa.pub"
+    _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", CURVE, "-out", key)
+    _openssl("pkey", "-in", key, "-pubout", "-out", public)
+
+
+def _issue(folder: Path, certificate: Certificate) -> None:
+    names = certificate.server_names
+    usage = "clientAuth,serverAuth" if names else "clientAuth"
+    _openssl(
+        *("req", "-x509", "-days", VALID_DAYS, "-subj", certificate.subject()),
+        *("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key"),
+        *("-out", folder / f"{certificate.file}.crt"),
+        *_new_key(folder / f"{certificate.file}.key"),
+        *("-addext", "basicConstraints=critical,CA:FALSE"),
+        *("-addext", f"extendedKeyUsage={usage}"),
+        *(("-addext", f"subjectAltName={','.join(names)}") if names else ()),
+    )
+
+
+def _new_key(path: Path) -> tuple[str | Path, ...]:
+    return ("-newkey", "ec", "-pkeyopt", CURVE, "-noenc", "-keyout", path)
+
+
+def _openssl(*arguments: str | Path) -> None:
+    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(
+            f"openssl {arguments[0]} failed: {done.stderr.strip()}",
+            "OpenSSL 3.0 or newer is needed: `openssl version`",
+        )

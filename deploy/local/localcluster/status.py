@@ -1,0 +1,90 @@
+"""What a cluster is doing, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from . import gobuild, health, lifecycle, namespace, supervise
+from .component import Component
+from .record import Cluster
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """``healthy`` implies ``running``; ``pid`` is the host's number and None if not running."""
+
+    name: str
+    pid: int | None
+    running: bool
+    healthy: bool
+    log: str
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """``running`` is true when every component is healthy."""
+
+    name: str
+    profile: str
+    running: bool
+    kubeconfig: str
+    api_server: str
+    node_name: str | None
+    node_address: str | None
+    audit_log: str
+    bin: str
+    state: str
+    namespace_pid: int | None
+    components: list[ComponentStatus]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2)
+
+    def to_text(self) -> str:
+        lines = [
+            f"cluster     {self.name} ({self.profile}), {'running' if self.running else 'DOWN'}",
+            f"api server  {self.api_server}",
+            *([f"node        {self.node_name} {self.node_address}"] if self.node_name else []),
+            f"kubeconfig  {self.kubeconfig}",
+            f"kubectl     {self.bin}/kubectl",
+            f"audit log   {self.audit_log}",
+            *(_line(component) for component in self.components),
+        ]
+        return "\n".join(lines)
+
+
+def _line(component: ComponentStatus) -> str:
+    word = "healthy" if component.healthy else "UNHEALTHY" if component.running else "STOPPED"
+    return f"  {component.name:<24} {word:<10} {component.pid or ''}"
+
+
+def of(cluster: Cluster) -> ClusterStatus:
+    """Look at every component once; takes at most a few seconds if some hang."""
+    found = [_component(cluster, component) for component in lifecycle.components(cluster)]
+    holder = supervise.running(cluster, namespace.HOLDER) if cluster.has_node else None
+    return ClusterStatus(
+        name=cluster.name,
+        profile=cluster.profile,
+        running=all(component.healthy for component in found),
+        kubeconfig=str(cluster.paths.kubeconfig),
+        api_server=cluster.api_server,
+        node_name=cluster.node_name if cluster.has_node else None,
+        node_address=cluster.address if cluster.has_node else None,
+        audit_log=str(cluster.paths.audit_log),
+        bin=str(gobuild.KUBERNETES.bin_dir()),
+        state=str(cluster.paths.root),
+        namespace_pid=holder.pid if holder else None,
+        components=found,
+    )
+
+
+def _component(cluster: Cluster, component: Component) -> ComponentStatus:
+    process = supervise.running(cluster, component.name)
+    return ComponentStatus(
+        name=component.name,
+        pid=process.pid if process else None,
+        running=process is not None,
+        healthy=process is not None and health.answers(cluster, component),
+        log=str(cluster.paths.log(component.name)),
+    )

@@ -1,0 +1,129 @@
+"""``python -m riskpredictor_operator``: compose settings, cluster, lease and controller; run.
+
+Exit status: 0 after an orderly stop, 1 when something that must live ended (the lease was lost, a
+watch cannot go on: the pod restarts), 2 for unusable settings, 3 when a start-up check failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+import uvloop
+
+from riskpredictor_operator import __version__, logs, metrics, preflight
+from riskpredictor_operator.cluster import KubernetesCluster
+from riskpredictor_operator.controller import Controller, unless
+from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.leader import LeaderElector
+from riskpredictor_operator.preflight import PreflightError
+from riskpredictor_operator.service import Check, ProbeServer
+from riskpredictor_operator.settings import Settings, default_identity, load, own_namespace
+from riskpredictor_operator.transport import NoClusterError, connect
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+EXIT_PREFLIGHT = 3
+
+
+def main() -> int:
+    """Run the operator; returns the exit status."""
+    settings = load(sys.argv[1:], os.environ)
+    logs.configure(settings.log_format, settings.log_level)
+    metrics.BUILD.info({"version": __version__})
+    status: int = uvloop.run(run(settings))
+    return status
+
+
+async def run(settings: Settings) -> int:
+    """Everything from the first connection to the exit status."""
+    try:
+        cluster = KubernetesCluster(await connect(settings.request_seconds))
+    except NoClusterError as error:
+        logger.error("no cluster: %s; set KUBECONFIG or run in a pod", error)  # noqa: TRY400
+        return EXIT_PREFLIGHT
+    server: ProbeServer | None = None
+    stop = _stop_on_signals()
+    try:
+        lease = Key(own_namespace(settings), settings.lease_name)
+        elector = _elector(cluster, settings, lease)
+        checks = preflight.check(cluster, settings.namespace, lease if elector else None)
+        if not await unless(stop, checks):
+            return 0
+        controller = Controller(cluster, settings, stop)
+        server = await _serve(settings, controller.problem)
+        if elector is not None and not await _lead(elector, stop):
+            return 0
+        return await _control(controller, elector)
+    except PreflightError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message is all there is to say
+        return EXIT_PREFLIGHT
+    finally:
+        if server is not None:
+            await server.stop()
+        await cluster.close()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT, until kopf takes the signals over."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _elector(cluster: KubernetesCluster, settings: Settings, lease: Key) -> LeaderElector | None:
+    if not settings.leader_election:
+        return None
+    identity = settings.identity or default_identity()
+    elector = LeaderElector(cluster, lease, identity, settings.lease_seconds)
+    cluster.before_write = elector.check
+    return elector
+
+
+async def _serve(settings: Settings, problem: Check) -> ProbeServer | None:
+    if settings.http_port == 0:
+        return None
+    # Ready needs no more than that the loop turns; a process whose work ended ends itself.
+    server = ProbeServer(settings.http_host, settings.http_port, problem, lambda: None)
+    try:
+        await server.start()
+    except OSError as error:
+        raise PreflightError(f"port {settings.http_port}: {error}; set --http-port") from error
+    return server
+
+
+async def _lead(elector: LeaderElector, stop: asyncio.Event) -> bool:
+    """Wait for the lease; False when told to stop before."""
+    if await unless(stop, elector.acquire()):
+        return True
+    await elector.release()
+    return False
+
+
+async def _control(controller: Controller, elector: LeaderElector | None) -> int:
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    async def nothing() -> None:
+        return
+
+    if elector is None:
+        metrics.LEADER.set(1)
+        why = await controller.run(forever, nothing)
+    else:
+        why = await controller.run(elector.lost, elector.release)
+    if why:
+        logger.error("ending: %s", why)
+        return EXIT_FAILED
+    logger.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The operator's trimmed picture of the cluster: RiskPredictors and their children.
+
+Fed by watch events, by the answers to the operator's own writes and by the resync's lists. The
+newest ``resourceVersion`` of an object wins, so an event that was under way while the operator
+wrote cannot bring the past back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from riskpredictor_operator.core.api import (
+    CHILDREN,
+    DEPLOYMENT,
+    RISKPREDICTOR,
+    Body,
+    Key,
+    Resource,
+    key_of,
+)
+from riskpredictor_operator.core.observed import owns_replicas
+
+_KEPT_METADATA = (
+    "name", "namespace", "uid", "resourceVersion", "generation", "labels", "annotations",
+    "ownerReferences", "deletionTimestamp", "creationTimestamp",
+)  # fmt: skip
+
+REMEMBERED_DELETIONS = 5000
+"""More than happen while one request is under way."""
+
+
+def trim(resource: Resource, body: Body) -> dict[str, Any]:
+    """What the operator needs of an object; the rest is most of its size and of its changes.
+
+    ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
+    autoscaler's status to its conditions: its metrics move every few seconds.
+    """
+    metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
+    if resource == DEPLOYMENT and owns_replicas(body):
+        metadata["managedFields"] = [
+            entry
+            for entry in body["metadata"]["managedFields"]
+            if owns_replicas({"metadata": {"managedFields": [entry]}})
+        ]
+    if metadata.get("annotations") and resource == RISKPREDICTOR:
+        # kubectl's copy of the whole object, and nothing that the operator reads.
+        del metadata["annotations"]
+    status = body.get("status") or {}
+    if "currentMetrics" in status:
+        status = {"conditions": [_steady(c) for c in status.get("conditions") or ()]}
+    return {"metadata": metadata, "spec": body.get("spec") or {}, "status": status}
+
+
+def _steady(condition: Body) -> dict[str, Any]:
+    return {name: condition.get(name) for name in ("type", "status", "reason", "message")}
+
+
+class Cache:
+    """Objects by kind, namespace and name."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Resource, dict[Key, dict[str, Any]]] = {
+            resource: {} for resource in (RISKPREDICTOR, *CHILDREN)
+        }
+        self._gone: dict[str, int] = {}
+
+    def get(self, resource: Resource, key: Key) -> Body | None:
+        """The object, or None where none is known."""
+        return self._objects[resource].get(key)
+
+    def keys(self, resource: Resource) -> Iterator[Key]:
+        """Names of all known objects of a kind."""
+        return iter(tuple(self._objects[resource]))
+
+    def count(self, resource: Resource) -> int:
+        """How many objects of a kind are known."""
+        return len(self._objects[resource])
+
+    def put(self, resource: Resource, body: Body) -> bool:
+        """Remember an object unless a newer state of it is known.
+
+        Returns:
+            Whether anything changed that the operator looks at.
+        """
+        key, fresh = key_of(body), trim(resource, body)
+        known = self._objects[resource].get(key)
+        if known is not None and not _newer(fresh, known):
+            return False
+        if _version(fresh) < self._gone.get(fresh["metadata"]["uid"], 0):
+            return False
+        self._objects[resource][key] = fresh
+        return known is None or _content(fresh) != _content(known)
+
+    def drop(self, resource: Resource, body: Body) -> bool:
+        """Forget an object, unless its name belongs to a new one by now."""
+        self._bury(body)
+        key = key_of(body)
+        known = self._objects[resource].get(key)
+        if known is None or known["metadata"]["uid"] != body["metadata"]["uid"]:
+            return False
+        del self._objects[resource][key]
+        return True
+
+    def _bury(self, body: Body) -> None:
+        """Remember at which version an object left: the answer to a write or list that was under
+        way must not bring it back. One that only lost its label comes back with a later version."""
+        if "resourceVersion" in body["metadata"]:
+            self._gone[body["metadata"]["uid"]] = _version(body)
+        if len(self._gone) > REMEMBERED_DELETIONS:
+            del self._gone[next(iter(self._gone))]
+
+    def prune(self, resource: Resource, alive: Iterable[str], started: set[str]) -> list[Key]:
+        """Forget objects that a list did not show.
+
+        Args:
+            resource: the kind that was listed.
+            alive: uids in the list.
+            started: uids known before the list was asked for; newer ones are spared.
+        """
+        gone = started - set(alive)
+        keys = [k for k, b in self._objects[resource].items() if b["metadata"]["uid"] in gone]
+        for key in keys:
+            del self._objects[resource][key]
+        return keys
+
+    def uids(self, resource: Resource) -> set[str]:
+        """uids of all known objects of a kind."""
+        return {str(body["metadata"]["uid"]) for body in self._objects[resource].values()}
+
+
+def _newer(fresh: Body, known: Body) -> bool:
+    return _version(fresh) > _version(known)
+
+
+def _version(body: Body) -> int:
+    # Comparing resource versions as numbers is sanctioned since Kubernetes 1.35 and true of every
+    # API server on etcd before it.
+    return int(body["metadata"]["resourceVersion"])
+
+
+def _content(body: Body) -> dict[str, Any]:
+    metadata = {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}
+    return {**body, "metadata": metadata}

@@ -1,0 +1,67 @@
+"""Conditions: how one is written, and how a new set replaces an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from riskpredictor_operator.core.api import Body
+
+READY: Final = "Ready"
+"""What is declared is what runs."""
+AVAILABLE: Final = "Available"
+"""At least one pod answers."""
+AUTOSCALING: Final = "Autoscaling"
+"""The number of pods follows the load."""
+RECONCILING: Final = "Reconciling"
+"""Work is under way; exists only while True (kstatus)."""
+STALLED: Final = "Stalled"
+"""Nothing will change without a person; exists only while True (kstatus)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, without the bookkeeping that ``merge`` adds."""
+
+    type: str
+    status: str
+    """True, False or Unknown."""
+    reason: str
+    message: str
+
+
+def merge(
+    previous: Iterable[Body], current: Iterable[Condition], generation: int, now: str
+) -> list[dict[str, Any]]:
+    """The conditions to store. A transition time moves only when the status flips.
+
+    Args:
+        previous: conditions as stored.
+        current: conditions as they are now; a stored one that is not among them is dropped.
+        generation: the ``metadata.generation`` that they describe.
+        now: RFC 3339 time of this look.
+    """
+    before = {condition["type"]: condition for condition in previous}
+    return [
+        {
+            "type": condition.type,
+            "status": condition.status,
+            "reason": condition.reason,
+            "message": condition.message,
+            "observedGeneration": generation,
+            "lastTransitionTime": _transition_time(before.get(condition.type), condition, now),
+        }
+        for condition in current
+    ]
+
+
+def _transition_time(before: Body | None, condition: Condition, now: str) -> str:
+    if before is not None and before["status"] == condition.status:
+        return str(before["lastTransitionTime"])
+    return now
+
+
+def find(conditions: Iterable[Body], name: str) -> Body | None:
+    """The stored condition of a type, or None."""
+    return next((dict(c) for c in conditions if c["type"] == name), None)

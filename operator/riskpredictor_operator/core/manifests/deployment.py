@@ -1,0 +1,139 @@
+"""The Deployment of predictor pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from riskpredictor_operator.core import api, metadata, names
+from riskpredictor_operator.core.api import Body
+from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.spec import RiskPredictor
+
+PROGRESS_DEADLINE_SECONDS = 300
+"""How long a roll-out may make no progress before it is called stalled. Half of the API's default:
+a predictor starts in seconds, the rest is time to pull its image."""
+
+DRAIN_SECONDS = 5
+"""How long a leaving pod goes on answering, so that every proxy has learnt that it leaves."""
+
+
+def build_deployment(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+    """Deployment without ``spec.replicas`` unless the RiskPredictor fixes it.
+
+    Rolls one pod at a time and never below the wanted number, so a broken version leaves all old
+    pods serving.
+    """
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": metadata.selector_labels(rp)},
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        },
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+        "template": _pod_template(rp, options),
+    }
+    if rp.replicas is not None:
+        spec["replicas"] = rp.replicas
+    return metadata.child(rp, api.DEPLOYMENT, spec)
+
+
+def _pod_template(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+    template = rp.pod_template
+    meta: dict[str, Any] = {
+        "labels": {
+            **template.labels,
+            **metadata.labels(rp),
+            api.LABEL_MODEL_VERSION: rp.model_version,
+        }
+    }
+    if template.annotations:
+        meta["annotations"] = dict(template.annotations)
+    return {"metadata": meta, "spec": _pod_spec(rp, options)}
+
+
+def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+    template = rp.pod_template
+    spec: dict[str, Any] = {
+        # A predictor never talks to the API server, so it gets no credentials and no addresses.
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "runAsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": _spread(rp),
+        "containers": [_container(rp, options)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+    }
+    optional = {
+        "imagePullSecrets": [{"name": name} for name in rp.image.pull_secrets],
+        "nodeSelector": dict(template.node_selector),
+        "tolerations": list(template.tolerations),
+        "affinity": template.affinity,
+        "priorityClassName": template.priority_class_name,
+        "serviceAccountName": template.service_account_name,
+        # The API's old name of the same, filled in by the API server: unless it is ours too, it
+        # stays when the new one goes, and brings that back.
+        "serviceAccount": template.service_account_name,
+    }
+    # Empty lists and maps would make an unchanged apply look like a change.
+    return spec | {name: value for name, value in optional.items() if value}
+
+
+def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+    resources = {"requests": dict(rp.requests), "limits": dict(rp.limits)}
+    return {
+        "name": api.CONTAINER,
+        "image": names.image_of(rp, options.image_repository),
+        "imagePullPolicy": rp.image.pull_policy,
+        "ports": [{"name": "http", "containerPort": api.CONTAINER_PORT, "protocol": "TCP"}],
+        "env": [
+            {
+                "name": "POD_NAME",
+                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+            },
+        ],
+        "resources": {name: amounts for name, amounts in resources.items() if amounts},
+        # Not /ready: a model that fails its checks is no better after a restart, and a pod that
+        # started but is not ready says so.
+        "startupProbe": _probe("/health", period=1, timeout=2, failures=120),
+        "readinessProbe": _probe("/ready", period=5, timeout=2, failures=2),
+        # Patient, because a busy pod is not a dead pod.
+        "livenessProbe": _probe("/health", period=10, timeout=5, failures=6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the pod
+    }
+
+
+def _probe(path: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }
+
+
+def _spread(rp: RiskPredictor) -> list[Body]:
+    own = {"matchLabels": metadata.selector_labels(rp)}
+    if rp.pod_template.topology_spread_constraints:
+        return [
+            {"labelSelector": own, **constraint}
+            for constraint in rp.pod_template.topology_spread_constraints
+        ]
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": own,
+        }
+    ]

@@ -1,0 +1,64 @@
+"""Labels, owner references and the applied-hash that every child carries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Body, Resource
+from riskpredictor_operator.core.spec import RiskPredictor
+
+
+def selector_labels(rp: RiskPredictor) -> dict[str, str]:
+    """Labels that select the pods. Immutable in a Deployment, so minimal and never the user's."""
+    return {api.LABEL_PREDICTOR: rp.key.name}
+
+
+def labels(rp: RiskPredictor) -> dict[str, str]:
+    """Labels of every child and pod: the selector and the recommended ``app.kubernetes.io`` set."""
+    return {
+        "app": rp.key.name,
+        "app.kubernetes.io/component": "predictor",
+        "app.kubernetes.io/instance": rp.key.name,
+        api.LABEL_MANAGED_BY: api.FIELD_MANAGER,
+        "app.kubernetes.io/name": "riskpredictor",
+        "app.kubernetes.io/part-of": "riskpredictor",
+        **selector_labels(rp),
+    }
+
+
+def child(rp: RiskPredictor, resource: Resource, spec: Body) -> dict[str, Any]:
+    """A complete child manifest around a spec, with owner reference and applied-hash."""
+    manifest: dict[str, Any] = {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": rp.key.name,
+            "namespace": rp.key.namespace,
+            "labels": labels(rp),
+            "ownerReferences": [_owner(rp)],
+        },
+        "spec": spec,
+    }
+    manifest["metadata"]["annotations"] = {api.ANNOTATION_HASH: digest(manifest)}
+    return manifest
+
+
+def digest(manifest: Body) -> str:
+    """16 hexadecimal digits that change with any byte of the manifest's canonical JSON."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _owner(rp: RiskPredictor) -> dict[str, Any]:
+    return {
+        "apiVersion": api.RISKPREDICTOR.api_version,
+        "kind": api.KIND,
+        "name": rp.key.name,
+        "uid": rp.uid,
+        "controller": True,
+        # Foreground deletion of the RiskPredictor waits for its children.
+        "blockOwnerDeletion": True,
+    }

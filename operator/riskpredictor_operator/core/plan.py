@@ -1,0 +1,171 @@
+"""From desired and observed to the writes that are needed, in stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Body, Resource
+from riskpredictor_operator.core.compare import is_applied
+from riskpredictor_operator.core.manifests import Desired
+from riskpredictor_operator.core.observed import Child, Observed, Ownership, owns_replicas
+from riskpredictor_operator.core.ports import renumbered
+from riskpredictor_operator.core.spec import RiskPredictor
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply of a whole child, taking over fields that others changed."""
+
+    resource: Resource
+    manifest: Body
+    uid: str
+    """The live object that is meant; empty to create."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Apply ``spec.replicas`` alone under the hand-over manager, so that the main manager can let
+    go of it without a reset to 1.
+
+    ``force`` takes the field from whoever owns it; otherwise a concurrent change by the autoscaler
+    is a conflict, and the next look starts from the new number.
+    """
+
+    replicas: int
+    uid: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a child, provided that it is still the object that was looked at."""
+
+    resource: Resource
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Replace one list in a child, where an apply could only add to it."""
+
+    resource: Resource
+    pointer: str
+    """JSON pointer of the list."""
+    value: list[Any]
+    uid: str
+
+
+Step: TypeAlias = Apply | HandOver | Delete | Replace
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write, and what stands in the way.
+
+    The steps of a stage may run side by side; a stage starts when the one before has succeeded.
+    """
+
+    stages: tuple[tuple[Step, ...], ...]
+    foreign: tuple[Resource, ...]
+    leftover: tuple[Resource, ...]
+
+    @property
+    def creates(self) -> bool:
+        """Whether a child would be created."""
+        return any(
+            isinstance(step, Apply) and not step.uid for stage in self.stages for step in stage
+        )
+
+
+def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:
+    """The writes that turn observed into desired; none if nothing differs.
+
+    Objects of others are reported and left alone, and so are children on their way out.
+    """
+    wanted = [(api.DEPLOYMENT, desired.deployment, observed.deployment),
+              (api.SERVICE, desired.service, observed.service)]  # fmt: skip
+    autoscaler = _autoscaler(desired, observed)
+    if autoscaler is not None:
+        wanted.append((api.AUTOSCALER, autoscaler, observed.autoscaler))
+    applies = [
+        step
+        for resource, manifest, child in wanted
+        if (step := _apply(rp, resource, manifest, child)) is not None
+    ]
+    stages = (
+        _removals(autoscaler, observed),
+        (*_hand_over(rp, applies, observed), *_replacements(wanted, applies)),
+        tuple(applies),
+    )
+    return Plan(
+        stages=tuple(stage for stage in stages if stage),
+        foreign=tuple(r for r, _, child in wanted if child.ownership is Ownership.FOREIGN),
+        leftover=tuple(
+            r
+            for r, _, child in wanted
+            if child.ownership in (Ownership.LEFTOVER, Ownership.TERMINATING)
+        ),
+    )
+
+
+def _apply(rp: RiskPredictor, resource: Resource, manifest: Body, child: Child) -> Apply | None:
+    if child.ownership is Ownership.MISSING:
+        return Apply(resource, _first(rp, resource, manifest), uid="")
+    if child.ownership is Ownership.ORPHAN:
+        return Apply(resource, manifest, child.uid)
+    if child.ours is None or is_applied(manifest, child.ours):
+        return None
+    return Apply(resource, manifest, child.uid)
+
+
+def _first(rp: RiskPredictor, resource: Resource, manifest: Body) -> Body:
+    """A new Deployment starts at ``minReplicas`` instead of 1. From then on the number is the
+    autoscaler's."""
+    if resource != api.DEPLOYMENT or not rp.autoscaled:
+        return manifest
+    spec: dict[str, Any] = {**manifest["spec"], "replicas": rp.min_replicas}
+    return {**manifest, "spec": spec}
+
+
+def _autoscaler(desired: Desired, observed: Observed) -> dict[str, Any] | None:
+    """None over a Deployment of somebody else too: it finds its target by name and would scale
+    that."""
+    foreign = observed.deployment.ownership is Ownership.FOREIGN
+    return None if foreign else desired.autoscaler
+
+
+def _removals(wanted: Body | None, observed: Observed) -> tuple[Step, ...]:
+    """The autoscaler goes before the fixed number is applied, or it would change it back."""
+    child = observed.autoscaler
+    if wanted is None and child.ownership in (Ownership.OURS, Ownership.ORPHAN):
+        return (Delete(api.AUTOSCALER, child.uid),)
+    return ()
+
+
+def _replacements(
+    wanted: list[tuple[Resource, dict[str, Any], Child]], applies: list[Apply]
+) -> tuple[Step, ...]:
+    rewritten = {step.resource for step in applies if step.uid}
+    return tuple(
+        Replace(resource, *found, child.uid)
+        for resource, manifest, child in wanted
+        if resource in rewritten
+        and (found := renumbered(resource, manifest, child.body or {})) is not None
+    )
+
+
+def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Observed) -> tuple[Step, ...]:
+    deployment = observed.deployment
+    if not rp.autoscaled or deployment.ownership not in (Ownership.OURS, Ownership.ORPHAN):
+        return ()
+    live = deployment.body or {}
+    current = live["spec"].get("replicas", 1)
+    if current == 0:
+        # The autoscaler treats 0 as "switched off" and would leave it there.
+        return (HandOver(rp.min_replicas, deployment.uid, force=True),)
+    rewritten = any(step.resource == api.DEPLOYMENT for step in applies)
+    if rewritten and owns_replicas(live):
+        return (HandOver(current, deployment.uid, force=False),)
+    return ()

@@ -1,0 +1,177 @@
+"""A RiskPredictor as typed data. Mirrors crds/riskpredictors.yaml, where the defaults live.
+
+The API server fills in the defaults, so a missing field here means that the installed CRD is older
+than the operator; the error says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from riskpredictor_operator.core.api import Body, Key, key_of
+from riskpredictor_operator.core.errors import SpecError
+from riskpredictor_operator.core.quantity import canonical
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Where the predictor image comes from; None means the operator's default."""
+
+    repository: str | None
+    tag: str | None
+    pull_policy: str
+    pull_secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """How the predictor is reached."""
+
+    type: str
+    port: int
+    node_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate:
+    """What is passed through to the pods, verbatim."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Body, ...] = ()
+    affinity: Body = field(default_factory=dict)
+    priority_class_name: str | None = None
+    service_account_name: str | None = None
+    topology_spread_constraints: tuple[Body, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPredictor:
+    """What a user declares. Numbers of pods are counts, times are seconds."""
+
+    key: Key
+    uid: str
+    generation: int
+    model_version: str
+    min_replicas: int
+    max_replicas: int
+    target_cpu_utilization: int
+    scale_down_stabilization_seconds: int
+    replicas: int | None
+    image: Image
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+    service: ServiceSpec
+    pod_template: PodTemplate
+    suspend: bool
+
+    @property
+    def autoscaled(self) -> bool:
+        """Whether an autoscaler sets the number of pods."""
+        return self.replicas is None
+
+
+def parse(body: Body) -> RiskPredictor:
+    """Typed form of a RiskPredictor object.
+
+    Raises:
+        SpecError: a field is missing, of another type or unusable; names its path.
+    """
+    spec = _get(body, "spec", dict, "")
+    image = _get(spec, "image", dict)
+    resources = _get(spec, "resources", dict)
+    service = _get(spec, "service", dict)
+    rp = RiskPredictor(
+        key=key_of(body),
+        uid=body["metadata"]["uid"],
+        generation=body["metadata"]["generation"],
+        model_version=_get(spec, "modelVersion", str),
+        min_replicas=_get(spec, "minReplicas", int),
+        max_replicas=_get(spec, "maxReplicas", int),
+        target_cpu_utilization=_get(spec, "targetCPUUtilizationPercentage", int),
+        scale_down_stabilization_seconds=_get(spec, "scaleDownStabilizationSeconds", int),
+        replicas=_optional(spec, "replicas", int),
+        image=Image(
+            repository=_optional(image, "repository", str, "spec.image"),
+            tag=_optional(image, "tag", str, "spec.image"),
+            pull_policy=_get(image, "pullPolicy", str, "spec.image"),
+            pull_secrets=_pull_secrets(image),
+        ),
+        requests=_quantities(resources, "requests"),
+        limits=_quantities(resources, "limits"),
+        service=ServiceSpec(
+            type=_get(service, "type", str, "spec.service"),
+            port=_get(service, "port", int, "spec.service"),
+            node_port=_optional(service, "nodePort", int, "spec.service"),
+        ),
+        pod_template=_pod_template(_get(spec, "podTemplate", dict)),
+        suspend=_get(spec, "suspend", bool),
+    )
+    if rp.min_replicas > rp.max_replicas:
+        raise SpecError(
+            "spec.minReplicas",
+            f"{rp.min_replicas} exceeds spec.maxReplicas {rp.max_replicas}",
+        )
+    return rp
+
+
+def _pull_secrets(image: Body) -> tuple[str, ...]:
+    secrets = _optional(image, "pullSecrets", list, "spec.image") or []
+    for index, secret in enumerate(secrets):
+        path = f"spec.image.pullSecrets[{index}]"
+        if not isinstance(secret, Mapping):
+            raise SpecError(path, "must be a reference such as {name: registry-credentials}")
+        if not isinstance(secret.get("name"), str):
+            raise SpecError(f"{path}.name", "must be the name of a Secret")
+    return tuple(secret["name"] for secret in secrets)
+
+
+def _pod_template(template: Body) -> PodTemplate:
+    path = "spec.podTemplate"
+    return PodTemplate(
+        labels=_optional(template, "labels", dict, path) or {},
+        annotations=_optional(template, "annotations", dict, path) or {},
+        node_selector=_optional(template, "nodeSelector", dict, path) or {},
+        tolerations=tuple(_optional(template, "tolerations", list, path) or ()),
+        affinity=_optional(template, "affinity", dict, path) or {},
+        priority_class_name=_optional(template, "priorityClassName", str, path) or None,
+        service_account_name=_optional(template, "serviceAccountName", str, path) or None,
+        topology_spread_constraints=tuple(
+            _optional(template, "topologySpreadConstraints", list, path) or ()
+        ),
+    )
+
+
+def _quantities(resources: Body, name: str) -> dict[str, str]:
+    path = f"spec.resources.{name}"
+    result = {}
+    for key, value in _get(resources, name, dict, "spec.resources").items():
+        try:
+            result[key] = canonical(value)
+        except ValueError as error:
+            raise SpecError(f"{path}.{key}", str(error)) from None
+    return result
+
+
+def _get(parent: Body, name: str, kind: type[T], path: str = "spec") -> T:
+    value = _optional(parent, name, kind, path)
+    if value is None:
+        where = f"{path}.{name}".lstrip(".")
+        raise SpecError(where, "missing; apply the CRD of this operator version, it sets a default")
+    return value
+
+
+def _optional(parent: Body, name: str, kind: type[T], path: str = "spec") -> T | None:
+    value: Any = parent.get(name)
+    # bool is an int to Python, not to a user.
+    if value is not None and (
+        not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+    ):
+        where = f"{path}.{name}".lstrip(".")
+        raise SpecError(where, f"must be of type {kind.__name__}, is {type(value).__name__}")
+    return value

@@ -1,0 +1,196 @@
+"""The status of a RiskPredictor: one function from what was seen to what is said.
+
+Keeps to the rules by which kstatus, Flux and Argo CD read health: Ready is always present, it is
+False while Reconciling or Stalled is True, the two exclude each other, and each exists only while
+True.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from riskpredictor_operator.core import conditions, names, reasons
+from riskpredictor_operator.core.api import Body, Key
+from riskpredictor_operator.core.conditions import Condition
+from riskpredictor_operator.core.errors import Problem
+from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.rollout import Rollout, rollout_of
+from riskpredictor_operator.core.spec import RiskPredictor
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one pass saw."""
+
+    deployment: Body | None = None
+    autoscaler: Body | None = None
+    pods: Sequence[Body] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    """What a person must mend."""
+    waiting: Problem | None = None
+    """What the pass waits for before it can go on."""
+
+
+def build_status(
+    rp: RiskPredictor, options: RenderOptions, look: Look, previous: Body, now: str
+) -> dict[str, Any]:
+    """The whole status.
+
+    Args:
+        rp: what is declared.
+        options: operator-wide settings, for the image.
+        look: what this pass saw.
+        previous: the status as stored.
+        now: RFC 3339 time, used for conditions that flip and for pods that just started.
+    """
+    deployment = look.deployment
+    rollout = None if deployment is None else rollout_of(rp, deployment, look.pods, now)
+    current = [
+        *_summary(rp, look, rollout),
+        _available(rollout),
+        _autoscaling(rp, look.autoscaler),
+    ]
+    status: dict[str, Any] = {
+        "observedGeneration": rp.generation,
+        "conditions": conditions.merge(
+            previous.get("conditions") or (), current, rp.generation, now
+        ),
+        "replicas": 0 if rollout is None else rollout.replicas,
+        "readyReplicas": 0 if rollout is None else rollout.ready,
+        "selector": names.selector_of(rp.key),
+        "image": names.image_of(rp, options.image_repository),
+        "url": names.url_of(rp),
+    }
+    if rollout is not None and rollout.serving_version:
+        status["servingVersion"] = rollout.serving_version
+    return status
+
+
+def invalid_status(
+    key: Key, generation: int, problem: Problem, previous: Body, now: str
+) -> dict[str, Any]:
+    """The status of a RiskPredictor whose spec cannot be read. What it serves stays as it was."""
+    keep = {name: value for name, value in previous.items() if name != "conditions"}
+    before = {c["type"]: c for c in previous.get("conditions") or ()}
+    untouched = [
+        Condition(c["type"], c["status"], c["reason"], c["message"])
+        for c in before.values()
+        if c["type"] in (conditions.AVAILABLE, conditions.AUTOSCALING)
+    ]
+    current = [*_stalled(problem), *(untouched or [_available(None), _AWAITING])]
+    return keep | {
+        "observedGeneration": generation,
+        "selector": names.selector_of(key),
+        "conditions": conditions.merge(before.values(), current, generation, now),
+    }
+
+
+def is_progress(before: Body, after: Body) -> bool:
+    """Whether a roll-out merely went on: counts, wording, which versions answer, the first pod.
+
+    Whatever flips Ready, changes a reason of it or takes the last pod away is more than that.
+    """
+    return _essence(before, after) == _essence(after, after)
+
+
+_PROGRESS_FIELDS = frozenset({"replicas", "readyReplicas", "servingVersion", "conditions"})
+
+
+def _essence(status: Body, after: Body) -> dict[str, Any]:
+    essence = {name: value for name, value in status.items() if name not in _PROGRESS_FIELDS}
+    available = conditions.find(after.get("conditions") or (), conditions.AVAILABLE) or {}
+    essence["conditions"] = [
+        (c["type"], c["status"], c["reason"], c.get("observedGeneration"))
+        for c in status.get("conditions") or ()
+        if c["type"] != conditions.AVAILABLE or available.get("status") != "True"
+    ]
+    return essence
+
+
+def _summary(rp: RiskPredictor, look: Look, rollout: Rollout | None) -> list[Condition]:
+    """Ready, with Reconciling or Stalled where one of them holds."""
+    if rp.suspend:
+        return [
+            Condition(
+                conditions.READY, "False", reasons.SUSPENDED,
+                "spec.suspend is true: the children are left alone; set it to false to resume",
+            )
+        ]  # fmt: skip
+    if look.problems:
+        return _stalled(look.problems[0])
+    if look.waiting is not None:
+        return _reconciling(look.waiting)
+    if rollout is None:
+        return _reconciling(Problem(reasons.ROLLING_OUT, f"creating {rp.model_version}"))
+    if rollout.settled:
+        return _settled(rp, look.autoscaler, rollout.state)
+    return _stalled(rollout.state) if rollout.stalled else _reconciling(rollout.state)
+
+
+def _settled(rp: RiskPredictor, autoscaler: Body | None, state: Problem) -> list[Condition]:
+    scaling = _autoscaling(rp, autoscaler)
+    if scaling.reason == reasons.AUTOSCALING_FAILED:
+        return _stalled(Problem(scaling.reason, scaling.message))
+    return [Condition(conditions.READY, "True", state.reason, state.message)]
+
+
+def _reconciling(why: Problem) -> list[Condition]:
+    return [
+        Condition(conditions.READY, "False", why.reason, why.message),
+        Condition(conditions.RECONCILING, "True", why.reason, why.message),
+    ]
+
+
+def _stalled(why: Problem) -> list[Condition]:
+    return [
+        Condition(conditions.READY, "False", why.reason, why.message),
+        Condition(conditions.STALLED, "True", why.reason, why.message),
+    ]
+
+
+def _available(rollout: Rollout | None) -> Condition:
+    if rollout is not None and rollout.ready > 0:
+        return Condition(
+            conditions.AVAILABLE, "True", reasons.PODS_AVAILABLE, "predictions are answered"
+        )
+    return Condition(
+        conditions.AVAILABLE, "False", reasons.NO_PODS_AVAILABLE, "no pod answers predictions"
+    )
+
+
+def _autoscaling(rp: RiskPredictor, autoscaler: Body | None) -> Condition:
+    if not rp.autoscaled:
+        return Condition(
+            conditions.AUTOSCALING, "False", reasons.FIXED_SIZE,
+            f"spec.replicas fixes the size at {rp.replicas}; remove it to scale with the load",
+        )  # fmt: skip
+    seen = {c["type"]: c for c in ((autoscaler or {}).get("status") or {}).get("conditions") or ()}
+    able, active = seen.get("AbleToScale"), seen.get("ScalingActive")
+    if able is not None and able["status"] == "False" and able["reason"] in _BROKEN:
+        return Condition(
+            conditions.AUTOSCALING, "False", reasons.AUTOSCALING_FAILED,
+            f"the autoscaler cannot change the Deployment: {able.get('message', '')}",
+        )  # fmt: skip
+    if active is None:
+        return _AWAITING
+    if active["status"] != "True":
+        return Condition(
+            conditions.AUTOSCALING, "False", reasons.METRICS_UNAVAILABLE,
+            f"no CPU metrics ({active.get('reason', '')}): the pods keep running, their number "
+            "does not follow the load; check that metrics-server is installed and healthy",
+        )  # fmt: skip
+    return Condition(
+        conditions.AUTOSCALING, "True", reasons.SCALING_ACTIVE,
+        f"between {rp.min_replicas} and {rp.max_replicas} pods at "
+        f"{rp.target_cpu_utilization} % of the CPU request",
+    )  # fmt: skip
+
+
+_AWAITING = Condition(
+    conditions.AUTOSCALING, "Unknown", reasons.AWAITING_AUTOSCALER,
+    "the autoscaler has not reported yet",
+)  # fmt: skip
+
+_BROKEN = frozenset({"FailedGetScale", "FailedUpdateScale"})

@@ -1,0 +1,109 @@
+"""Start-up checks: say at once, in one line, what would otherwise fail for ever unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from riskpredictor_operator.cluster import KubernetesCluster
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.core.errors import ApiError
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0
+"""How long an API server that does not answer is waited for."""
+
+
+class PreflightError(Exception):
+    """The operator cannot work here; the message says why and what to do."""
+
+
+_CHILD_VERBS = ("get", "list", "watch", "patch", "create")
+"""Server-side apply asks for ``patch``, and for ``create`` where the object is new."""
+
+
+def permissions() -> Iterator[tuple[str, Resource, str]]:
+    """Every (verb, resource, subresource) that the operator uses in the namespaces it looks after.
+
+    The one list of its rights: deploy/operator's role is held to it by a test.
+    """
+    for verb in ("get", "list", "watch"):
+        yield verb, api.RISKPREDICTOR, ""
+    yield "patch", api.RISKPREDICTOR, "status"
+    for resource in api.CHILDREN:
+        for verb in _CHILD_VERBS:
+            yield verb, resource, ""
+    yield "delete", api.AUTOSCALER, ""
+    yield "list", api.POD, ""
+    yield "create", api.EVENT, ""
+
+
+def lease_permissions(lease: Key) -> Iterator[tuple[str, Resource, Key]]:
+    """The same for the Lease; a role can hold all verbs but ``create`` to its name."""
+    yield "create", api.LEASE, Key(lease.namespace, "")
+    for verb in ("get", "watch", "update"):
+        yield verb, api.LEASE, lease
+
+
+async def check(cluster: KubernetesCluster, namespace: str, lease: Key | None) -> None:
+    """Is the API there, are the CRD and the permissions?
+
+    Args:
+        cluster: the cluster.
+        namespace: the namespace to look after; empty for all.
+        lease: the Lease to hold; None without leader election.
+
+    Raises:
+        PreflightError: with what to do.
+    """
+    if not await _answer(cluster):
+        raise PreflightError(
+            "the cluster does not know RiskPredictors: kubectl apply -f crds/riskpredictors.yaml"
+        )
+    everywhere = Key(namespace, "")
+    wanted = [(verb, resource, everywhere, sub) for verb, resource, sub in permissions()]
+    if lease is not None:
+        wanted += [(verb, resource, key, "") for verb, resource, key in lease_permissions(lease)]
+    try:
+        answers = await asyncio.gather(*(cluster.allowed(*right) for right in wanted))
+    except ApiError as error:
+        raise PreflightError(
+            f"the API server does not tell the operator's rights: {error}"
+        ) from error
+    missing = [
+        f"{verb} {resource.plural}{'/' + sub if sub else ''}"
+        for (verb, resource, _, sub), allowed in zip(wanted, answers, strict=True)
+        if not allowed
+    ]
+    if missing:
+        where = f"namespace {namespace}" if namespace else "all namespaces"
+        raise PreflightError(
+            f"the operator's account may not {', '.join(missing)} in {where}: "
+            "apply the roles in deploy/operator again"
+        )
+
+
+async def _answer(cluster: KubernetesCluster) -> bool:
+    """Whether the API server serves RiskPredictors; waits for one that is only starting."""
+    last: Exception | None = None
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await cluster.serves(api.RISKPREDICTOR)
+                except ApiError as error:
+                    if error.status in (401, 403):
+                        raise PreflightError(
+                            f"the API server refuses the operator's credentials: {error}"
+                        ) from error
+                    if last is None:
+                        logger.warning("waiting for the API server: %s", error)
+                    last = error
+                    await asyncio.sleep(1.0)
+    except TimeoutError:
+        raise PreflightError(
+            f"the API server does not answer ({last}): check KUBECONFIG and the network"
+        ) from last

@@ -1,0 +1,96 @@
+"""Lists the truth: at start, now and then, and after the watches lost the thread.
+
+Watches can miss things, above all deletions while disconnected. A resync compares the operator's
+picture with complete lists, forgets what is gone and has everything looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, field
+
+from riskpredictor_operator import metrics
+from riskpredictor_operator.cache import Cache
+from riskpredictor_operator.cluster import Cluster
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Key, Resource, key_of
+from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+"""Pause after a resync that failed."""
+SETTLE_SECONDS = 1.0
+"""How long a request for a resync waits for more of its kind: a relist asks once per object."""
+
+
+@dataclass
+class Resync:
+    """Keeps the cache true to the cluster."""
+
+    cluster: Cluster
+    cache: Cache
+    queue: WorkQueue[Key]
+    namespace: str
+    every: float
+    """Seconds between two resyncs, of which 80 to 120 percent are waited."""
+    _asked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def ask(self) -> None:
+        """Have a resync done soon."""
+        self._asked.set()
+
+    async def once(self, *, everything: bool = True) -> None:
+        """List all kinds, adopt what is there, forget what is not, queue what that changed.
+
+        Args:
+            everything: queue every RiskPredictor, changed or not.
+
+        Raises:
+            ApiError: a list failed; what was listed before it counts.
+        """
+        for resource in (api.RISKPREDICTOR, *api.CHILDREN):
+            await self._list(resource)
+            metrics.OBJECTS.labels(resource.plural).set(self.cache.count(resource))
+        if everything:
+            for key in sorted(self.cache.keys(api.RISKPREDICTOR)):
+                self.queue.add(key)
+
+    async def _list(self, resource: Resource) -> None:
+        known = self.cache.uids(resource)
+        selector = "" if resource == api.RISKPREDICTOR else api.LABEL_PREDICTOR
+        items = await self.cluster.list(resource, self.namespace, selector)
+        for item in items:
+            if self.cache.put(resource, item):
+                self.queue.add(key_of(item))
+        gone = self.cache.prune(resource, (item["metadata"]["uid"] for item in items), known)
+        for key in gone:
+            self.queue.add(key)
+        if gone:
+            metrics.PRUNED.labels(resource.plural).inc(len(gone))
+            logger.info("resync: %d %s were deleted unseen", len(gone), resource.plural)
+
+    async def run(self) -> None:
+        """Resync for ever: at intervals, and soon after being asked."""
+        everything = False
+        while True:
+            pause = self.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+            try:
+                async with asyncio.timeout(pause):
+                    await self._asked.wait()
+                    await asyncio.sleep(SETTLE_SECONDS)
+            except TimeoutError:
+                everything = True
+            self._asked.clear()
+            try:
+                await self.once(everything=everything)
+                everything = False
+                metrics.RESYNCS.labels("ok").inc()
+            except ApiError as error:
+                metrics.RESYNCS.labels("failed").inc()
+                logger.warning("resync failed, trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._asked.set()

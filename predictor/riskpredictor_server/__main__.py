@@ -1,0 +1,106 @@
+"""Serve a model: ``python -m riskpredictor_server --help``."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+import time
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from riskpredictor_server.front import Front
+from riskpredictor_server.logs import configure
+from riskpredictor_server.service import Service
+from riskpredictor_server.settings import Settings, SettingsError, parse
+
+log = logging.getLogger("riskpredictor")
+
+_QUIET = 0.5
+"""Seconds without a request after which a draining server believes that its clients left."""
+_IDLE_MS = 75_000
+"""Idle connections outlive the 60 s of common client and proxy pools, so that they close first."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Returns 0 after a clean stop, 2 for a wrong setting, 1 if it cannot listen."""
+    try:
+        settings = parse(sys.argv[1:] if argv is None else argv)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    configure(settings)
+    try:
+        _claim(settings.host, settings.port)
+    except OSError as error:
+        print(f"cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        return 1
+    asyncio.run(_serve(settings))
+    return 0
+
+
+def _claim(host: str, port: int) -> None:
+    """Raise OSError if the address is bad or taken: granian itself would share a taken port."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
+async def _serve(settings: Settings) -> None:
+    front = Front(Service(settings))
+    # What is loaded by now stays; and requests leave no cycles, so look for some rarely.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    server = Server(
+        front,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS, max_buffer_size=65536),
+        websockets=False,
+        backlog=1024,
+        backpressure=settings.max_connections,
+        log_enabled=False,
+    )
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    tasks = [
+        asyncio.create_task(front.watch()),
+        asyncio.create_task(_stop(front, server, stopping)),
+    ]
+    log.info("listening on http://%s:%d", settings.host, settings.port)
+    try:
+        await server.serve()
+    finally:
+        for task in tasks:
+            task.cancel()
+    log.info("stopped")
+
+
+async def _stop(front: Front, server: Server, stopping: asyncio.Event) -> None:
+    """After SIGTERM: answer whoever still asks, sending each away, until nobody does."""
+    await stopping.wait()
+    service = front.service
+    service.draining = True
+    log.info("draining: %d in flight", service.metrics.in_flight)
+    deadline = time.monotonic() + service.settings.drain_seconds
+    answered = -1
+    while time.monotonic() < deadline:
+        if answered == front.answered and service.metrics.in_flight == 0:
+            break
+        answered = front.answered
+        await asyncio.sleep(min(_QUIET, service.settings.drain_seconds))
+    server.stop()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

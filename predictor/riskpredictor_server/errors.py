@@ -1,0 +1,56 @@
+"""Replies, and problems as RFC 9457 ``application/problem+json``."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+TITLES = {
+    400: "Malformed request",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Request body too slow",
+    413: "Request body too large",
+    415: "Unsupported media type",
+    422: "Invalid patient record",
+    500: "Internal error",
+    503: "Service unavailable",
+}
+
+
+class Reply(NamedTuple):
+    """An HTTP answer before any server or framework is involved."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def json_reply(body: Any, status: int = 200) -> Reply:
+    """A JSON answer."""
+    return Reply(status, JSON, orjson.dumps(body))
+
+
+def problem(
+    status: int,
+    detail: str,
+    request_id: str,
+    *,
+    headers: tuple[tuple[str, str], ...] = (),
+    **extra: Any,
+) -> Reply:
+    """A problem document. ``type`` is about:blank: the status and ``detail`` say it all."""
+    body = {
+        "type": "about:blank",
+        "title": TITLES.get(status, "Request failed"),
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+        **extra,
+    }
+    return Reply(status, PROBLEM_JSON, orjson.dumps(body), headers)

@@ -1,0 +1,44 @@
+"""Any scikit-learn classifier behind the Scorer protocol: for models that are not linear.
+
+Needs scikit-learn and joblib at run time (the ``sklearn`` extra; of the image, ``EXTRAS=sklearn``);
+costs about 90 MiB and a second of CPU at start, which is why linear models never come here.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from riskpredictor_server.schema import RISK_LEVELS, Values
+from riskpredictor_server.scoring import Scored
+
+
+class PipelineScorer:
+    """``predict_proba`` of a fitted classifier over the four raw vitals."""
+
+    def __init__(self, pipeline: Any) -> None:
+        """Raises ValueError if the classifier does not know exactly the three levels."""
+        classes = [str(name) for name in getattr(pipeline, "classes_", ())]
+        if sorted(classes) != sorted(RISK_LEVELS):
+            raise ValueError(f"its classes are {classes}, they must be {list(RISK_LEVELS)}")
+        if not hasattr(pipeline, "predict_proba"):
+            raise ValueError("it has no predict_proba; calibrate it or choose another classifier")
+        self._pipeline = pipeline
+        self._order = [classes.index(level) for level in RISK_LEVELS]
+
+    def score(self, values: Values) -> Scored:
+        """Score one checked record."""
+        return self.score_many([values])[0]
+
+    def score_many(self, rows: Sequence[Values]) -> list[Scored]:
+        """Score a batch in one vectorised call."""
+        table = self._pipeline.predict_proba(list(rows))[:, self._order].tolist()
+        return [Scored((low, medium, high), None) for low, medium, high in table]
+
+
+def load_pipeline(data: bytes) -> PipelineScorer:
+    """Unpickle a classifier. Only for bytes whose digest was checked: a pickle runs code."""
+    import joblib
+
+    return PipelineScorer(joblib.load(io.BytesIO(data)))

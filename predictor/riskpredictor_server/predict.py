@@ -1,0 +1,179 @@
+"""Request bytes to reply: the one function behind every way in to a prediction."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any
+
+import orjson
+
+from riskpredictor_server.artifact import Model
+from riskpredictor_server.audit import AuditLog
+from riskpredictor_server.decode import BodyError, decode
+from riskpredictor_server.drift import DRIFT_WINDOW
+from riskpredictor_server.errors import JSON, Reply, problem
+from riskpredictor_server.metrics import Metrics
+from riskpredictor_server.schema import (
+    VITAL_NAMES,
+    VITALS,
+    InvalidRecordError,
+    Values,
+    read_record,
+    read_records,
+)
+from riskpredictor_server.scoring import Scored
+
+
+def is_json(content_type: str) -> bool:
+    """Whether the media type is JSON in UTF-8."""
+    if content_type == JSON:
+        return True
+    media, _, rest = content_type.partition(";")
+    charset = rest.strip().lower().replace('"', "")
+    return media.strip().lower() == JSON and charset in ("", "charset=utf-8", "charset=utf8")
+
+
+class Predictor:
+    """A verified model together with the rules of ``POST /predict``."""
+
+    def __init__(
+        self, model: Model, metrics: Metrics, max_batch: int, audit: AuditLog | None = None
+    ) -> None:
+        self.model = model
+        self._audit = audit
+        self.metrics = metrics
+        self.max_batch = max_batch
+        self.recent: deque[Values] = deque(maxlen=DRIFT_WINDOW)
+        """The latest scored values, for the drift score; in memory only."""
+        self._trained_on = tuple(
+            (row["trained_on"]["minimum"], row["trained_on"]["maximum"])
+            for row in sorted(
+                model.card["features"], key=lambda row: VITAL_NAMES.index(row["name"])
+            )
+        )
+        (
+            (self._hr_lo, self._hr_hi),
+            (self._bp_lo, self._bp_hi),
+            (self._t_lo, self._t_hi),
+            (self._ox_lo, self._ox_hi),
+        ) = self._trained_on
+
+    def reply(self, body: bytes, content_type: str, request_id: str) -> Reply:
+        """Answer one request body; never raises for anything a client can send."""
+        if content_type != JSON and not is_json(content_type):
+            self.metrics.rejected.add(("", "not_json"))
+            detail = f"Content-Type is {content_type[:64]!r}; send application/json in UTF-8"
+            return problem(415, detail, request_id)
+        try:
+            document = decode(body)
+        except BodyError as error:
+            self.metrics.rejected.add(("", "malformed"))
+            errors = [{"field": error.field, "detail": error.detail}] if error.field else []
+            return problem(400, error.detail, request_id, errors=errors)
+        if type(document) is dict and "instances" in document:
+            return self._batch(document, request_id)
+        try:
+            values = read_record(document)
+        except InvalidRecordError as invalid:
+            return self.invalid(invalid.errors, request_id)
+        answer = self._answer(values, self.model.scorer.score(values))
+        answer["request_id"] = request_id
+        self.metrics.predictions.add((answer["risk_level"],))
+        self.recent.append(values)
+        if self._audit:
+            self._audit.write([values], [answer], request_id)
+        return Reply(200, JSON, orjson.dumps(answer))
+
+    def _answer(self, values: Values, scored: Scored) -> dict[str, Any]:
+        """One prediction as the API shows it."""
+        low, medium, high = probabilities = scored.probabilities
+        confidence = max(probabilities)
+        level = "Low" if low == confidence else "Medium" if medium == confidence else "High"
+        shares = scored.contributions
+        hr, bp, t, ox = values
+        inside = (
+            self._hr_lo <= hr <= self._hr_hi
+            and self._bp_lo <= bp <= self._bp_hi
+            and self._t_lo <= t <= self._t_hi
+            and self._ox_lo <= ox <= self._ox_hi
+        )
+        return {
+            "risk_level": level,
+            "confidence": confidence,
+            "probabilities": {"Low": low, "Medium": medium, "High": high},
+            "contributions": {
+                "heart_rate": shares[0],
+                "blood_pressure": shares[1],
+                "temperature": shares[2],
+                "oxygen_level": shares[3],
+            }
+            if shares
+            else None,
+            "warnings": [] if inside else self._warnings(values),
+            "temperature_unit": "F",
+            "model_version": self.model.version,
+        }
+
+    def _warnings(self, values: Values) -> list[dict[str, Any]]:
+        return [
+            {
+                "field": vital.name,
+                "value": value,
+                "trained_on": {"minimum": low, "maximum": high, "unit": vital.unit},
+                "detail": f"outside the {low:g} to {high:g} {vital.unit} that the model was trained"
+                " on: the answer is an extrapolation",
+            }
+            for vital, value, (low, high) in zip(VITALS, values, self._trained_on, strict=True)
+            if not low <= value <= high
+        ]
+
+    def _batch(self, document: dict[str, Any], request_id: str) -> Reply:
+        instances = document["instances"]
+        wrong = self._envelope_error(document)
+        if wrong:
+            return self.invalid([wrong], request_id)
+        try:
+            rows = read_records(instances, "instances")
+        except InvalidRecordError as invalid:
+            return self.invalid(invalid.errors, request_id)
+        body = {
+            "predictions": self.answers(rows, request_id),
+            "model_version": self.model.version,
+            "request_id": request_id,
+        }
+        return Reply(200, JSON, orjson.dumps(body))
+
+    def answers(self, rows: list[Values], request_id: str) -> list[dict[str, Any]]:
+        """Score checked records; counted and audited."""
+        scored = self.model.scorer.score_many(rows)
+        predictions = list(map(self._answer, rows, scored))
+        for level, count in Counter(answer["risk_level"] for answer in predictions).items():
+            self.metrics.predictions.add((level,), count)
+        self.recent.extend(rows)
+        if self._audit:
+            self._audit.write(rows, predictions, request_id)
+        return predictions
+
+    def _envelope_error(self, document: dict[str, Any]) -> dict[str, Any] | None:
+        instances = document["instances"]
+        if len(document) > 1:
+            other = next(name for name in document if name != "instances")
+            detail = 'a batch has the one field "instances"'
+            return {"field": str(other)[:64], "problem": "unknown_field", "detail": detail}
+        if type(instances) is not list or not 1 <= len(instances) <= self.max_batch:
+            detail = f"must be an array of 1 to {self.max_batch} records"
+            return {"field": "instances", "problem": "not_allowed", "detail": detail}
+        return None
+
+    def invalid(self, errors: list[dict[str, Any]], request_id: str) -> Reply:
+        """The 422 reply; counts its errors."""
+        self.count_rejected(errors)
+        count = f"{len(errors)} problem" + ("s" if len(errors) > 1 else "")
+        return problem(422, f"{count}; {InvalidRecordError(errors)}", request_id, errors=errors)
+
+    def count_rejected(self, errors: list[dict[str, Any]]) -> None:
+        """Only known names become label values: a client must not grow the metrics."""
+        for error in errors:
+            name = error["field"].rsplit(".", 1)[-1]
+            known = name if name in VITAL_NAMES or name == "temperature_unit" else ""
+            self.metrics.rejected.add((known, error["problem"]))

@@ -1,0 +1,79 @@
+"""Flask views of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, request
+
+from riskpredictor_server import oip
+from riskpredictor_server.errors import Reply, json_reply
+from riskpredictor_server.responses import current_service, to_response
+
+v2 = Blueprint("v2", __name__, url_prefix="/v2")
+
+MODEL = "/models/<name>"
+VERSION = MODEL + "/versions/<version>"
+
+
+@v2.get("")
+def server() -> Response:
+    """Server metadata."""
+    return to_response(oip.server_metadata())
+
+
+@v2.get("/health/live")
+def live() -> Response:
+    """Liveness."""
+    return to_response(json_reply({"live": True}))
+
+
+@v2.get("/health/ready")
+def ready() -> Response:
+    """Readiness."""
+    reply = current_service().ready(g.request_id)
+    return to_response(json_reply({"ready": True}) if reply.status == 200 else reply)
+
+
+@v2.get(MODEL)
+@v2.get(VERSION)
+def metadata(name: str, version: str | None = None) -> Response:
+    """Model metadata."""
+    service = current_service()
+    if service.predictor is None:
+        return to_response(service.not_ready(g.request_id))
+    absent = _absent(name, version)
+    return to_response(absent or oip.model_metadata(service.predictor, name))
+
+
+@v2.get(MODEL + "/ready")
+@v2.get(VERSION + "/ready")
+def model_ready(name: str, version: str | None = None) -> Response:
+    """Readiness of the model."""
+    reply = current_service().ready(g.request_id)
+    if reply.status == 200:
+        reply = _absent(name, version) or json_reply({"name": name, "ready": True})
+    return to_response(reply)
+
+
+@v2.post(MODEL + "/infer")
+@v2.post(VERSION + "/infer")
+def infer(name: str, version: str | None = None) -> Response:
+    """Predict."""
+    service = current_service()
+    if service.predictor is None:
+        return to_response(service.not_ready(g.request_id))
+    content_type = request.headers.get("Content-Type", "")
+    reply = _absent(name, version) or oip.infer(
+        service.predictor, name, request.get_data(), content_type, g.request_id
+    )
+    return to_response(reply)
+
+
+def _absent(name: str, version: str | None) -> Reply | None:
+    service = current_service()
+    own, served = service.settings.model_name, service.model.version if service.model else ""
+    if name != own:
+        return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", g.request_id)
+    if version not in (None, served):
+        detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
+        return oip.refuse(404, detail, g.request_id)
+    return None

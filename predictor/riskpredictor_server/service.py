@@ -1,0 +1,137 @@
+"""What the process knows and answers, whichever server or framework carries the bytes."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import secrets
+from typing import Any
+
+import orjson
+
+from riskpredictor_server import __version__
+from riskpredictor_server.artifact import ArtifactError, Model, load
+from riskpredictor_server.audit import AuditLog
+from riskpredictor_server.drift import drift
+from riskpredictor_server.errors import JSON, Reply, json_reply, problem
+from riskpredictor_server.metrics import CONTENT_TYPE, Metrics
+from riskpredictor_server.predict import Predictor
+from riskpredictor_server.settings import Settings
+
+log = logging.getLogger("riskpredictor")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+RETRY = (("Retry-After", "1"),)
+
+
+class Service:
+    """One process's model, counters and answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Loads the model. A bad one does not raise: the server runs and says why at /ready."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self.draining = False
+        self.reason = ""
+        self.predictor: Predictor | None = None
+        self._ids = itertools.count(1)
+        self._boot = secrets.token_hex(6)
+        try:
+            model = load(settings.model)
+        except ArtifactError as error:
+            self.reason = str(error)
+        else:
+            audit = None
+            if settings.audit_log != "off":
+                vitals = settings.audit_log == "vitals"
+                audit = AuditLog(model.version, model.digest, vitals)
+            self.predictor = Predictor(model, self.metrics, settings.max_batch, audit)
+            log.info("model %s loaded, golden cases pass", model.version)
+        if self.reason:
+            log.error("not ready: %s", self.reason)
+        version = self.model.version if self.model else "none"
+        self.headers = (
+            ("X-Served-By", _header_safe(settings.pod_name)),
+            ("X-Model-Version", version),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "no-store"),
+        )
+        self._health = Reply(200, JSON, orjson.dumps({"status": "alive", "version": __version__}))
+
+    @property
+    def model(self) -> Model | None:
+        """The verified model, or None."""
+        return self.predictor.model if self.predictor else None
+
+    def request_id(self, given: str | None) -> str:
+        """The caller's id if it is a sane token, else a new one, unique to this process."""
+        if given and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._boot}-{next(self._ids):x}"
+
+    def predict(self, body: bytes, content_type: str, request_id: str) -> Reply:
+        """``POST /predict``."""
+        if self.predictor is None:
+            return self.not_ready(request_id)
+        return self.predictor.reply(body, content_type, request_id)
+
+    def health(self) -> Reply:
+        """``GET /health``: the process answers."""
+        return self._health
+
+    def ready(self, request_id: str) -> Reply:
+        """``GET /ready``: the model is loaded and its golden cases pass, and we are not leaving."""
+        if self.model is None or self.draining:
+            return self.not_ready(request_id)
+        return json_reply({"status": "ready", "model_version": self.model.version})
+
+    def not_ready(self, request_id: str) -> Reply:
+        """503 with the reason."""
+        reason = "shutting down" if self.draining else self.reason
+        extra: dict[str, Any] = {"reason": reason}
+        return problem(503, f"not ready: {reason}", request_id, headers=RETRY, **extra)
+
+    def card(self, request_id: str) -> Reply:
+        """``GET /model``."""
+        if self.model is None:
+            return self.not_ready(request_id)
+        return Reply(200, JSON, orjson.dumps(self.model.card))
+
+    def exposition(self) -> Reply:
+        """``GET /metrics``."""
+        gauges: list[tuple[str, str, dict[str, str], float]] = [
+            (
+                "riskpredictor_ready",
+                "1 when predictions are answered.",
+                {},
+                float(self.model is not None and not self.draining),
+            )
+        ]
+        if self.model:
+            labels = {"model_version": self.model.version, "digest": self.model.digest}
+            text = "The model that answers; always 1."
+            gauges.append(("riskpredictor_model_info", text, labels, 1.0))
+        if self.predictor:
+            text = "Population stability index of recent inputs against training; 0.25 is a shift."
+            scores = drift(list(self.predictor.recent), self.predictor.model.card["features"])
+            gauges += [
+                ("riskpredictor_input_drift", text, {"field": name}, score)
+                for name, score in scores.items()
+            ]
+        return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
+
+    def busy(self, request_id: str, detail: str) -> Reply:
+        """Overload: say so at once rather than let everybody wait."""
+        return problem(503, detail, request_id, headers=RETRY)
+
+    def observe(self, route: str, reply_status: int, seconds: float, request_id: str) -> None:
+        """Count and, if asked for, log one answered request. Never anything from its body."""
+        self.metrics.requests.observe(route, reply_status, seconds)
+        if self.settings.access_log == "on":
+            extra = {"route": route, "status": reply_status, "request_id": request_id}
+            log.info("%s %d %.1f ms", route, reply_status, seconds * 1000, extra=extra)
+
+
+def _header_safe(text: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", "-", text)[:253]

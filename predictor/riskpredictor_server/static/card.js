@@ -1,0 +1,67 @@
+// The model card: what the model is, what it was trained on, how good it is.
+
+import { byId, element, percent } from "./dom.js";
+
+function table(caption, head, rows) {
+  const node = element("table");
+  node.append(element("caption", "", caption));
+  const headRow = node.createTHead().insertRow();
+  head.forEach((text, column) => {
+    const cell = element("th", column ? "n" : "", text);
+    cell.scope = "col";
+    headRow.append(cell);
+  });
+  const body = node.createTBody();
+  for (const [name, ...values] of rows) {
+    const row = body.insertRow();
+    const cell = element("th", "", name);
+    cell.scope = "row";
+    row.append(cell, ...values.map((value) => element("td", "n", String(value))));
+  }
+  const box = element("div", "scroll");
+  // Wide tables scroll on a phone: by keyboard too.
+  box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", caption);
+  box.append(node);
+  return box;
+}
+
+function tables(card) {
+  const metrics = card.metrics;
+  const levels = metrics.confusion.levels;
+  const round = (value) => String(Math.round(value * 10) / 10);
+  const span = (range) => `${round(range.minimum)} to ${round(range.maximum)}`;
+  return [
+    table("Inputs", ["Vital", "Unit", "Accepted", "Trained on", "Mean"], card.features.map((feature) => [
+      feature.name, feature.unit, span(feature.accepted), span(feature.trained_on), round(feature.mean),
+    ])),
+    table(`Per level, on ${metrics.records} held-out records`, ["Level", "Precision", "Recall", "F1", "Records"],
+      levels.map((level) => {
+        const row = metrics.per_class[level];
+        return [level, row.precision.toFixed(2), row.recall.toFixed(2), row.f1.toFixed(2), row.support];
+      })),
+    table("Confusion: how often each true level was predicted as each level", ["True level", ...levels],
+      levels.map((level, row) => [level, ...metrics.confusion.counts[row]])),
+  ];
+}
+
+export async function showCard() {
+  const body = byId("card-body");
+  try {
+    const response = await fetch("model");
+    const card = await response.json();
+    if (!response.ok) throw new Error(card.detail);
+    const metrics = card.metrics;
+    body.replaceChildren(
+      element("p", "", `Version ${card.model_version}: ${card.model_type}. Recipe: ${card.recipe.summary}.`),
+      element("p", "", `${card.data.records} ${card.data.source} records. Held-out accuracy ` +
+        `${percent(metrics.accuracy)}, Brier score ${metrics.brier.toFixed(3)}, calibration error ` +
+        `${metrics.expected_calibration_error.toFixed(3)}. Intended use: ${card.intended_use}.`),
+      ...tables(card),
+      element("p", "meta", `scorer.json SHA-256 ${card.files["scorer.json"] ?? "none"}`),
+    );
+  } catch (error) {
+    body.replaceChildren(element("p", "error", `The model card could not be read: ${error.message}`));
+  }
+}

@@ -1,0 +1,78 @@
+"""Train a model and write its artifact folder: ``python -m riskpredictor_server.train --help``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+from riskpredictor_server.recipes import DEFAULT_RECIPE, RECIPES
+
+_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m riskpredictor_server.train",
+        description="Train a patient-risk model and write model.joblib, scorer.json, card.json"
+        " and plots. The same arguments and dependencies give the same bytes.",
+    )
+    parser.add_argument("--model-version", required=True, metavar="NAME", help="for example v1")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="artifact folder")
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE.csv", help="train on these records, not synthetic ones"
+    )
+    parser.add_argument("--seed", type=int, help="of generator and split (default: the recipe's)")
+    parser.add_argument("--records", type=int, default=1000, help="synthetic records (%(default)s)")
+    parser.add_argument(
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="default: the one named like the model version, else " + DEFAULT_RECIPE,
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Returns 0, or 2 after saying on stderr what to correct."""
+    args = _parser().parse_args(argv)
+    if not _VERSION.fullmatch(args.model_version):
+        return _fail(
+            f"--model-version {args.model_version!r}: at most 63 letters, digits, '-', '_', '.',"
+            " beginning and ending with a letter or digit (it becomes an image tag and a label)"
+        )
+    if not 200 <= args.records <= 1_000_000:
+        return _fail(f"--records {args.records}: must be 200 to 1000000")
+    if args.seed is not None and args.seed < 0:
+        return _fail(f"--seed {args.seed}: must be 0 or more")
+    # Imported late: --help and argument errors should not wait a second for scikit-learn.
+    try:
+        from riskpredictor_server.fitting import Job, train
+        from riskpredictor_server.records import RecordsError
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is not installed; pip install 'riskpredictor-server[train]'")
+    recipe = RECIPES[args.recipe or RECIPES.get(args.model_version, RECIPES[DEFAULT_RECIPE]).name]
+    seed = recipe.seed if args.seed is None else args.seed
+    job = Job(args.model_version, args.out, recipe, seed, args.records, args.data)
+    started = time.monotonic()
+
+    def step(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)
+
+    try:
+        train(job, step)
+    except RecordsError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"--out {args.out}: cannot be written: {error.strerror}")
+    return 0
+
+
+def _fail(text: str) -> int:
+    print(text, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Headless Chromium for the tests and the screenshots; by itself it calls nobody."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+from support import debian
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A running browser; installs Debian's where there is none."""
+    others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
+    program = next(filter(None, others), None) or debian.ensure("chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield running
+        running.close()

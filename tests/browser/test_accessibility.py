@@ -1,0 +1,99 @@
+"""An automated accessibility check (axe-core, WCAG 2 A and AA) of every state of the pages."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from unit.serving.support import ServerProcess
+
+from support import debian
+
+pytestmark = pytest.mark.browser
+
+FOLDER = Path(__file__).parent
+AXE = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    if not AXE.exists():
+        command = [debian.ensure("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=FOLDER, check=True, timeout=120, capture_output=True)
+    return AXE.read_text(encoding="utf-8")
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    # By the debugger, not by a script element: the page's policy forbids foreign scripts.
+    page.evaluate(axe)
+    found: Any = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
+    return [
+        f"{problem['id']}: {problem['help']}: {node['target']}"
+        for problem in found["violations"]
+        for node in problem["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
+def test_the_page_in_every_state(
+    browser: Browser, server: ServerProcess, axe: str, scheme: Any, width: int
+) -> None:
+    context = browser.new_context(
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.goto(server.url)
+    assert violations(page, axe) == [], "at first"
+    page.get_by_role("button", name="Predict Risk Level").click()
+    expect(page.locator("#heart_rate-error")).to_contain_text("required")
+    assert violations(page, axe) == [], "with errors"
+    for example, level in (("Healthy adult", "Low"), ("Septic shock", "High")):
+        page.get_by_role("button", name=example).click()
+        expect(page.locator("#level")).to_have_text(level)
+        assert violations(page, axe) == [], f"with a result: {level}"
+    page.get_by_text("Model card").click()
+    expect(page.locator("#card-body table")).to_have_count(3)
+    page.get_by_role("button", name="Light").click()
+    expect(page.locator("#load-pods .name")).to_be_visible()
+    assert violations(page, axe) == [], "under load"
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#load-summary")).to_contain_text("Done")
+    assert violations(page, axe) == [], "after the load"
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_api_page(browser: Browser, server: ServerProcess, axe: str, scheme: Any) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{server.url}/docs")
+    page.locator("summary").first.click()
+    assert violations(page, axe) == []
+    context.close()
+
+
+def test_everything_can_be_reached_by_keyboard(page: Page) -> None:
+    reached: list[str] = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+        )
+    for wanted in (
+        "Skip to the form",
+        "Healthy adult",
+        "heart_rate",
+        "temperature_unit",
+        "oxygen_level",
+        "Predict Risk Level",
+        "load-seconds",
+        "API",
+        "metrics",
+    ):
+        assert wanted in reached

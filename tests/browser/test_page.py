@@ -1,0 +1,127 @@
+"""The web page as a person uses it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+VITALS = ("heart_rate", "blood_pressure", "temperature", "oxygen_level")
+
+
+def fill(page: Page, *values: str) -> None:
+    for name, value in zip(VITALS, values, strict=True):
+        page.fill(f"#{name}", value)
+
+
+def predict(page: Page) -> None:
+    page.get_by_role("button", name="Predict Risk Level").click()
+
+
+def test_a_healthy_patient_is_low(page: Page) -> None:
+    fill(page, "85", "120", "98.6", "97")
+    predict(page)
+    expect(page.locator("#level")).to_have_text("Low")
+    expect(page.locator("#confidence")).to_contain_text("99")
+    expect(page.locator("#probabilities li")).to_have_count(3)
+    expect(page.locator("#contributions li")).to_have_count(4)
+    expect(page.locator("#contributions")).to_contain_text("lowers the risk")
+    expect(page.locator("#meta")).to_contain_text("Model v1, answered by pod-under-test")
+
+
+@pytest.mark.parametrize(
+    ("example", "level"),
+    [
+        ("Healthy adult", "Low"),
+        ("Fever", "High"),
+        ("Respiratory failure", "High"),
+        ("Septic shock", "High"),
+    ],
+)
+def test_each_example_fills_the_form_and_predicts(page: Page, example: str, level: str) -> None:
+    page.get_by_role("button", name=example).click()
+    expect(page.locator("#level")).to_have_text(level)
+    expect(page.locator("#heart_rate")).not_to_have_value("")
+
+
+def test_the_enter_key_predicts(page: Page) -> None:
+    fill(page, "130", "85", "103.5", "86")
+    page.press("#oxygen_level", "Enter")
+    expect(page.locator("#level")).to_have_text("High")
+
+
+def test_an_empty_form_names_every_field(page: Page) -> None:
+    predict(page)
+    for name in VITALS:
+        expect(page.locator(f"#{name}-error")).to_contain_text("required")
+        expect(page.locator(f"#{name}")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#heart_rate")).to_be_focused()
+    expect(page.locator("#result")).to_be_hidden()
+
+
+def test_a_value_out_of_range_is_named_and_hides_the_old_result(page: Page) -> None:
+    page.get_by_role("button", name="Healthy adult").click()
+    expect(page.locator("#result")).to_be_visible()
+    page.fill("#oxygen_level", "101")
+    predict(page)
+    expect(page.locator("#oxygen_level-error")).to_have_text("must be 40 to 100 %")
+    expect(page.locator("#result")).to_be_hidden()
+    page.fill("#oxygen_level", "97")
+    predict(page)
+    expect(page.locator("#level")).to_have_text("Low")
+    expect(page.locator("#oxygen_level-error")).to_be_hidden()
+
+
+def test_celsius_is_understood(page: Page) -> None:
+    fill(page, "85", "120", "37", "97")
+    page.select_option("#temperature_unit", "C")
+    expect(page.locator("#temperature-hint")).to_have_text("25 to 45 °C")
+    predict(page)
+    expect(page.locator("#level")).to_have_text("Low")
+    page.fill("#temperature", "98.6")
+    predict(page)
+    expect(page.locator("#temperature-error")).to_have_text("must be 25 to 45 °C")
+
+
+def test_an_extrapolation_is_warned_about(page: Page) -> None:
+    fill(page, "290", "120", "98.6", "97")
+    predict(page)
+    expect(page.locator("#warnings")).to_contain_text("Heart rate: outside")
+
+
+def test_the_model_card_opens(page: Page) -> None:
+    page.get_by_text("Model card").click()
+    expect(page.locator("#card-body table")).to_have_count(3)
+    expect(page.locator("#card-body")).to_contain_text("Held-out accuracy")
+
+
+@pytest.mark.parametrize(
+    ("name", "users"), [("Light", "10"), ("Medium", "50"), ("Peak Load", "100")]
+)
+def test_load_runs_shows_who_answers_and_stops(page: Page, name: str, users: str) -> None:
+    page.get_by_role("button", name=name).click()
+    expect(page.locator("#load-users")).to_have_text(users)
+    expect(page.locator("#load-pods .name")).to_have_text("pod-under-test")
+    expect(page.locator("#load-p95")).to_contain_text("ms")
+    expect(page.locator("#load-rate")).not_to_have_text("0")
+    expect(page.get_by_role("button", name="Light")).to_be_disabled()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#load-summary")).to_contain_text(f"Done. {users} users")
+    expect(page.locator("#load-summary")).to_contain_text("0 errors, answered by 1 pod.")
+    expect(page.get_by_role("button", name="Light")).to_be_enabled()
+
+
+def test_load_ends_by_itself(page: Page) -> None:
+    page.select_option("#load-seconds", "10")
+    page.get_by_role("button", name="Light").click()
+    expect(page.locator("#load-summary")).to_contain_text("Done.", timeout=20_000)
+
+
+def test_on_a_phone_the_result_comes_into_view_and_nothing_needs_sideways_scrolling(
+    page: Page,
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.get_by_role("button", name="Septic shock").click()
+    expect(page.locator("#result")).to_be_in_viewport(ratio=0.95)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,29 @@
+"""Fixtures of all layers. Only clusters that the tests made themselves are ever touched."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+_COUNTER = itertools.count(1)
+
+
+@pytest.fixture
+def unique_name() -> str:
+    """A name for a namespace that no other test uses."""
+    return f"t{os.getpid()}-{next(_COUNTER)}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_foreign_cluster() -> Iterator[None]:
+    """No test may reach somebody's own cluster by accident."""
+    before = os.environ.get("KUBECONFIG")
+    os.environ["KUBECONFIG"] = "/nonexistent/tests-name-their-cluster"
+    yield
+    if before is None:
+        del os.environ["KUBECONFIG"]
+    else:
+        os.environ["KUBECONFIG"] = before

@@ -1,0 +1,160 @@
+"""The CRD against its own rules: documented, small enough, with the subresources it promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from unit.engine.builders import ROOT, SAMPLES, Object, crd, predictor, sample, schema
+
+from riskpredictor_operator.core import api, conditions
+
+CRD_FILE = ROOT / "crds/riskpredictors.yaml"
+VERSION = crd()["spec"]["versions"][0]
+
+
+def properties(node: Object, path: str = "") -> Iterator[tuple[str, Object]]:
+    """Every field below a schema, with its path."""
+    for name, field in node.get("properties", {}).items():
+        yield f"{path}.{name}".lstrip("."), field
+        yield from properties(field, f"{path}.{name}")
+        yield from properties(field.get("items", {}), f"{path}.{name}[]")
+
+
+ALL = dict(properties(schema()))
+FIELDS = {path: field for path, field in ALL.items() if path != "metadata"}
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_every_field_has_a_type_and_a_description(path: str) -> None:
+    assert FIELDS[path].get("type")
+    assert FIELDS[path].get("description"), "kubectl explain shows nothing"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p, f in FIELDS.items() if f["type"] in ("string", "array") and p[:4] == "spec"]
+)
+def test_every_text_and_list_of_a_spec_is_bounded(path: str) -> None:
+    field = FIELDS[path]
+    assert {"maxLength", "maxItems", "enum"} & set(field), "CEL's cost is estimated from the bound"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p, f in FIELDS.items() if f["type"] == "integer" and p[:4] == "spec"]
+)
+def test_every_number_of_a_spec_has_a_lower_bound_or_is_passed_through(path: str) -> None:
+    assert "minimum" in FIELDS[path] or path.startswith("spec.podTemplate.")
+
+
+def rules(node: Any) -> Iterator[Object]:
+    if isinstance(node, dict):
+        yield from node.get("x-kubernetes-validations", ())
+        for item in node.values():
+            yield from rules(item)
+
+
+@pytest.mark.parametrize("rule", list(rules(schema())), ids=lambda rule: rule["message"][:40])
+def test_every_rule_names_the_field_and_says_what_to_do(rule: Object) -> None:
+    message = rule["message"]
+    assert "\n" not in message
+    assert re.match(r"(spec|metadata)\.\w+", message), "starts with the field's path"
+    assert re.search(r"; |for example|must ", message), "says how to mend it"
+
+
+def test_it_is_small_enough_for_kubectl_apply() -> None:
+    """``kubectl apply`` keeps the whole object in an annotation of at most 256 KiB."""
+    assert len(CRD_FILE.read_bytes()) < 256 * 1024
+
+
+def test_names_are_those_that_the_operator_uses() -> None:
+    spec = crd()["spec"]
+    assert (spec["group"], VERSION["name"]) == (api.GROUP, api.VERSION)
+    assert (spec["names"]["kind"], spec["names"]["plural"]) == (api.KIND, api.PLURAL)
+    assert crd()["metadata"]["name"] == f"{api.PLURAL}.{api.GROUP}"
+    assert (spec["scope"], spec["names"]["shortNames"]) == ("Namespaced", ["rp"])
+    assert spec["names"]["categories"] == ["all"]
+
+
+def test_subresources() -> None:
+    assert VERSION["subresources"] == {
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    }
+    for path in VERSION["subresources"]["scale"].values():
+        assert path.removeprefix(".") in ALL
+
+
+def test_a_status_that_nobody_has_written_does_not_look_healthy() -> None:
+    """An empty status counts as Current with kstatus."""
+    assert predictor()["status"] == {"observedGeneration": -1}
+
+
+def test_columns() -> None:
+    columns = VERSION["additionalPrinterColumns"]
+    shown = [c["name"].upper() for c in columns if not c.get("priority")]
+    wide = [c["name"].upper() for c in columns if c.get("priority")]
+    assert shown == ["MODEL", "SERVING", "READY", "REPLICAS", "MIN", "MAX", "AGE"]
+    assert wide == ["REASON", "URL", "IMAGE"]
+    for column in columns:
+        path = column["jsonPath"].removeprefix(".")
+        if path.startswith("status.conditions"):
+            assert f'"{conditions.READY}"' in path
+        elif not path.startswith("metadata."):
+            assert path in ALL
+
+
+def test_names_that_are_reserved_for_later_are_not_used() -> None:
+    assert not {"model", "rollout"} & set(schema()["properties"]["spec"]["properties"])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_have_only_known_fields(name: str) -> None:
+    unknown = set(paths(sample(name)["spec"], "spec")) - set(ALL)
+    assert {path for path in unknown if not is_inside_a_map(path)} == set()
+
+
+def paths(value: Any, at: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield f"{at}.{name}"
+            yield from paths(item, f"{at}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from paths(item, f"{at}[]")
+
+
+def is_inside_a_map(path: str) -> bool:
+    """Whether a field above it takes any key."""
+    while "." in path:
+        path = path.rpartition(".")[0].removesuffix("[]")
+        field = ALL.get(path, {})
+        if "additionalProperties" in field or field.get("x-kubernetes-preserve-unknown-fields"):
+            return True
+    return False
+
+
+def test_the_full_sample_shows_every_field() -> None:
+    shown = {path.replace("[]", "") for path in paths(sample("full")["spec"], "spec")}
+    passed_through = ("tolerations[].", "topologySpreadConstraints[].")
+    wanted = {
+        path.replace("[]", "")
+        for path in ALL
+        if path.startswith("spec.") and not any(part in path for part in passed_through)
+    }
+    assert wanted - shown == {"spec.replicas"}, "which switches the autoscaler off"
+
+
+def test_the_reference_is_up_to_date() -> None:
+    script = ROOT / "crds/make_reference.py"
+    checked = subprocess.run(
+        [sys.executable, script, "--check"], check=False, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr

@@ -1,0 +1,122 @@
+"""spec.py against the CRD: it reads every field, expects every type, and no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from unit.engine.builders import Object, changed, predictor, schema
+from unit.engine.strategies import bounded, specs
+
+from riskpredictor_operator.core.errors import SpecError
+from riskpredictor_operator.core.spec import parse
+
+SPEC = schema()["properties"]["spec"]
+
+PASSED_THROUGH = ("tolerations", "affinity", "topologySpreadConstraints")
+"""Read as a whole and handed on verbatim."""
+
+
+class Recording(dict[str, Any]):
+    """A JSON object that notes which of its fields are read."""
+
+    def __init__(self, content: Object, path: str, read: set[str]) -> None:
+        super().__init__({k: recorded(v, f"{path}.{k}", read) for k, v in content.items()})
+        self._path, self._read = path, read
+
+    def __getitem__(self, name: str) -> Any:
+        self._read.add(f"{self._path}.{name}")
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._read.add(f"{self._path}.{name}")
+        return super().get(name, default)
+
+
+def recorded(value: Any, path: str, read: set[str]) -> Any:
+    if isinstance(value, dict):
+        return Recording(value, path, read)
+    if isinstance(value, list):
+        return [recorded(item, path, read) for item in value]
+    return value
+
+
+def fields(node: Object, path: str = "spec") -> Iterator[tuple[str, Object]]:
+    """Every field of the schema that the operator has to understand."""
+    for name, field in node["properties"].items():
+        yield f"{path}.{name}", field
+        inner = field.get("items", field)
+        if name not in PASSED_THROUGH and "properties" in inner:
+            yield from fields(inner, f"{path}.{name}")
+
+
+FIELDS = dict(fields(SPEC))
+
+
+def test_every_field_of_the_schema_is_read_and_no_other() -> None:
+    read: set[str] = set()
+    body = predictor(image={"pullSecrets": [{"name": "x"}]})
+    parse({**body, "spec": Recording(body["spec"], "spec", read)})
+    assert read == set(FIELDS)
+
+
+WRONG: dict[str, Any] = {
+    "string": 7,
+    "integer": "7",
+    "boolean": "yes",
+    "object": "text",
+    "array": "text",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FIELDS if not p.startswith("spec.image.pullSecrets.")], ids=str
+)
+def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str) -> None:
+    broken = changed(predictor(), WRONG[FIELDS[path]["type"]], *path.split("."))
+    with pytest.raises(SpecError) as caught:
+        parse(broken)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=str)
+def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(path: str) -> None:
+    """A missing default means that the installed CRD is older than the operator."""
+    body = predictor(image={"pullSecrets": [{"name": "x"}]})
+    parent: Any = body
+    *above, name = path.split(".")
+    for step in above:
+        parent = parent[step][0] if isinstance(parent[step], list) else parent[step]
+    parent.pop(name, None)
+    owner = FIELDS.get(".".join(above), SPEC)
+    required = name in owner.get("items", owner).get("required", ())
+    if "default" in FIELDS[path] or required:
+        with pytest.raises(SpecError):
+            parse(body)
+    else:
+        parse(body)
+
+
+def lowest_and_highest(path: str) -> list[int]:
+    return [FIELDS[path]["minimum"], FIELDS[path]["maximum"]]
+
+
+NUMBERS = [path for path, field in FIELDS.items() if field["type"] == "integer"]
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=str)
+def test_the_bounds_of_the_schema_are_accepted(path: str) -> None:
+    for number in lowest_and_highest(path):
+        body = predictor(minReplicas=1, maxReplicas=1000)
+        parse(changed(body, number, *path.split(".")))
+
+
+@given(spec=specs())
+@bounded
+def test_whatever_the_schema_allows_is_read(spec: Object) -> None:
+    rp = parse(predictor(**spec))
+    assert rp.model_version == spec["modelVersion"]
+    assert rp.autoscaled == ("replicas" not in spec)
+    assert rp.suspend == spec.get("suspend", False)

@@ -1,0 +1,182 @@
+"""The operator against the files around it: roles, probes, reasons, architecture."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask import Flask
+from unit.engine.builders import ROOT, Object, manifests, predictor
+
+from riskpredictor_operator.core import api, reasons
+from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.preflight import lease_permissions, permissions
+from riskpredictor_operator.settings import Settings
+from riskpredictor_server.routes import pages
+
+DEPLOY = ROOT / "deploy/operator"
+CORE = ROOT / "operator/riskpredictor_operator/core"
+
+Right = tuple[str, str, str, str]
+"""API group, resource, verb, object name (empty: any)."""
+
+
+def documents(path: Path, kind: str) -> list[Object]:
+    """The objects of a kind in a file."""
+    return [d for d in yaml.safe_load_all(path.read_text()) if d["kind"] == kind]
+
+
+def granted(role: Object) -> list[Right]:
+    """Every single right that a role gives."""
+    return [
+        (group, resource, verb, name)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    ]
+
+
+def used(wanted: Iterable[tuple[str, Resource, str]]) -> list[Right]:
+    return [
+        (r.group, f"{r.plural}/{subresource}" if subresource else r.plural, verb, "")
+        for verb, r, subresource in wanted
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        pytest.param("base/cluster-wide/rbac.yaml", "ClusterRole", id="all namespaces"),
+        pytest.param("overlays/namespaced/role.yaml", "Role", id="one namespace"),
+    ],
+)
+def test_the_role_gives_exactly_the_rights_that_the_operator_uses(file: str, kind: str) -> None:
+    (role,) = documents(DEPLOY / file, kind)
+    rights = granted(role)
+    assert role["metadata"]["name"] == "riskpredictor-operator"
+    assert sorted(rights) == sorted(used(permissions()))
+    assert len(rights) == len(set(rights)), "no right is given twice"
+
+
+def test_the_lease_role_gives_exactly_the_rights_that_the_election_uses() -> None:
+    (role,) = documents(DEPLOY / "base/lease-role.yaml", "Role")
+    lease = Key("riskpredictor-system", Settings().lease_name)
+    wanted = [(r.group, r.plural, verb, key.name) for verb, r, key in lease_permissions(lease)]
+    assert sorted(granted(role)) == sorted(wanted)
+
+
+def test_no_role_says_any() -> None:
+    for path in DEPLOY.rglob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            for rule in (document or {}).get("rules") or ():
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def operator_container() -> Object:
+    (deployment,) = documents(DEPLOY / "base/deployment.yaml", "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    found: Object = container
+    return found
+
+
+def test_the_operators_environment_names_settings_that_exist() -> None:
+    known = {f"RISKPREDICTOR_{name.upper()}" for name in Settings.__dataclass_fields__}
+    assert {variable["name"] for variable in operator_container()["env"]} <= known
+
+
+def test_the_operators_probes_are_routes_of_its_own_server() -> None:
+    container = operator_container()
+    source = (CORE.parent / "service.py").read_text()
+    assert [port["containerPort"] for port in container["ports"]] == [Settings().http_port]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert f'web.get("{container[probe]["httpGet"]["path"]}"' in source
+
+
+class TestPredictorPod:
+    container: Any = manifests(predictor())[api.DEPLOYMENT]["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+
+    @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+    def test_every_probe_is_a_route_of_the_predictor(self, probe: str) -> None:
+        request = self.container[probe]["httpGet"]
+        assert request["path"] in set(routes())
+        assert request["port"] in {port["name"] for port in self.container["ports"]}
+
+    @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe"])
+    def test_no_pod_is_restarted_for_what_its_model_is_like(self, probe: str) -> None:
+        assert self.container[probe]["httpGet"]["path"] == "/health"
+
+    def test_no_request_reaches_a_pod_whose_model_fails_its_checks(self) -> None:
+        assert self.container["readinessProbe"]["httpGet"]["path"] == "/ready"
+
+    def test_the_service_reaches_the_port_on_which_the_predictor_listens(self) -> None:
+        service = manifests(predictor())[api.SERVICE]["spec"]
+        assert service["ports"][0]["targetPort"] == api.CONTAINER_PORT
+        assert [p["containerPort"] for p in self.container["ports"]] == [api.CONTAINER_PORT]
+        assert f"{api.CONTAINER_PORT}" in (ROOT / "Dockerfile.predictor").read_text()
+
+
+def routes() -> Iterator[str]:
+    """Paths that the predictor serves."""
+    application = Flask("probe")
+    application.register_blueprint(pages)
+    for rule in application.url_map.iter_rules():
+        yield rule.rule
+
+
+def constants(path: Path) -> Iterator[tuple[str, str]]:
+    """Module constants with the docstring below each (empty where there is none)."""
+    body = ast.parse(path.read_text()).body
+    for node, below in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            documented = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            text = below.value.value if documented else ""  # type: ignore[union-attr]
+            yield node.target.id, str(text)
+
+
+REASONS = dict(constants(CORE / "reasons.py"))
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_every_reason_is_documented_and_spelled_like_its_name(name: str) -> None:
+    assert REASONS[name].endswith(".")
+    assert getattr(reasons, name) == "".join(part.capitalize() for part in name.split("_"))
+
+
+def test_no_two_reasons_are_the_same_and_none_is_unused() -> None:
+    values = [getattr(reasons, name) for name in REASONS]
+    assert len(set(values)) == len(values) > 20
+    sources = "".join(
+        path.read_text() for path in CORE.parent.rglob("*.py") if path.name != "reasons.py"
+    )
+    assert [name for name in REASONS if f"reasons.{name}" not in sources] == []
+
+
+@pytest.mark.parametrize("name", [n for n, _ in constants(CORE / "conditions.py")])
+def test_every_condition_is_documented(name: str) -> None:
+    assert dict(constants(CORE / "conditions.py"))[name].endswith(".")
+
+
+def test_imports_point_one_way() -> None:
+    """The architecture, as written down in pyproject.toml and held by import-linter."""
+    paths = os.pathsep.join([str(ROOT / "operator"), str(ROOT / "predictor")])
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, check=False, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_no_folder_shadows_the_standard_librarys_operator() -> None:
+    assert not (ROOT / "operator/__init__.py").exists()

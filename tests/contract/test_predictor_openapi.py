@@ -1,0 +1,95 @@
+"""``/openapi.json`` and the validator are the same schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from unit.serving.support import HEALTHY, SICK, service
+
+from riskpredictor_server.app import create_app
+from riskpredictor_server.openapi import EXAMPLE, document
+from riskpredictor_server.schema import CELSIUS, VITALS, Vital
+from riskpredictor_server.settings import Settings
+
+DOCUMENT = document(Settings())
+SERVICE = service()
+
+
+def validator(name: str) -> Draft202012Validator:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    return Draft202012Validator(schema)
+
+
+def ask(body: Any) -> tuple[int, Any]:
+    reply = SERVICE.predict(orjson.dumps(body), "application/json", "request-1")
+    return reply.status, orjson.loads(reply.body)
+
+
+values = st.one_of(
+    st.floats(-10, 400), st.integers(-10, 400), st.booleans(), st.none(), st.text(max_size=2)
+)
+records = st.fixed_dictionaries(
+    {},
+    optional={
+        **{v.name: st.floats(v.minimum, v.maximum) | values for v in VITALS},
+        "temperature_unit": st.sampled_from(["F", "C", "K", 1]),
+        "other": values,
+    },
+)
+
+
+@given(records)
+def test_a_record_is_accepted_exactly_if_the_published_schema_accepts_it(record: Any) -> None:
+    status, _ = ask(record)
+    assert (status == 200) == validator("Record").is_valid(record)
+
+
+@pytest.mark.parametrize("unit", ["F", "C"])
+@pytest.mark.parametrize("vital", VITALS, ids=lambda vital: vital.name)
+def test_the_edges_agree_in_both_units(vital: Vital, unit: str) -> None:
+    fine = HEALTHY | {"temperature_unit": unit, "temperature": 98.6 if unit == "F" else 37}
+    rule = CELSIUS if (vital.name, unit) == ("temperature", "C") else vital
+    for edge, outwards in ((rule.minimum, -1), (rule.maximum, 1)):
+        for value, accepted in ((edge, True), (edge + outwards * 0.01, False)):
+            record = fine | {vital.name: value}
+            assert (ask(record)[0] == 200) is accepted
+            assert validator("Record").is_valid(record) is accepted
+
+
+@pytest.mark.parametrize(
+    ("body", "schema"),
+    [
+        (HEALTHY, "Prediction"),
+        (SICK | {"heart_rate": 299}, "Prediction"),
+        (EXAMPLE, "Prediction"),
+        ({"instances": [HEALTHY, SICK]}, "Predictions"),
+        ({"heart_rate": "x"}, "Problem"),
+        ({"instances": []}, "Problem"),
+    ],
+)
+def test_answers_are_as_published(body: Any, schema: str) -> None:
+    validator(schema).validate(ask(body)[1])
+
+
+def test_every_route_is_published_with_its_methods() -> None:
+    app = create_app(SERVICE)
+    routes = {
+        re.sub("<(.*?)>", r"{\1}", rule.rule): (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static"
+    }
+    published = {
+        path: {method.upper() for method in item} for path, item in DOCUMENT["paths"].items()
+    }
+    assert published == routes
+
+
+def test_the_document_names_the_limits_of_this_server() -> None:
+    batch = document(Settings(max_batch=7))["components"]["schemas"]["Batch"]
+    assert batch["properties"]["instances"]["maxItems"] == 7

@@ -1,0 +1,245 @@
+"""The real server process, asked over loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from unit.serving.support import HEALTHY, ServerProcess, artifact, changed_copy
+
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
+
+
+def connect(server: ServerProcess) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with ServerProcess(max_body_bytes="4096", body_timeout="0.6", max_pending="40") as running:
+        yield running
+
+
+def test_the_documented_curl_call_works(server: ServerProcess) -> None:
+    curl = shutil.which("curl")
+    if not curl:
+        pytest.skip("curl is not installed")
+    body = '{"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}'
+    command = [curl, "-sS", "-X", "POST", f"127.0.0.1:{server.port}/predict"]
+    command += ["-H", "Content-Type: application/json", "-d", body]
+    answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert answer["risk_level"] == "Low"
+    assert answer["model_version"] == "v1"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/predict", "/model", "/"])
+def test_hot_and_flask_routes_carry_the_same_headers(server: ServerProcess, path: str) -> None:
+    answer = server.post(path, HEALTHY) if path == "/predict" else server.get(path)
+    assert answer.status == 200
+    assert answer.headers["x-served-by"] == "pod-under-test"
+    assert answer.headers["x-model-version"] == "v1"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]+", answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("path", ["/absent", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/predict/"])
+def test_what_is_not_there_is_a_404_problem(server: ServerProcess, path: str) -> None:
+    answer = server.get(path)
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_wrong_method_type_and_size_are_problems(server: ServerProcess) -> None:
+    assert server.get("/predict").status == 405
+    assert server.post("/predict", HEALTHY, content_type="text/plain").status == 415
+    assert server.post("/predict", b" " * 5000).status == 413
+    assert server.post("/absent", b" " * 5000).status == 413
+    assert server.post("/predict", b"{").status == 400
+    assert server.post("/predict", {}).status == 422
+
+
+def test_a_chunked_body_is_read_and_bounded(server: ServerProcess) -> None:
+    head = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
+    body = json.dumps(HEALTHY).encode()
+    with connect(server) as sock:
+        sock.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+    with connect(server) as sock:
+        sock.sendall(head + b"1000\r\n" + b" " * 4096 + b"\r\n1000\r\n" + b" " * 4096 + b"\r\n")
+        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_stalled_bodies_hold_nobody_up_and_are_ended(server: ServerProcess) -> None:
+    stalled = [connect(server) for _ in range(40)]
+    try:
+        for sock in stalled:
+            sock.sendall(HEAD % 80 + b'{"heart')
+        time.sleep(0.2)
+        for path in ("/health", "/ready"):
+            begun = time.monotonic()
+            assert server.get(path).status == 200
+            assert time.monotonic() - begun < 0.2
+        # The 41st unfinished body is refused at once.
+        refused = server.post("/predict", HEALTHY)
+        assert refused.status == 503
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert stalled[0].recv(4096).startswith(b"HTTP/1.1 408")
+    finally:
+        for sock in stalled:
+            sock.close()
+    time.sleep(0.8)
+    assert server.post("/predict", HEALTHY).status == 200
+
+
+def test_a_client_that_leaves_in_the_middle_is_only_counted(server: ServerProcess) -> None:
+    with connect(server) as sock:
+        sock.sendall(HEAD % 80 + b'{"heart')
+        time.sleep(0.1)
+    time.sleep(0.2)
+    text = server.get("/metrics").body.decode()
+    assert 'riskpredictor_requests_total{route="/predict",status="499"} 1' in text
+    assert "riskpredictor_in_flight_requests 1" in text
+    assert "Traceback" not in server.log()
+
+
+def test_logs_are_one_json_line_each_without_vitals() -> None:
+    with ServerProcess(log_format="json", access_log="on") as server:
+        server.post("/predict", HEALTHY | {"heart_rate": 91.25})
+        server.post("/predict", HEALTHY | {"heart_rate": 9125})
+        server.terminate()
+        assert server.process.wait(10) == 0
+        lines = [json.loads(line) for line in server.log().splitlines()]
+    assert {line["status"] for line in lines if line.get("route") == "/predict"} == {200, 422}
+    assert all({"time", "level", "message"} <= line.keys() for line in lines)
+    assert "91" not in " ".join(line["message"] for line in lines if line.get("route"))
+
+
+def test_a_damaged_model_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    folder = changed_copy(artifact(), tmp_path)
+    (folder / "scorer.json").write_text("{}")
+    with ServerProcess(folder) as server:
+        assert server.get("/health").status == 200
+        ready = server.get("/ready")
+        assert ready.status == 503
+        assert "scorer.json: digest mismatch" in ready.json()["reason"]
+        assert server.post("/predict", HEALTHY).status == 503
+        assert "riskpredictor_ready 0" in server.get("/metrics").body.decode()
+        assert "scorer.json: digest mismatch" in server.log()
+
+
+def test_connections_end_now_and_then_so_that_new_pods_get_some() -> None:
+    request = HEAD % len(json.dumps(HEALTHY)) + json.dumps(HEALTHY).encode()
+    with ServerProcess(keepalive_requests="5") as server, connect(server) as sock:
+        answered = 0
+        while True:
+            sock.sendall(request)
+            answer = sock.recv(4096)
+            if not answer:
+                break
+            answered += 1
+            assert answer.startswith(b"HTTP/1.1 200")
+            if b"connection: close" in answer:
+                assert sock.recv(1) == b""
+                break
+            assert answered < 11
+        assert 1 <= answered <= 10
+
+
+def test_a_taken_port_and_a_wrong_setting_end_with_one_line(server: ServerProcess) -> None:
+    command = [sys.executable, "-m", "riskpredictor_server", "--port"]
+    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "predictor"), "PATH": "/usr/bin:/bin"}
+    taken = subprocess.run([*command, str(server.port)], capture_output=True, text=True, env=env)
+    assert taken.returncode == 1
+    assert taken.stderr.startswith(f"cannot listen on 127.0.0.1:{server.port}:")
+    wrong = subprocess.run([*command, "x"], capture_output=True, text=True, env=env)
+    assert wrong.returncode == 2
+    assert wrong.stderr == "--port=x: must be a whole number from 1 to 65535\n"
+
+
+def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() -> None:
+    code = (
+        "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
+        "from riskpredictor_server.front import Front;"
+        "from riskpredictor_server.service import Service;"
+        "from riskpredictor_server.settings import Settings;"
+        "s = Service(Settings(model=Path(sys.argv[1]))); assert not s.reason, s.reason;"
+        "Front(s); s.predict(b'{}', 'application/json', 'x');"
+        "heavy = {'sklearn', 'numpy', 'joblib', 'flask', 'prometheus_client'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "predictor")}
+    command = [sys.executable, "-c", code, str(artifact())]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_sigterm_under_load_loses_no_request() -> None:
+    """Clients that get ``Connection: close`` reconnect elsewhere, as through a Service."""
+    body = json.dumps(HEALTHY).encode()
+    request = HEAD % len(body) + body
+    answered: list[int] = []
+    failures: list[str] = []
+    stop = threading.Event()
+
+    def client(first: ServerProcess, second: ServerProcess) -> None:
+        target = first
+        while not stop.is_set():
+            try:
+                with connect(target) as sock:
+                    while not stop.is_set():
+                        sock.sendall(request)
+                        answer = sock.recv(8192)
+                        if not answer.startswith(b"HTTP/1.1 200"):
+                            failures.append(repr(answer[:80]))
+                            return
+                        answered.append(target.port)
+                        if b"connection: close" in answer:
+                            target = second
+                            break
+            except OSError as error:
+                failures.append(repr(error))
+                return
+
+    with ServerProcess() as first, ServerProcess() as second:
+        threads = [threading.Thread(target=client, args=(first, second)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        first.terminate()
+        assert first.process.wait(10) == 0
+        time.sleep(0.5)
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+    assert failures == []
+    assert answered.count(first.port) > 500
+    assert answered.count(second.port) > 100
+
+
+def test_sigterm_waits_for_a_body_that_is_on_its_way() -> None:
+    body = json.dumps(HEALTHY).encode()
+    with ServerProcess() as server, connect(server) as sock:
+        sock.sendall(HEAD % len(body) + body[:20])
+        time.sleep(0.2)
+        server.terminate()
+        time.sleep(1)
+        assert server.process.poll() is None
+        assert server.get("/ready").status == 503
+        sock.sendall(body[20:])
+        answer = sock.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        assert server.process.wait(10) == 0

@@ -1,0 +1,94 @@
+"""Fixed size and autoscaling, and the way from one to the other without losing a pod."""
+
+from __future__ import annotations
+
+import pytest
+
+from riskpredictor_operator.core.api import Key
+from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, eventually
+from support.cluster import LocalCluster
+from support.predictors import Predictors
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+def _replicas(api: Api, key: Key) -> int:
+    return int(api.need(DEPLOYMENT, key)["spec"]["replicas"])
+
+
+def test_kubectl_scale_fixes_the_size(
+    cluster: LocalCluster, api: Api, predictors: Predictors
+) -> None:
+    key = predictors.create()
+    predictors.wait(key)
+    assert "replicas" not in api.need(RISKPREDICTOR, key)["spec"]
+    cluster.kubectl("-n", key.namespace, "scale", "rp/risk", "--replicas=4")
+    predictors.wait(key)
+    assert _replicas(api, key) == 4
+    assert api.get(AUTOSCALER, key) is None
+    assert predictors.condition(key, "Autoscaling")["reason"] == "FixedSize"
+    scale = api.request(
+        "GET", f"/apis/healthtech.dev/v1alpha1/namespaces/{key.namespace}/riskpredictors/risk/scale"
+    )
+    assert scale["status"] == {
+        "replicas": 4, "selector": "healthtech.dev/riskpredictor=risk",
+    }  # fmt: skip
+
+
+def test_back_to_autoscaling_keeps_the_running_pods(api: Api, predictors: Predictors) -> None:
+    key = predictors.create(replicas=4)
+    predictors.wait(key)
+    with api.watching(DEPLOYMENT, key) as states:
+        predictors.patch(key, replicas=None)
+        predictors.wait(key)
+        eventually(lambda: api.get(AUTOSCALER, key))
+    assert min(state["spec"]["replicas"] for state in states) == 4
+
+
+def test_a_new_version_right_after_creation_keeps_the_pods(
+    api: Api, predictors: Predictors
+) -> None:
+    """The operator still owns the number it started with; it hands it over before letting go."""
+    key = predictors.create(minReplicas=3)
+    predictors.wait(key)
+    with api.watching(DEPLOYMENT, key) as states:
+        predictors.patch(key, modelVersion="v2")
+        predictors.wait(key)
+    assert {state["spec"]["replicas"] for state in states} == {3}
+
+
+def test_a_number_that_the_autoscaler_chose_survives_a_new_version(
+    api: Api, predictors: Predictors
+) -> None:
+    key = predictors.create()
+    predictors.wait(key)
+    scale = f"/apis/apps/v1/namespaces/{key.namespace}/deployments/risk/scale"
+    api.request("PATCH", scale, {"spec": {"replicas": 5}}, "application/merge-patch+json")
+    predictors.wait(key)
+    with api.watching(DEPLOYMENT, key) as states:
+        predictors.patch(key, modelVersion="v2")
+        predictors.wait(key)
+    assert {state["spec"]["replicas"] for state in states} == {5}
+
+
+def test_from_autoscaling_to_a_larger_fixed_size_never_dips(
+    api: Api, predictors: Predictors
+) -> None:
+    key = predictors.create()
+    predictors.wait(key)
+    with api.watching(DEPLOYMENT, key) as states:
+        predictors.patch(key, replicas=5)
+        predictors.wait(key)
+    numbers = [state["spec"]["replicas"] for state in states]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 5
+
+
+def test_bounds_follow_the_spec(api: Api, predictors: Predictors) -> None:
+    key = predictors.create()
+    predictors.wait(key)
+    predictors.patch(key, minReplicas=3, maxReplicas=7)
+    predictors.wait(key)
+    spec = api.need(AUTOSCALER, key)["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 7)
+    assert _replicas(api, key) == 3, "Ready must wait until the autoscaler obeyed"

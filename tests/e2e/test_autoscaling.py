@@ -1,0 +1,190 @@
+"""Load brings pods, quiet takes them away, and without metrics predictions go on.
+
+One story, told once for all tests here: 40 users until there are five pods, then two users, then
+the same without metrics-server, then with it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from kstatus import violations
+from riskdemo.load import Load
+from riskdemo.shell import Kubectl
+from riskpredictor_operator.core.api import POD, Key
+from support.api import AUTOSCALER, RISKPREDICTOR, Api, Body, eventually
+from support.cluster import LocalCluster
+from support.diagnosis import explain
+from support.predictors import Predictors
+
+STABILIZATION_SECONDS = 15
+OUT_SECONDS, IN_SECONDS = 120.0, 120.0
+"""Bounds of scaling out and in, on a busy machine."""
+START_SECONDS = 20.0
+"""Bound of a new pod's way from its scheduling to its first answer, while others want the CPU."""
+
+
+@dataclass
+class Story:
+    """What was seen."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    requests: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Answered and failed ones under heavy and under light load."""
+    conditions: dict[str, Body] = field(default_factory=dict)
+    """Autoscaling, at telling moments."""
+    starts: dict[str, float] = field(default_factory=dict)
+    """Of each pod that was added under load: seconds from its scheduling to its first answer."""
+    without_metrics: list[Body] = field(default_factory=list)
+    """Every state of the RiskPredictor while metrics-server was away and came back."""
+
+
+@pytest.fixture(scope="module")
+def story(cluster: LocalCluster, api: Api, predictors: Predictors, kubectl: Kubectl) -> Story:
+    key = predictors.create("health-predictor", scaleDownStabilizationSeconds=STABILIZATION_SECONDS)
+    predictors.wait(key, within=90)
+    teller = _Teller(Story(), cluster, api, predictors, kubectl, key)
+    teller.tell()
+    _print(teller.story)
+    return teller.story
+
+
+def _print(story: Story) -> None:
+    print(
+        f"load onset to 5 ready pods: {story.seconds['out']} s; quiet to 2: {story.seconds['in']} s"
+    )
+    starts = ", ".join(f"{seconds:.1f}" for seconds in sorted(story.starts.values()))
+    print(f"pod scheduled to its first answer at 200m: {starts} s")
+    print(f"answered and failed: {story.requests}")
+
+
+@dataclass
+class _Teller:
+    story: Story
+    cluster: LocalCluster
+    api: Api
+    predictors: Predictors
+    kubectl: Kubectl
+    key: Key
+    _scheduled: dict[str, float] = field(default_factory=dict)
+
+    def tell(self) -> None:
+        self._autoscaling("at first", "True")
+        with self._load("heavy", users=40, think=0.0):
+            self._pods("out", 5, OUT_SECONDS, self._watch_starts)
+            self.story.conditions["under load"] = self._condition()
+        with self._load("light", users=2, think=0.05):
+            self._pods("in", 2, IN_SECONDS)
+            with self.api.watching(RISKPREDICTOR, self.key) as self.story.without_metrics:
+                self.cluster.component("stop", "metrics-server")
+                try:
+                    self._autoscaling("without metrics", "False")
+                finally:
+                    self.cluster.component("start", "metrics-server")
+                self._autoscaling("with metrics again", "True")
+
+    @contextmanager
+    def _load(self, name: str, users: int, think: float) -> Iterator[None]:
+        load = Load(
+            self.kubectl, image="health-predictor:v1", service=self.key.name, users=users,
+            seconds=300, think=think,
+        )  # fmt: skip
+        with load:
+            yield
+        self.story.requests[name] = (load.report.ok, load.report.failed)
+
+    def _watch_starts(self) -> None:
+        """To be called often: what the API server tells has a resolution of a second."""
+        now = time.monotonic()
+        for pod in self.api.items(
+            POD, self.key.namespace, f"healthtech.dev/riskpredictor={self.key.name}"
+        ):
+            name = pod["metadata"]["name"]
+            conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
+            # Ready is the answer to the kubelet's first question.
+            if conditions.get("Ready") != "True":
+                if conditions.get("PodScheduled") == "True":
+                    self._scheduled.setdefault(name, now)
+            elif name in self._scheduled:
+                self.story.starts.setdefault(name, now - self._scheduled[name])
+
+    def _pods(
+        self, name: str, count: int, within: float, look: Callable[[], None] = lambda: None
+    ) -> None:
+        """Wait for so many pods, all ready, as the autoscaler wants it."""
+
+        def reached() -> bool:
+            look()
+            status = self.api.need(RISKPREDICTOR, self.key)["status"]
+            wanted = self.api.need(AUTOSCALER, self.key)["status"]["desiredReplicas"]
+            return bool(status["replicas"] == status["readyReplicas"] == wanted == count)
+
+        started = time.monotonic()
+        self._wait(reached, within, f"{count} pods")
+        self.story.seconds[name] = round(time.monotonic() - started, 1)
+        self.predictors.wait(self.key)
+
+    def _autoscaling(self, name: str, status: str) -> None:
+        started = time.monotonic()
+        self._wait(lambda: self._condition().get("status") == status, 90, f"Autoscaling={status}")
+        self.story.seconds[name] = round(time.monotonic() - started, 1)
+        self.story.conditions[name] = self._condition()
+
+    def _condition(self) -> Body:
+        return self.predictors.condition(self.key, "Autoscaling")
+
+    def _wait(self, reached: Callable[[], bool], within: float, what: str) -> None:
+        try:
+            eventually(reached, within=within, every=0.2, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{explain(self.cluster, self.key)}") from None
+
+
+def test_under_load_it_grows_from_two_to_five_pods(story: Story) -> None:
+    assert story.seconds["out"] < OUT_SECONDS
+    said = "between 2 and 5 pods at 70 % of the CPU request"
+    assert story.conditions["under load"]["status"] == "True"
+    assert story.conditions["under load"]["message"] == said
+
+
+def test_a_new_pod_helps_soon(story: Story) -> None:
+    assert len(story.starts) == 3
+    assert max(story.starts.values()) < START_SECONDS
+
+
+def test_growing_turns_nobody_away(story: Story) -> None:
+    answered, failed = story.requests["heavy"]
+    assert failed == 0
+    assert answered > 1000
+
+
+def test_when_it_is_quiet_pods_go_and_no_request_with_them(story: Story) -> None:
+    assert STABILIZATION_SECONDS < story.seconds["in"] < IN_SECONDS
+    answered, failed = story.requests["light"]
+    assert failed == 0
+    assert answered > 500
+
+
+def test_without_metrics_the_status_says_what_to_check(story: Story) -> None:
+    condition = story.conditions["without metrics"]
+    assert condition["reason"] == "MetricsUnavailable"
+    assert "check that metrics-server is installed and healthy" in condition["message"]
+
+
+def test_without_metrics_it_stays_ready(story: Story) -> None:
+    seen = [
+        {c["type"]: c["status"] for c in state["status"]["conditions"]}
+        for state in story.without_metrics
+    ]
+    assert {conditions["Ready"] for conditions in seen} == {"True"}
+    assert {conditions["Autoscaling"] for conditions in seen} == {"True", "False"}
+    assert [found for state in story.without_metrics if (found := violations(state))] == []
+
+
+def test_it_follows_the_load_again_when_metrics_come_back(story: Story) -> None:
+    assert story.conditions["with metrics again"]["reason"] == "ScalingActive"

@@ -1,0 +1,117 @@
+"""What the README tells people to type works as it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from riskpredictor_operator.core.api import Key
+from support.api import RISKPREDICTOR, Api
+from support.cluster import ROOT, LocalCluster, build_image
+
+README = (ROOT / "README.md").read_text()
+PREDICTOR = Key("default", "health-predictor")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def _section(title: str) -> str:
+    """The shell block under a heading."""
+    return re.search(rf"^## {title}\n.*?^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)[1]  # type: ignore[index]
+
+
+@pytest.fixture(scope="module")
+def environment(cluster: LocalCluster) -> dict[str, str]:
+    """A shell in which kubectl means the test's cluster."""
+    path = f"{cluster.bin}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy(api: Api) -> Iterator[None]:
+    yield
+    if api.get(RISKPREDICTOR, PREDICTOR) is not None:
+        api.delete(RISKPREDICTOR, PREDICTOR)
+
+
+def _shell(script: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    assert {"demo", "test", "demo-down", "serve"} <= named <= targets
+
+
+def test_every_shell_block_is_known_here() -> None:
+    """A new block needs a test."""
+    titles = ("Two commands", "Ask for a prediction", "Into your own cluster")
+    assert _blocks("sh") == [
+        _section(title) for title in sorted(titles, key=lambda title: README.index(f"## {title}"))
+    ]
+
+
+def test_installing_into_a_cluster(environment: dict[str, str]) -> None:
+    for line in _section("Into your own cluster").splitlines():
+        words = shlex.split(line)
+        if words[0] == "docker":
+            # The same Dockerfiles, arguments and names, by the builder that is here.
+            options = dict(zip(words[2::2], words[3::2], strict=False))
+            build_args = [options["--build-arg"]] if "--build-arg" in options else []
+            build_image(options["-t"], ROOT / options["-f"], *build_args)
+        else:
+            _shell(line, environment)
+
+
+def test_asking_for_a_prediction(environment: dict[str, str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    forward, ask = _section("Ask for a prediction").replace("8080", port).splitlines()
+    wait = (
+        f"timeout 20 bash -c 'until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep .1; done'"
+    )
+    said = _shell(
+        f"{forward.removesuffix('&')} >/dev/null & trap 'kill $!' EXIT; {wait}; {ask}", environment
+    )
+    assert '"risk_level":"Low"' in said.replace(" ", "")
+
+
+def test_the_resource_and_the_commands_in_the_text(
+    cluster: LocalCluster, environment: dict[str, str]
+) -> None:
+    (resource,) = _blocks("yaml")
+    cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=resource)
+    invalid = cluster.try_kubectl("apply", "-f", "deploy/samples/invalid.yaml")
+    told = [line for line in README.splitlines() if line.startswith("* spec: Invalid value")]
+    assert told
+    assert told[0] in invalid.stderr
+    columns = re.search(r"^NAME +MODEL.*$", README, re.MULTILINE)
+    assert columns
+    assert cluster.kubectl("get", "riskpredictors").splitlines()[0].split() == columns[0].split()
+    for command in ("kubectl explain riskpredictor.spec", "kubectl get rp -o wide",
+                    "kubectl scale riskpredictor/health-predictor --replicas=4"):  # fmt: skip
+        assert command in README
+        _shell(command, environment)
+    overlay = "deploy/operator/overlays/namespaced"
+    assert f"kubectl apply -k {overlay}" in README
+    _shell(f"kubectl apply --dry-run=server -k {overlay}", environment)
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target

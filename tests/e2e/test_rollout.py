@@ -1,0 +1,227 @@
+"""A new version under load, a version that does not exist, and the way back: nobody is turned away.
+
+One story, told once for all tests here: v1, then v2, then ``nope``, whose image is nowhere, then
+v1 again, then more pods and fewer. All the while a pod in the cluster sends requests through the
+Service.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from kstatus import health, violations
+from riskdemo.load import Load, Report
+from riskdemo.shell import Kubectl
+from riskpredictor_operator.core.api import POD, Key
+from support.api import RISKPREDICTOR, Api, Body, eventually
+from support.predictors import Predictors
+
+BROKEN_SECONDS = 5.0
+LOAD_SECONDS = 240
+"""Bound of the load; it ends with the story."""
+
+USERS, THINK = 10, 0.008
+"""Some 1,000 requests a second, which leaves the pods and the machine some air."""
+MANY = 20_000
+
+
+@dataclass
+class Phase:
+    """What a part of the story looked like from outside."""
+
+    ok: int = 0
+    failed: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Story:
+    """What was seen."""
+
+    states: list[Body]
+    """Of the RiskPredictor: every one that the API server showed, in order."""
+    phases: dict[str, Phase] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    """``kubectl get riskpredictors -o wide`` at telling moments."""
+    broken: Body = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str, report: Report) -> Iterator[None]:
+        """Notes what happens to the requests in the block."""
+        before = Phase(report.ok, report.failed, dict(report.versions))
+        yield
+        # The load generator reports once a second.
+        time.sleep(1.5)
+        self.phases[name] = Phase(
+            report.ok - before.ok,
+            report.failed - before.failed,
+            {
+                version: count - before.versions.get(version, 0)
+                for version, count in report.versions.items()
+                if count > before.versions.get(version, 0)
+            },
+        )
+
+
+@pytest.fixture(scope="module")
+def story(
+    api: Api, predictors: Predictors, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> Story:
+    key = predictors.create("health-predictor", replicas=2)
+    predictors.wait(key, within=90)
+    load = Load(
+        kubectl, image="health-predictor:v1", service=key.name, users=USERS, seconds=LOAD_SECONDS,
+        think=THINK,
+    )  # fmt: skip
+    with api.watching(RISKPREDICTOR, key) as states, load:
+        story = Story(states)
+        _tell(story, predictors, key, load.report, _table(kubectl))
+        _scale(story, api, predictors, key, load.report)
+    story.failures = dict(load.report.failures)
+    _publish(story, tmp_path_factory.mktemp("outputs") / "riskpredictors.txt")
+    return story
+
+
+def _tell(
+    story: Story, predictors: Predictors, key: Key, report: Report, table: Callable[[], str]
+) -> None:
+    eventually(lambda: report.ok > 100, within=20, what=f"requests are answered: {report}")
+    story.tables["ready"] = table()
+    with story.phase("new version", report):
+        predictors.patch(key, modelVersion="v2")
+        story.tables["rolling"] = _while_rolling(table)
+        predictors.wait(key, within=60)
+    with story.phase("broken version", report):
+        predictors.patch(key, modelVersion="nope")
+        story.broken = predictors.wait(key, "False", "ImagePullFailed", within=30)
+        time.sleep(BROKEN_SECONDS)
+        story.tables["broken"] = table()
+    with story.phase("way back", report):
+        predictors.patch(key, modelVersion="v1")
+        predictors.wait(key, within=60)
+
+
+def _scale(story: Story, api: Api, predictors: Predictors, key: Key, report: Report) -> None:
+    predictors.patch(key, replicas=4)
+    predictors.wait(key, within=60)
+    with story.phase("fewer pods", report):
+        predictors.patch(key, replicas=2)
+        pods = f"healthtech.dev/riskpredictor={key.name}"
+        eventually(
+            # The last one is gone only after it has drained.
+            lambda: len(api.items(POD, key.namespace, pods)) == 2,
+            within=60,
+            what="two of four pods leave",
+        )
+
+
+def _while_rolling(table: Callable[[], str]) -> str:
+    """The table when both versions serve or, where that is never said, when v2 is ready."""
+    telling = re.compile(r"v2 +(v1,v2|v2 +True)")
+    return eventually(lambda: text if telling.search(text := table()) else "", within=30)
+
+
+def _table(kubectl: Kubectl) -> Callable[[], str]:
+    return lambda: kubectl("get", "riskpredictors", "-o", "wide")
+
+
+def _publish(story: Story, path: Path) -> None:
+    text = "\n".join(f"# {moment}\n{table}" for moment, table in story.tables.items())
+    path.write_text(text)
+    print(text)
+    if wanted := os.environ.get("E2E_OUTPUTS"):
+        Path(wanted).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("phase", "answering", "at_least"),
+    [
+        ("new version", {"v1", "v2"}, 2000),
+        ("broken version", {"v2"}, 1000),
+        ("way back", {"v1", "v2"}, 2000),
+        ("fewer pods", {"v1"}, 1000),
+    ],
+)
+def test_no_request_fails(story: Story, phase: str, answering: set[str], at_least: int) -> None:
+    seen = story.phases[phase]
+    print(f"{phase}: {seen}")
+    assert seen.failed == 0, story.failures
+    assert seen.ok >= at_least
+    assert set(seen.versions) == answering
+
+
+def test_not_one_of_20_000_requests_failed(story: Story) -> None:
+    answered = sum(phase.ok for phase in story.phases.values())
+    print(
+        f"{answered} requests answered during roll-outs and a scale-down, {story.failures} failed"
+    )
+    assert story.failures == {}
+    assert answered >= MANY
+
+
+def test_at_every_moment_the_status_keeps_the_rules_of_kstatus(story: Story) -> None:
+    assert len(story.states) > 10
+    broken = {
+        state["metadata"]["resourceVersion"]: found
+        for state in story.states
+        if (found := violations(state))
+    }
+    assert broken == {}
+
+
+def test_it_is_never_ready_while_another_version_serves(story: Story) -> None:
+    for state in story.states:
+        serving = state["status"].get("servingVersion")
+        if health(state) == "Current":
+            assert serving == state["spec"]["modelVersion"], state["status"]
+        if {c["type"]: c["status"] for c in state["status"]["conditions"]}["Ready"] == "True":
+            # Also before the operator has seen a change: what it said was true of the older spec.
+            assert state["status"]["image"] == f"health-predictor:{serving}"
+
+
+def test_a_good_version_raises_no_false_alarm(story: Story) -> None:
+    reasons = {
+        condition["reason"]
+        for state in story.states
+        if state["spec"]["modelVersion"] == "v2"
+        for condition in state["status"]["conditions"]
+        if condition["type"] == "Ready"
+    }
+    assert reasons == {"Ready", "RollingOut"}
+
+
+def test_ready_came_back_once_for_each_version_that_exists(story: Story) -> None:
+    ready = [s["status"]["servingVersion"] for s in story.states if health(s) == "Current"]
+    turns = [now for before, now in zip(["", *ready], ready, strict=False) if now != before]
+    assert turns == ["v1", "v2", "v1"]
+
+
+def test_a_version_without_an_image_says_what_to_do(story: Story) -> None:
+    status = story.broken["status"]
+    assert status["servingVersion"] == "v2"
+    assert status["readyReplicas"] == 2
+    ready = next(c for c in status["conditions"] if c["type"] == "Ready")
+    assert ready["message"] == (
+        "nope: image health-predictor:nope cannot be pulled; check "
+        "spec.modelVersion and spec.image, and that the image is in the registry; "
+        "meanwhile v2 still answers"
+    )
+
+
+def test_kubectl_get_tells_the_state_at_a_glance(story: Story) -> None:
+    rows = {moment: table.splitlines()[1].split() for moment, table in story.tables.items()}
+    # NAME MODEL SERVING READY ... REASON URL IMAGE
+    assert rows["ready"][1:4] == ["v1", "v1", "True"]
+    assert rows["rolling"][1:4] == ["v2", "v1,v2", "False"]
+    assert "RollingOut" in rows["rolling"]
+    assert rows["broken"][1:4] == ["nope", "v2", "False"]
+    assert "ImagePullFailed" in rows["broken"]

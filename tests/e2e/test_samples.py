@@ -1,0 +1,92 @@
+"""Every file in deploy/samples does on a cluster what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import urllib3
+import yaml
+
+from riskdemo.predict import PATIENTS
+from riskdemo.shell import Kubectl
+from riskpredictor_operator.core.api import Key
+from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
+from support.cluster import ROOT, LocalCluster
+from support.predictors import Predictors
+
+SAMPLES = {path.stem: path for path in sorted((ROOT / "deploy" / "samples").glob("*.yaml"))}
+VALID = sorted(set(SAMPLES) - {"invalid"})
+
+
+def _declared(path: Path) -> Body:
+    body: Body = yaml.safe_load(path.read_text())
+    return body
+
+
+@pytest.fixture(scope="module")
+def applied(kubectl: Kubectl, home: str) -> dict[str, Key]:
+    """The valid samples, all at once."""
+    for name in VALID:
+        kubectl("apply", "-f", str(SAMPLES[name]))
+    return {name: Key(home, _declared(SAMPLES[name])["metadata"]["name"]) for name in VALID}
+
+
+def test_there_are_the_samples_that_the_readme_names() -> None:
+    assert set(SAMPLES) == {"minimal", "full", "fixed-size", "invalid"}
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_a_valid_sample_becomes_ready(
+    api: Api, predictors: Predictors, applied: dict[str, Key], name: str
+) -> None:
+    body = predictors.wait(applied[name], within=120)
+    assert body["status"]["servingVersion"] == _declared(SAMPLES[name])["spec"]["modelVersion"]
+    assert api.need(DEPLOYMENT, applied[name])["status"]["availableReplicas"] >= 2
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_applying_it_again_changes_nothing(
+    api: Api, kubectl: Kubectl, predictors: Predictors, applied: dict[str, Key], name: str
+) -> None:
+    predictors.wait(applied[name], within=120)
+    before = api.need(RISKPREDICTOR, applied[name])["metadata"]["generation"]
+    assert kubectl("apply", "-f", str(SAMPLES[name])).strip().endswith("unchanged")
+    assert api.need(RISKPREDICTOR, applied[name])["metadata"]["generation"] == before
+
+
+def test_the_fixed_size_has_three_pods_and_no_autoscaler(
+    api: Api, predictors: Predictors, applied: dict[str, Key]
+) -> None:
+    key = applied["fixed-size"]
+    assert predictors.wait(key, within=120)["status"]["readyReplicas"] == 3
+    assert api.get(AUTOSCALER, key) is None
+
+
+def test_the_full_one_answers_on_the_nodes_own_address(
+    cluster: LocalCluster, predictors: Predictors, applied: dict[str, Key]
+) -> None:
+    predictors.wait(applied["full"], within=120)
+    url = f"http://{cluster.node_address}:30080/predict"
+    with urllib3.PoolManager() as http:
+        answer = eventually(lambda: _post(http, url), within=10, what=url)
+    assert answer is not None
+    assert answer.json()["model_version"] == "v2"
+
+
+def _post(http: urllib3.PoolManager, url: str) -> urllib3.BaseHTTPResponse | None:
+    """The answer; None while the node's packet filter does not know the port yet."""
+    try:
+        return http.request("POST", url, json=PATIENTS["a healthy adult"], timeout=5, retries=False)
+    except urllib3.exceptions.HTTPError:
+        return None
+
+
+def test_the_invalid_one_is_refused_with_a_message_for_each_mistake(
+    cluster: LocalCluster, api: Api, home: str
+) -> None:
+    refused = cluster.try_kubectl("-n", home, "apply", "-f", str(SAMPLES["invalid"]))
+    assert refused.returncode != 0
+    for part in ("spec.modelVersion", "spec.minReplicas", "spec.resources.requests.cpu"):
+        assert part in refused.stderr
+    assert api.get(RISKPREDICTOR, Key(home, "upside-down")) is None

@@ -1,0 +1,90 @@
+"""Throw-away clusters for tests, made by the product's own deploy/local."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "deploy" / "local" / "cluster.py"
+
+
+def tool(*arguments: str, quiet: bool = True) -> str:
+    """Output of the cluster tool; fails the test with what it said."""
+    done = subprocess.run(
+        [sys.executable, str(TOOL), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if quiet else None,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"cluster.py {' '.join(arguments)}:\n{done.stderr}"
+    return done.stdout
+
+
+def build_image(tag: str, dockerfile: Path, *build_args: str) -> None:
+    """Build an image in the repository's folder; build arguments are KEY=VALUE."""
+    options = [f"--build-arg={argument}" for argument in build_args]
+    tool(
+        "build-image", f"--tag={tag}", f"--file={dockerfile}", f"--context={ROOT}", *options,
+        quiet=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A running cluster."""
+
+    name: str
+    kubeconfig: Path
+    bin: Path
+    audit_log: Path
+
+    @classmethod
+    def up(cls, name: str, *arguments: str) -> LocalCluster:
+        """Make it; its progress shows, because the first time takes minutes."""
+        tool("up", "--name", name, *arguments, quiet=False)
+        status = json.loads(tool("status", "--name", name, "--json"))
+        return cls(name, Path(status["kubeconfig"]), Path(status["bin"]), Path(status["audit_log"]))
+
+    def down(self) -> None:
+        """Remove it."""
+        tool("down", "--name", self.name)
+
+    def component(self, action: str, name: str) -> None:
+        """``stop``, ``start`` or ``restart`` one of its components."""
+        tool(action, "--name", self.name, name)
+
+    def load_images(self, *images: str) -> None:
+        """Bring built images into the node."""
+        tool("load-image", "--name", self.name, *images, quiet=False)
+
+    @property
+    def node_address(self) -> str:
+        """Where NodePorts answer."""
+        address: str = json.loads(tool("status", "--name", self.name, "--json"))["node_address"]
+        return address
+
+    def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        """kubectl's standard output; with ``check`` off, also its errors."""
+        done = self.try_kubectl(*arguments, stdin=stdin)
+        if not check:
+            return done.stdout + done.stderr
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}:\n{done.stderr}"
+        return done.stdout
+
+    def try_kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """kubectl, whatever comes of it."""
+        command = [str(self.bin / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, cwd=ROOT
+        )
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The API server's audit log so far, oldest first."""
+        lines = self.audit_log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]

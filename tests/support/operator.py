@@ -1,0 +1,100 @@
+"""The operator as a process with its own, least-privilege service account."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from support.cluster import ROOT, LocalCluster
+
+SYSTEM = "riskpredictor-system"
+ACCOUNT = "riskpredictor-operator"
+USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+
+
+def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
+    """CRD, account and rights as users install them; the pods are left out, a process stands in."""
+    cluster.kubectl("apply", "-k", "crds")
+    cluster.kubectl("wait", "--for=create", "crd/riskpredictors.healthtech.dev", "--timeout=10s")
+    cluster.kubectl("apply", "-k", overlay)
+    cluster.kubectl("-n", SYSTEM, "delete", "deployment", "riskpredictor-operator")
+
+
+def kubeconfig(cluster: LocalCluster, folder: Path, account: str = ACCOUNT) -> Path:
+    """A kubeconfig with a token of the operator's service account."""
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    token = cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration=4h").strip()
+    config["users"][0]["user"] = {"token": token}
+    path = folder / f"{account}.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class OperatorProcess:
+    """One running operator."""
+
+    def __init__(self, config: Path, log: Path, *flags: str) -> None:
+        self.log = log
+        with log.open("a") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "riskpredictor_operator", "--http-port=0",
+                 f"--operator-namespace={SYSTEM}", "--lease-seconds=5", *flags],
+                env={**os.environ, "KUBECONFIG": str(config), "PYTHONPATH": str(ROOT / "operator")},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def wait(self, within: float = 15.0) -> int:
+        """Exit status."""
+        return self._process.wait(timeout=within)
+
+    def says(self) -> str:
+        """Its log so far."""
+        return self.log.read_text()
+
+    def wait_for(self, text: str, within: float = 20.0) -> None:
+        """Wait until the log has a text."""
+        deadline = time.monotonic() + within
+        while text not in self.says():
+            assert self._process.poll() is None, f"the operator ended:\n{self.says()}"
+            assert time.monotonic() < deadline, f"no {text!r} within {within} s:\n{self.says()}"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Orderly stop; a process that does not obey is killed and fails the test."""
+        if self._process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+        try:
+            self.wait()
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise AssertionError(f"the operator did not stop:\n{self.says()}") from None
+
+
+@contextmanager
+def running(config: Path, log: Path, *flags: str) -> Iterator[OperatorProcess]:
+    """An operator that leads, for the length of the block."""
+    operator = OperatorProcess(config, log, *flags)
+    try:
+        operator.wait_for("listed ")
+        yield operator
+    finally:
+        operator.stop()

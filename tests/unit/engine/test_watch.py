@@ -1,0 +1,230 @@
+"""Specification of watching and resync: what is queued, what is forgotten, what asks for a list."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from types import SimpleNamespace
+
+import kopf
+import pytest
+from unit.engine.builders import KEY, Object, manifests, predictor
+from unit.engine.eventually import eventually
+from unit.engine.live import live
+from unit.engine.world import World
+
+from riskpredictor_operator import watch
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.watch import Backoffs, Watcher, configure
+
+DOWN = ApiError(0, "Unreachable", "connection refused")
+
+
+class Watched(World):
+    """A world whose operator also hears events."""
+
+    def restart(self) -> None:
+        super().restart()
+        self.watcher = Watcher(self.cache, self.queue, self.resync)
+
+    def queued(self) -> list[Key]:
+        return sorted(self.queue._ready)
+
+
+@pytest.fixture
+def world() -> Watched:
+    return Watched()
+
+
+def service(version: int = 5) -> Object:
+    return live(api.SERVICE, manifests(predictor())[api.SERVICE], version=version)
+
+
+@pytest.mark.parametrize("kind", ["ADDED", "MODIFIED", None], ids=str)
+async def test_a_change_is_kept_and_queued(world: Watched, kind: str | None) -> None:
+    world.watcher.on_event(api.RISKPREDICTOR, kind, predictor())
+    assert world.cache.get(api.RISKPREDICTOR, KEY) is not None
+    assert world.queued() == [KEY]
+
+
+async def test_a_childs_change_queues_its_predictor(world: Watched) -> None:
+    world.watcher.on_event(api.SERVICE, "MODIFIED", service())
+    assert world.queued() == [KEY]
+
+
+async def test_the_echo_of_an_own_write_queues_nothing(world: Watched) -> None:
+    world.cache.put(api.SERVICE, service(5))
+    world.watcher.on_event(api.SERVICE, "MODIFIED", service(5))
+    world.watcher.on_event(api.SERVICE, "MODIFIED", service(4))
+    assert world.queued() == []
+
+
+async def test_a_deletion_is_kept_and_queued(world: Watched) -> None:
+    world.cache.put(api.SERVICE, service())
+    world.watcher.on_event(api.SERVICE, "DELETED", service(6))
+    assert world.cache.get(api.SERVICE, KEY) is None
+    assert world.queued() == [KEY]
+
+
+class TestSignsOfLife:
+    """A dead watch is told from a quiet one, and from an API server that is away."""
+
+    @pytest.fixture
+    def now(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        by_hand = [1000.0]
+        fake = SimpleNamespace(monotonic=lambda: by_hand[0], time=time.time)
+        monkeypatch.setattr(watch, "time", fake)
+        return by_hand
+
+    def test_a_watch_that_stays_silent_is_named(self, world: Watched, now: list[float]) -> None:
+        with world.watcher.listening():
+            now[0] += watch.SILENCE_SECONDS / 2
+            for plural in ("riskpredictors", "deployments", "horizontalpodautoscalers"):
+                world.watcher.on_sign(plural, listed=False)
+            assert world.watcher.silent(answered=now[0]) is None
+            now[0] += watch.SILENCE_SECONDS / 2 + 1
+            told = world.watcher.silent(answered=now[0])
+            assert told == "the API server answers, but not the watch of services: 601 s"
+            world.watcher.on_sign("services", listed=False)
+            assert world.watcher.silent(answered=now[0]) is None
+
+    def test_one_that_never_began_is_named(self, world: Watched, now: list[float]) -> None:
+        with world.watcher.listening():
+            now[0] += watch.SILENCE_SECONDS + 1
+            assert "riskpredictors" in (world.watcher.silent(answered=now[0]) or "")
+
+    def test_a_restart_does_not_mend_an_api_server_that_is_away(
+        self, world: Watched, now: list[float]
+    ) -> None:
+        with world.watcher.listening():
+            answered = now[0]
+            now[0] += watch.SILENCE_SECONDS * 10
+            assert world.watcher.silent(answered) is None
+
+    def test_a_standby_watches_nothing(self, world: Watched, now: list[float]) -> None:
+        with world.watcher.listening():
+            pass
+        now[0] += watch.SILENCE_SECONDS + 1
+        assert world.watcher.silent(answered=now[0]) is None
+
+    def test_a_watch_that_begins_anew_has_everything_listed(self, world: Watched) -> None:
+        """What was deleted before is in no event, and an empty list brings no object either."""
+        with world.watcher.listening():
+            world.watcher.on_sign("services", listed=False)
+            assert not world.resync._asked.is_set()
+            world.watcher.on_sign("services", listed=True)
+            assert world.resync._asked.is_set()
+
+    def test_an_event_is_a_sign(self, world: Watched, now: list[float]) -> None:
+        with world.watcher.listening():
+            now[0] += watch.SILENCE_SECONDS + 1
+            for resource in (api.RISKPREDICTOR, api.DEPLOYMENT, api.AUTOSCALER):
+                world.watcher.on_sign(resource.plural, listed=False)
+            assert "services" in (world.watcher.silent(answered=now[0]) or "")
+            world.watcher.on_event(api.SERVICE, "MODIFIED", service())
+            assert world.watcher.silent(answered=now[0]) is None
+
+
+def test_only_events_are_handled_so_no_finalizer_and_no_annotation_is_ever_written(
+    world: Watched,
+) -> None:
+    registry = kopf.OperatorRegistry()
+    world.watcher.register(registry)
+    assert len(registry._watching.get_all_handlers()) == 4
+    assert registry._changing.get_all_handlers() == []
+    assert registry._spawning.get_all_handlers() == []
+
+
+def test_the_watches_outlive_an_api_server_that_is_away_for_hours() -> None:
+    settings = kopf.OperatorSettings()
+    configure(settings, 10.0)
+    pauses = list(itertools.islice(Backoffs(), 500))
+    assert max(pauses) <= 30.0
+    assert sum(pauses) > 2 * 3600
+    assert next(iter(Backoffs())) <= 0.2, "each request starts anew"
+    assert settings.peering.standalone
+    assert not settings.posting.enabled
+    selected = {str(selector.any_name) for selector in settings.watching.label_selectors}
+    assert selected == {resource.plural for resource in api.CHILDREN}
+
+
+class TestResync:
+    async def test_everything_declared_is_queued(self, world: Watched) -> None:
+        world.declare()
+        world.cluster.store(api.RISKPREDICTOR, predictor("other", uid="other"))
+        await world.resync.once()
+        assert world.queued() == [Key("shop", "other"), KEY]
+
+    async def test_on_the_side_only_what_changed_is_queued(self, world: Watched) -> None:
+        world.declare()
+        await world.settle()
+        world.queue._ready.clear()
+        world.queue._dirty.clear()
+        await world.resync.once(everything=False)
+        assert world.queued() == []
+        world.cluster.edit(api.SERVICE, KEY, lambda body: body["spec"].update(type="NodePort"))
+        await world.resync.once(everything=False)
+        assert world.queued() == [KEY]
+
+    async def test_a_change_that_was_missed_is_queued_although_the_next_list_fails(
+        self, world: Watched
+    ) -> None:
+        world.declare()
+        world.cluster.fail("list", api.SERVICE, DOWN)
+        with pytest.raises(ApiError):
+            await world.resync.once(everything=False)
+        assert world.queued() == [KEY]
+
+    async def test_a_deletion_that_was_missed_is_noticed(self, world: Watched) -> None:
+        world.declare()
+        await world.settle()
+        world.cluster.remove(api.SERVICE, KEY)
+        world.cluster.remove(api.RISKPREDICTOR, KEY)
+        world.queue._ready.clear()
+        world.queue._dirty.clear()
+        await world.resync.once()
+        assert world.cache.get(api.SERVICE, KEY) is None
+        assert world.cache.get(api.RISKPREDICTOR, KEY) is None
+        assert world.queued() == [KEY]
+
+    async def test_strangers_are_not_listed(self, world: Watched) -> None:
+        stranger = service()
+        stranger["metadata"]["labels"] = {}
+        world.cluster.store(api.SERVICE, stranger)
+        await world.resync.once()
+        assert world.cache.count(api.SERVICE) == 0
+
+    async def test_only_the_own_namespace_is_listed(self, world: Watched) -> None:
+        world.declare()
+        world.resync.namespace = "elsewhere"
+        await world.resync.once()
+        assert world.queued() == []
+
+    async def test_asked_for_it_runs_soon_and_once(
+        self, world: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("riskpredictor_operator.resync.SETTLE_SECONDS", 0.01)
+        task = asyncio.create_task(world.resync.run())
+        await asyncio.sleep(0)
+        for _ in range(5):
+            world.resync.ask()
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert [call.kind for call in world.cluster.calls].count("RiskPredictor") == 1
+
+    async def test_a_failure_is_tried_again(
+        self, world: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("riskpredictor_operator.resync.SETTLE_SECONDS", 0.001)
+        monkeypatch.setattr("riskpredictor_operator.resync.RETRY_SECONDS", 0.001)
+        world.declare()
+        world.cluster.fail("list", api.SERVICE, DOWN, times=2)
+        task = asyncio.create_task(world.resync.run())
+        world.resync.ask()
+        await eventually(world.queued)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,114 @@
+"""A machine that cannot do it says what it could do instead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from localcluster import debian, toolbox
+from localcluster.errors import ClusterError
+
+
+def test_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ClusterError, match="needs Linux, and this is darwin") as raised:
+        toolbox.require_platform("control-plane")
+    assert "CLUSTER=current CONTEXT=name" in raised.value.hint
+    assert "CLUSTER=kind" in raised.value.hint
+
+
+def test_a_node_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ClusterError, match="a node needs root") as raised:
+        toolbox.require_platform("node")
+    for way in ("sudo", "--profile control-plane", "CLUSTER=current", "CLUSTER=kind"):
+        assert way in raised.value.hint
+
+
+def test_neither_go_nor_built_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ClusterError, match="`go` was not found") as raised:
+        toolbox.require_platform("control-plane")
+    assert "CLUSTER=kind" in raised.value.hint
+
+
+def test_a_control_plane_needs_no_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "go").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    toolbox.require_platform("control-plane")
+
+
+def test_missing_packages_without_root_give_the_line_to_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(debian, "find", lambda program: None if program == "etcd" else "/bin/x")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(ClusterError, match="packages are missing: etcd-server") as raised:
+        debian.ensure(debian.CONTROL_PLANE)
+    assert raised.value.hint == (
+        "run as root: apt-get update && apt-get install --no-install-recommends etcd-server"
+    )
+
+
+def test_no_apt_on_this_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "find", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(ClusterError, match="containernetworking-plugins") as raised:
+        debian.ensure(debian.NODE)
+    assert "package manager" in raised.value.hint
+
+
+def test_a_package_is_missing_once_however_many_of_its_programs_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(debian, "find", lambda _: None)
+    assert debian.missing_packages({"b": "two", "a": "one", "c": "two"}) == ["one", "two"]
+
+
+def test_packages_start_no_services_and_the_ban_ends_with_the_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(debian, "_POLICY", policy)
+    seen = []
+
+    def fail() -> None:
+        seen.append((policy.read_text().endswith("exit 101\n"), os.access(policy, os.X_OK)))
+        raise ClusterError("the installation failed")
+
+    with pytest.raises(ClusterError), debian._no_services_started():
+        fail()
+    assert seen == [(True, True)]
+    assert not policy.exists()
+
+
+def test_a_policy_of_the_machine_s_own_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101 # mine\n")
+    monkeypatch.setattr(debian, "_POLICY", policy)
+    with debian._no_services_started():
+        pass
+    assert policy.read_text() == "#!/bin/sh\nexit 101 # mine\n"
+
+
+def test_a_source_that_cannot_be_updated_does_not_stop_the_installation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    titles = []
+
+    def run(title: str, *_: object, **__: object) -> None:
+        titles.append(title)
+        if title == "apt-get update":
+            raise ClusterError("a source is gone")
+
+    monkeypatch.setattr(debian, "run_logged", run)
+    debian._install(["etcd-server"])
+    assert titles == ["apt-get update", "installing etcd-server"]

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from unit.serving.support import service
+
+from riskpredictor_server.drift import MIN_SAMPLES, drift
+from riskpredictor_server.recipes import RECIPES
+from riskpredictor_server.synthetic import generate
+
+
+def scores(acuity: float, count: int = 2000) -> dict[str, float]:
+    vitals, _ = generate(count, seed=77, acuity=acuity)
+    features = service().model.card["features"]  # type: ignore[union-attr]
+    return drift([tuple(row) for row in vitals.tolist()], features)
+
+
+def test_patients_like_the_training_ones_do_not_drift() -> None:
+    assert max(scores(acuity=RECIPES["v1"].acuity).values()) < 0.1
+
+
+def test_a_sicker_population_drifts() -> None:
+    assert max(scores(acuity=20).values()) > 0.25
+
+
+def test_a_shifted_vital_is_the_one_that_drifts() -> None:
+    features = service().model.card["features"]  # type: ignore[union-attr]
+    vitals, _ = generate(1000, seed=78)
+    vitals[:, 2] += 2.0
+    found = drift([tuple(row) for row in vitals.tolist()], features)
+    assert found["temperature"] > 1
+    assert found["blood_pressure"] < 0.1
+
+
+def test_few_samples_say_nothing() -> None:
+    assert scores(1.0, MIN_SAMPLES - 1) == {}
+    assert scores(1.0, MIN_SAMPLES) != {}
+
+
+def test_the_score_is_in_the_metrics() -> None:
+    serving = service()
+    assert serving.predictor
+    assert b"riskpredictor_input_drift" not in serving.exposition().body
+    serving.predictor.recent.extend([(85.0, 120.0, 98.6, 97.0)] * MIN_SAMPLES)
+    text = serving.exposition().body.decode()
+    (line,) = [line for line in text.splitlines() if 'drift{field="heart_rate"}' in line]
+    assert float(line.split()[-1]) > 1

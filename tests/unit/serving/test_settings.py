@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from riskpredictor_server.settings import Settings, SettingsError, from_strings, parse
+
+
+def test_flags_win_over_environment_over_defaults() -> None:
+    environ = {"RISKPREDICTOR_PORT": "6000", "RISKPREDICTOR_HOST": "0.0.0.0"}
+    settings = parse(["--port", "7000", "--model", "m"], environ)
+    assert (settings.port, settings.host, settings.model) == (7000, "0.0.0.0", Path("m"))
+    assert settings.max_batch == Settings().max_batch
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"POD_NAME": "a"}, "a"),
+        ({"POD_NAME": "a", "RISKPREDICTOR_POD_NAME": "b"}, "b"),
+    ],
+)
+def test_the_pod_name_comes_from_the_downward_api(environ: dict[str, str], name: str) -> None:
+    assert from_strings({}, environ).pod_name == name
+
+
+def test_without_a_pod_name_there_is_the_host_name() -> None:
+    assert from_strings({}, {}).pod_name
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("PORT", "80.5"),
+        ("PORT", ""),
+        ("BODY_TIMEOUT", "nan"),
+        ("BODY_TIMEOUT", "-1"),
+        ("MAX_BATCH", "1e3"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"RISKPREDICTOR_{variable}={value}: must be"):
+        from_strings({}, {f"RISKPREDICTOR_{variable}": value})
+
+
+def test_a_wrong_flag_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match="--port=x: must be a whole number from 1 to 65535"):
+        parse(["--port", "x"], {})
+
+
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"], {})
+    text = capsys.readouterr().out
+    for field in fields(Settings):
+        assert "--" + field.name.replace("_", "-") in text
