@@ -9,7 +9,8 @@ PYTEST := $(PY) -m pytest
 DEMO_NAME ?= demo
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 LOCAL := python3 deploy/local/cluster.py
-UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+# --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
+UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate
 
 .PHONY: help
 help: ## List the targets
