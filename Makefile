@@ -23,6 +23,18 @@ help: ## List the targets
 demo: $(VENV)/.ready ## The whole story on a real cluster (CLUSTER=local|kind|current CONTEXT=name)
 	$(PY) deploy/demo/complete.py --name $(DEMO_NAME)
 
+.PHONY: demo-scaling
+demo-scaling: $(VENV)/.ready ## Scale by hand, and give the pods back to the autoscaler
+	$(PY) deploy/demo/manual_scaling.py --name $(DEMO_NAME)
+
+.PHONY: demo-load
+demo-load: $(VENV)/.ready ## Load the demonstration's predictor; a report (ARGS="--users 100 --profile spike")
+	$(PY) deploy/demo/load_test.py --name $(DEMO_NAME) $(ARGS)
+
+.PHONY: demo-monitor
+demo-monitor: $(VENV)/.ready ## Pods, CPU, autoscaler and Events, live (ARGS="--once --json")
+	$(PY) deploy/demo/monitor.py --name $(DEMO_NAME) $(ARGS)
+
 .PHONY: demo-down
 demo-down: ## Remove the demonstration's cluster
 	$(LOCAL) down --name $(DEMO_NAME)
@@ -38,7 +50,7 @@ serve: model ## Serve it on http://127.0.0.1:5000
 ## Test it
 
 .PHONY: test
-test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, browser, pods
+test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, faults, browser, pods
 	$(PY) tests/run.py
 
 .PHONY: test-unit
@@ -56,6 +68,10 @@ test-control-plane: $(VENV)/.ready ## Against a real API server
 .PHONY: test-e2e
 test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 	$(PYTEST) tests/e2e
+
+.PHONY: chaos
+chaos: $(VENV)/.ready ## Faults, each often enough to mean something (15 minutes)
+	CHAOS=long $(PYTEST) tests/chaos
 
 .PHONY: test-browser
 test-browser: $(VENV)/.ready ## The web page in Chromium

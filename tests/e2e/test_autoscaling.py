@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kstatus import violations
-from riskdemo.load import Load
+from riskdemo.load import Demand, PodLoad
 from riskdemo.shell import Kubectl
 from riskpredictor_operator.core.api import POD, Key
 from support.api import AUTOSCALER, RISKPREDICTOR, Api, Body, eventually
@@ -90,10 +90,8 @@ class _Teller:
 
     @contextmanager
     def _load(self, name: str, users: int, think: float) -> Iterator[None]:
-        load = Load(
-            self.kubectl, image="health-predictor:v1", service=self.key.name, users=users,
-            seconds=300, think=think,
-        )  # fmt: skip
+        demand = Demand(users, 300, think)
+        load = PodLoad(self.kubectl, "health-predictor:v1", self.key.name, demand)
         with load:
             yield
         self.story.requests[name] = (load.report.ok, load.report.failed)

@@ -24,6 +24,7 @@ from localcluster import gobuild, pause
 from localcluster.paths import cache_root, state_root
 from localcluster.process import MARKER, pids, wait_until
 from localcluster.record import Cluster, load
+from support.cluster import LocalCluster
 
 pytestmark = [
     pytest.mark.e2e,
@@ -101,20 +102,23 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def fresh() -> Iterator[Tool]:
-    """A cluster that the test makes and that is gone afterwards, whatever happened."""
-    tool = Tool("t-fresh")
-    tool.run("down")
-    yield tool
-    tool.run("down")
-
-
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Tool]:
     """A running node, for tests that leave it healthy."""
-    tool = Tool("t-shared")
-    tool.run("up", "--profile", "node")
+    # Without a time limit: the first one on a machine installs packages and builds programs.
+    cluster = LocalCluster.up("t-shared", "--profile", "node")
+    yield Tool(cluster.name)
+    cluster.down()
+
+
+@pytest.fixture
+def fresh(shared: Tool) -> Iterator[Tool]:
+    """A cluster that the test makes and that is gone afterwards, whatever happened.
+
+    Beside another one, with which all packages came that change the machine for good.
+    """
+    tool = Tool("t-fresh")
+    tool.run("down")
     yield tool
     tool.run("down")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from kstatus import health, violations
-from riskdemo.load import Load, Report
+from riskdemo.load import Demand, PodLoad, Report
 from riskdemo.shell import Kubectl
 from riskpredictor_operator.core.api import POD, Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
@@ -78,10 +78,8 @@ def story(
 ) -> Story:
     key = predictors.create("health-predictor", replicas=2)
     predictors.wait(key, within=90)
-    load = Load(
-        kubectl, image="health-predictor:v1", service=key.name, users=USERS, seconds=LOAD_SECONDS,
-        think=THINK,
-    )  # fmt: skip
+    demand = Demand(USERS, LOAD_SECONDS, THINK)
+    load = PodLoad(kubectl, "health-predictor:v1", key.name, demand)
     with api.watching(RISKPREDICTOR, key) as states, load:
         story = Story(states)
         _tell(story, predictors, key, load.report, _table(kubectl))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from riskdemo.shell import REPOSITORY, Cluster, DemoError, Kubectl, cluster_tool
 
@@ -13,6 +12,7 @@ OPERATOR_IMAGE = "riskpredictor-operator:0.1.0"
 PREDICTOR_REPOSITORY = "health-predictor"
 VERSIONS = ("v1", "v2")
 SYSTEM_NAMESPACE = "riskpredictor-system"
+DEMO_NAMESPACE = "riskpredictor-demo"
 OPERATOR = "deployment/riskpredictor-operator"
 
 
@@ -21,8 +21,6 @@ class Installation:
     """How the product gets into a cluster, which depends on where the cluster comes from."""
 
     cluster: Cluster
-    source: str
-    """``local``, ``kind`` or ``current``."""
     repository: str
     """Registry and path of the images, for ``current``; else empty."""
 
@@ -33,21 +31,20 @@ class Installation:
         Raises:
             DemoError: images cannot be loaded into such a cluster, and no registry is named.
         """
-        source = os.environ.get("CLUSTER") or "local"
         repository = os.environ.get("IMAGE_REPOSITORY", "").rstrip("/")
-        if source == "current" and not repository:
+        if cluster.source == "current" and not repository:
             raise DemoError(
                 "CLUSTER=current pulls its images: push riskpredictor-operator:0.1.0 and "
                 "health-predictor:v1, :v2 to a registry that it can reach\n"
                 "  next: IMAGE_REPOSITORY=registry/path CLUSTER=current CONTEXT=name make demo"
             )
-        return cls(cluster, source, repository if source == "current" else "")
+        return cls(cluster, repository if cluster.source == "current" else "")
 
     def images(self) -> None:
         """Build the three images and load them into the nodes, unless a registry has them."""
         if self.repository:
             return
-        builder = ("--builder", "docker") if self.source == "kind" else ()
+        builder = ("--builder", "docker") if self.cluster.source == "kind" else ()
         _build(OPERATOR_IMAGE, "Dockerfile.operator", *builder)
         tags = [OPERATOR_IMAGE]
         for version in VERSIONS:
@@ -65,10 +62,7 @@ class Installation:
 
         Its restricted Pod Security shows that the predictor needs no privilege.
         """
-        binary = "kubectl"
-        if self.source == "local":
-            binary = str(Path(json.loads(self.cluster.ask("status", "--json"))["bin"]) / "kubectl")
-        tool = Kubectl(Path(self.cluster.ask("kubeconfig")), namespace, binary)
+        tool = self.cluster.kubectl(namespace)
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         manifest = {
             "apiVersion": "v1",

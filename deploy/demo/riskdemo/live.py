@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from riskdemo.load import Load
+from riskdemo.load import Load, Report
 from riskdemo.shell import DemoError, Kubectl
 from riskdemo.state import State, read
 
@@ -20,6 +20,35 @@ COLUMNS = (
 ROWS = 12
 PLAIN_SECONDS = 5.0
 """Between two lines without a terminal."""
+
+
+class Screen:
+    """Shows the newest rows as a table; a context manager."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._rows: list[list[str]] = []
+        self._started = time.monotonic()
+        self._last_line = -PLAIN_SECONDS
+        self._live = Live(console=console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> Screen:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, state: State | None, report: Report, *, last: bool = False) -> None:
+        """Add a row; without a terminal only now and then, and the ``last`` one."""
+        elapsed = time.monotonic() - self._started
+        self._rows.append(_row(elapsed, state, report))
+        if self._console.is_terminal:
+            self._live.update(_table(self._title, self._rows[-ROWS:]))
+        elif last or elapsed - self._last_line >= PLAIN_SECONDS:
+            self._console.print(_line(self._rows[-1]), highlight=False)
+            self._last_line = elapsed
 
 
 def watch(
@@ -37,23 +66,15 @@ def watch(
     Raises:
         DemoError: it was not reached in so many seconds; with the last state.
     """
-    started = time.monotonic()
-    rows: list[list[str]] = []
-    last_line = 0.0
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
+    deadline = time.monotonic() + seconds
+    with Screen(console, goal) as screen:
         while True:
             state = read(kubectl, name)
-            elapsed = time.monotonic() - started
-            rows.append(_row(elapsed, state, load))
             reached = until(state)
-            if console.is_terminal:
-                live.update(_table(goal, rows[-ROWS:]))
-            elif reached or elapsed - last_line >= PLAIN_SECONDS or len(rows) == 1:
-                console.print(_line(rows[-1]), highlight=False)
-                last_line = elapsed
+            screen.show(state, load.report, last=reached)
             if reached:
                 return state
-            if elapsed > seconds:
+            if time.monotonic() > deadline:
                 raise DemoError(
                     f"not reached within {seconds:.0f} s: {goal}. Last state: {state.reason}: "
                     f"{state.message}\n  next: kubectl describe riskpredictor {name}"
@@ -61,16 +82,20 @@ def watch(
             time.sleep(1.0)
 
 
-def _row(elapsed: float, state: State, load: Load) -> list[str]:
-    report = load.report
+def _row(elapsed: float, state: State | None, report: Report) -> list[str]:
+    cluster = ["-"] * 6
+    if state is not None:
+        cluster = [
+            state.model,
+            state.serving or "-",
+            state.ready if state.ready == "True" else state.reason,
+            "?" if state.cpu is None else str(state.cpu),
+            str(state.desired),
+            f"{state.ready_pods}/{state.running}",
+        ]
     return [
         f"{elapsed:.0f} s",
-        state.model,
-        state.serving or "-",
-        state.ready if state.ready == "True" else state.reason,
-        "?" if state.cpu is None else str(state.cpu),
-        str(state.desired),
-        f"{state.ready_pods}/{state.running}",
+        *cluster,
         f"{report.per_second:,.0f}",
         f"{report.p50:.1f}",
         f"{report.p99:.1f}",

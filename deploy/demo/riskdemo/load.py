@@ -1,6 +1,6 @@
-"""A pod that loads a predictor from inside the cluster, and what it reports.
+"""The load generator at work: in a pod of the cluster, or as a process on this machine.
 
-From inside, because that works on every cluster, goes through the real Service and touches nothing
+In a pod, because that works on every cluster, goes through the real Service and touches nothing
 but the cluster's own addresses.
 """
 
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from riskdemo.shell import DemoError, Kubectl
 
@@ -31,58 +34,77 @@ class Report:
     failed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
-    done: bool = False
+    total: dict[str, Any] = field(default_factory=dict)
+    """The sums after the warm-up; empty until the load has ended."""
+    on_second: Callable[[dict[str, Any]], None] | None = None
+    """Called with every second's line, in the thread that reads them."""
 
     def add(self, line: dict[str, Any]) -> None:
         """Take in one line of the load generator."""
-        if line.get("done"):
-            self.done = True
+        if line.pop("done", False):
+            self.total = line
             return
         self.per_second, self.p50, self.p99 = line["per_second"], line["p50_ms"], line["p99_ms"]
         self.ok += line["ok"]
         self.failed += line["failed"]
         self.failures.update(line["failures"])
         self.versions.update(line["versions"])
+        if self.on_second is not None:
+            self.on_second(line)
 
 
-class Load:
+@dataclass(frozen=True)
+class Demand:
+    """What load is wanted; the flags of ``loadgen.py``."""
+
+    users: int
+    seconds: float
+    think: float = 0.0
+    """Each user's mean pause between two requests, in seconds."""
+    profile: str = "constant"
+    rate: float = 0.0
+    """Requests per second of the open loop; 0 for the closed one."""
+    warmup: float = 0.0
+    """Seconds at the beginning that the sums leave out."""
+
+    def flags(self) -> list[str]:
+        """The command line."""
+        return [f"--{name}={value}" for name, value in asdict(self).items()]
+
+
+class Load(ABC):
     """Runs the load generator for a while; a context manager that always cleans up."""
 
-    def __init__(
-        self,
-        kubectl: Kubectl,
-        *,
-        image: str,
-        service: str,
-        users: int,
-        seconds: int,
-        think: float = 0.0,
-    ):
-        """``think`` is each user's mean pause between two requests, in seconds."""
-        self._kubectl = kubectl
-        options = {"--users": users, "--seconds": seconds, "--think": think}
-        self._manifests = _manifests(kubectl, image, service, options)
+    def __init__(self) -> None:
         self._follower: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self.report = Report()
 
-    def __enter__(self) -> Load:
-        self._delete()
-        self._kubectl("apply", "-f", "-", stdin=json.dumps(self._manifests))
-        try:
-            self._kubectl("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
-        except DemoError as error:
-            raise DemoError(f"the load generator did not start: {error}") from None
-        self._follower = self._kubectl.popen("logs", "--follow", POD)
+    @abstractmethod
+    def _start(self) -> subprocess.Popen[str]:
+        """Start it; the process prints its lines."""
+
+    @abstractmethod
+    def _remove(self) -> None:
+        """Take away what ``_start`` makes beside the process, and an earlier run may have left."""
+
+    def __enter__(self) -> Self:
+        self._remove()
+        self._follower = self._start()
         self._reader.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._delete()
+        self._remove()
         if self._follower is not None:
             with self._follower:
                 self._follower.terminate()
                 self._reader.join(timeout=10)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it prints no more."""
+        return not self._reader.is_alive()
 
     def _read(self) -> None:
         assert self._follower is not None  # noqa: S101
@@ -92,16 +114,47 @@ class Load:
             except (ValueError, KeyError):
                 self.report.failures[line.strip()[:80]] += 1
 
-    def _delete(self) -> None:
+
+class ProcessLoad(Load):
+    """Loads a URL from this machine."""
+
+    def __init__(self, url: str, demand: Demand) -> None:
+        super().__init__()
+        self._command = [sys.executable, "-u", str(SCRIPT), f"--url={url}", *demand.flags()]
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def _remove(self) -> None:
+        return
+
+
+class PodLoad(Load):
+    """Loads a Service of the cluster from a pod."""
+
+    def __init__(self, kubectl: Kubectl, image: str, service: str, demand: Demand) -> None:
+        super().__init__()
+        self._kubectl = kubectl
+        self._manifests = _manifests(kubectl, image, service, demand)
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._kubectl("apply", "-f", "-", stdin=json.dumps(self._manifests))
+        try:
+            self._kubectl("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
+        except DemoError as error:
+            raise DemoError(f"the load generator did not start: {error}") from None
+        return self._kubectl.popen("logs", "--follow", POD)
+
+    def _remove(self) -> None:
         self._kubectl(
             "delete", f"pod/{POD}", f"configmap/{POD}", "--ignore-not-found", "--grace-period=0",
             "--force",
         )  # fmt: skip
 
 
-def _manifests(
-    kubectl: Kubectl, image: str, service: str, options: dict[str, float]
-) -> dict[str, Any]:
+def _manifests(kubectl: Kubectl, image: str, service: str, demand: Demand) -> dict[str, Any]:
     address = kubectl.json("get", "service", service)["spec"]
     # By address: a small cluster may have no DNS.
     url = f"http://{address['clusterIP']}:{address['ports'][0]['port']}"
@@ -111,7 +164,7 @@ def _manifests(
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/opt/venv/bin/python", "-u", "/script/loadgen.py"],
-        "args": ["--url", url, *(f"{name}={value}" for name, value in options.items())],
+        "args": [f"--url={url}", *demand.flags()],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

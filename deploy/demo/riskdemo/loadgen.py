@@ -1,8 +1,11 @@
 """Sends predictions from inside the cluster; runs as a script in a pod, so standard library only.
 
-Closed loop: each user sends, waits for the answer, thinks, sends again. A connection is used for a
-number of requests and then renewed, as browsers and proxies do, so that new pods get their share.
-Prints one JSON object per second, and a last one with ``"done": true``.
+Closed loop (the default): each user sends, waits for the answer, thinks, sends again. Open loop
+(``--rate``): requests start at their times whether or not the earlier ones were answered, and a
+latency counts from when its request was due, so that a server that stalls cannot hide it.
+A connection is used for a number of requests and then renewed, as browsers and proxies do, so that
+new pods get their share.
+Prints one JSON object per second, and a last one with ``"done": true`` for all after the warm-up.
 """
 
 from __future__ import annotations
@@ -19,6 +22,27 @@ from urllib.parse import urlsplit
 
 REQUESTS_PER_CONNECTION = 20
 SECONDS_PER_REQUEST = 10.0
+TICK_SECONDS = 0.05
+
+PROFILES = {
+    "constant": "everybody from the first second to the last",
+    "ramp": "from nobody to everybody over two thirds of the time, then on",
+    "step": "a quarter more in each quarter of the time",
+    "spike": "a tenth; everybody in the middle third; a tenth again",
+}
+
+
+def share(profile: str, passed: float) -> float:
+    """The part of the users, or of the rate, at work when so much of the time (0 to 1) passed."""
+    match profile:
+        case "ramp":
+            return min(1.0, passed * 1.5)
+        case "step":
+            return min(1.0, (int(passed * 4) + 1) / 4)
+        case "spike":
+            return 1.0 if 1 / 3 <= passed < 2 / 3 else 0.1
+        case _:
+            return 1.0
 
 
 @dataclass
@@ -40,6 +64,7 @@ class Window:
             "failures": dict(self.failures),
             "per_second": round(len(ordered) / seconds, 1),
             "p50_ms": percentile(ordered, 0.50),
+            "p95_ms": percentile(ordered, 0.95),
             "p99_ms": percentile(ordered, 0.99),
             "pods": dict(self.pods),
             "versions": dict(self.versions),
@@ -64,64 +89,131 @@ def patient(rng: random.Random) -> bytes:
     return json.dumps(record).encode()
 
 
-class User:
-    """One simulated user with a connection of its own."""
+@dataclass
+class Plan:
+    """What the load is to be. Times are seconds, ``rate`` requests per second."""
 
-    def __init__(self, url: str, think: float, rng: random.Random) -> None:
+    url: str
+    users: int
+    seconds: float
+    think: float
+    profile: str
+    rate: float
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def until(self) -> float:
+        """The end, by the monotonic clock."""
+        return self.started + self.seconds
+
+    def share(self) -> float:
+        """The part of the load that is due now."""
+        return share(self.profile, (time.monotonic() - self.started) / self.seconds)
+
+
+class Connection:
+    """One HTTP connection that is renewed now and then."""
+
+    def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._head = f"POST /predict HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        self._think = think
         self._rng = rng
+        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._left = 0
 
-    async def run(self, window: Window, until: float) -> None:
-        """Send requests until that time of the monotonic clock."""
-        while time.monotonic() < until:
-            try:
-                await self._session(window, until)
-            except (OSError, ValueError, asyncio.IncompleteReadError, TimeoutError) as error:
-                window.failures[type(error).__name__] += 1
-                await asyncio.sleep(0.2)
-
-    async def _session(self, window: Window, until: float) -> None:
-        async with asyncio.timeout(SECONDS_PER_REQUEST):
-            reader, writer = await asyncio.open_connection(self._host, self._port)
+    async def send(self, window: Window, due: float) -> None:
+        """One request, due at that time of the performance counter; what came of it is counted."""
         try:
-            for last in range(REQUESTS_PER_CONNECTION - 1, -1, -1):
-                if time.monotonic() >= until or reader.at_eof():
-                    return
-                if await self._request(window, reader, writer, close=last == 0):
-                    return
-                await asyncio.sleep(self._think * self._rng.uniform(0.5, 1.5))
-        finally:
-            writer.close()
+            async with asyncio.timeout(SECONDS_PER_REQUEST):
+                await self._send(window, due)
+        except (OSError, ValueError, asyncio.IncompleteReadError, TimeoutError) as error:
+            window.failures[type(error).__name__] += 1
+            self.close()
+            await asyncio.sleep(0.2)
 
-    async def _request(
-        self,
-        window: Window,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        close: bool,
-    ) -> bool:
-        """Send one request; returns whether the server ends the connection with its answer."""
+    async def _send(self, window: Window, due: float) -> None:
+        if self._stream is None or self._stream[0].at_eof():
+            self.close()
+            self._stream = await asyncio.open_connection(self._host, self._port)
+            self._left = REQUESTS_PER_CONNECTION
+        reader, writer = self._stream
+        self._left -= 1
         body = patient(self._rng)
-        connection = "close" if close else "keep-alive"
+        connection = "keep-alive" if self._left else "close"
         head = (
             f"{self._head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             f"Connection: {connection}\r\n\r\n"
         )
-        started = time.perf_counter()
         writer.write(head.encode() + body)
-        async with asyncio.timeout(SECONDS_PER_REQUEST):
-            status, headers = await _read_response(reader)
+        status, headers = await _read_response(reader)
         if status == 200:
-            window.latencies.append((time.perf_counter() - started) * 1000)
+            window.latencies.append((time.perf_counter() - due) * 1000)
             window.pods[headers.get("x-served-by", "?")] += 1
             window.versions[headers.get("x-model-version", "?")] += 1
         else:
             window.failures[f"HTTP {status}"] += 1
-        return headers.get("connection", "").lower() == "close"
+        if not self._left or headers.get("connection", "").lower() == "close":
+            self.close()
+
+    def close(self) -> None:
+        """Close it; the next request opens another one."""
+        if self._stream is not None:
+            self._stream[1].close()
+            self._stream = None
+
+
+async def user(plan: Plan, number: int, window: Window) -> None:
+    """One user of the closed loop, at work while the profile has room for that many."""
+    rng = random.Random(number)
+    connection = Connection(plan.url, rng)
+    while time.monotonic() < plan.until:
+        if number >= plan.share() * plan.users:
+            connection.close()
+            await asyncio.sleep(TICK_SECONDS)
+            continue
+        await connection.send(window, time.perf_counter())
+        if plan.think:
+            await asyncio.sleep(plan.think * rng.uniform(0.5, 1.5))
+    connection.close()
+
+
+async def arrivals(plan: Plan, window: Window) -> None:
+    """The open loop: requests at exponential distances, on at most ``users`` connections.
+
+    Those for which none is free wait for one, and their waiting counts.
+    """
+    rng = random.Random(0)
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for number in range(plan.users):
+        free.put_nowait(Connection(plan.url, random.Random(number)))
+    sending: set[asyncio.Task[None]] = set()
+    due = time.perf_counter()
+
+    async def send(due: float) -> None:
+        connection = await free.get()
+        try:
+            await connection.send(window, due)
+        finally:
+            free.put_nowait(connection)
+
+    while time.monotonic() < plan.until:
+        due += rng.expovariate(plan.rate)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        # Thinning (Lewis and Shedler): drawn at the full rate, kept with the profile's share.
+        if rng.random() >= plan.share():
+            continue
+        task = asyncio.create_task(send(due))
+        sending.add(task)
+        task.add_done_callback(sending.discard)
+    # Those that still wait for a connection were not answered in time: they failed.
+    if sending:
+        await asyncio.wait(sending, timeout=SECONDS_PER_REQUEST)
+    for task in list(sending):
+        task.cancel()
+        window.failures["NeverSent"] += 1
+    while not free.empty():
+        free.get_nowait().close()
 
 
 async def _read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
@@ -135,24 +227,22 @@ async def _read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, s
     return status, headers
 
 
-async def run(url: str, users: int, seconds: float, think: float) -> None:
-    """Load ``url`` with so many users for so many seconds, reporting every second."""
-    started = time.monotonic()
-    until = started + seconds
-    window = Window()
-    tasks = [
-        asyncio.create_task(User(url, think, random.Random(seed)).run(window, until))
-        for seed in range(users)
-    ]
-    total = Window()
-    while time.monotonic() < until:
+async def run(plan: Plan, warmup: float) -> None:
+    """Load as planned, reporting every second; the sums leave the warm-up out."""
+    window, total = Window(), Window()
+    if plan.rate:
+        tasks = [asyncio.create_task(arrivals(plan, window))]
+    else:
+        tasks = [asyncio.create_task(user(plan, n, window)) for n in range(plan.users)]
+    while time.monotonic() < plan.until:
         before = time.monotonic()
         await asyncio.sleep(1.0)
-        print(json.dumps(window.report(started, time.monotonic() - before)), flush=True)
-        _move(window, total)
+        print(json.dumps(window.report(plan.started, time.monotonic() - before)), flush=True)
+        _move(window, total if time.monotonic() - plan.started > warmup else Window())
     await asyncio.gather(*tasks)
     _move(window, total)
-    print(json.dumps({**total.report(started, seconds), "done": True}), flush=True)
+    report = total.report(plan.started, plan.seconds - warmup)
+    print(json.dumps({**report, "done": True}), flush=True)
 
 
 def _move(window: Window, total: Window) -> None:
@@ -170,8 +260,12 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--think", type=float, default=0.0, help="mean pause between requests, s")
-    options = parser.parse_args()
-    asyncio.run(run(options.url, options.users, options.seconds, options.think))
+    parser.add_argument("--profile", choices=PROFILES, default="constant")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests/s; 0: closed loop")
+    parser.add_argument("--warmup", type=float, default=0.0, help="seconds left out of the sums")
+    o = parser.parse_args()
+    plan = Plan(o.url, o.users, o.seconds, o.think, o.profile, o.rate)
+    asyncio.run(run(plan, o.warmup))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -19,16 +20,16 @@ class DemoError(Exception):
     """The demonstration cannot go on; the message says why and what to do."""
 
 
-def run(command: Sequence[str], *, stdin: str = "") -> str:
+def run(command: Sequence[str], *, stdin: str = "", accept: Sequence[int] = (0,)) -> str:
     """Standard output of a command.
 
     Raises:
-        DemoError: it failed; with the command and what it said.
+        DemoError: it failed, with a status that is not accepted; with what it said.
     """
     done = subprocess.run(
         command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY
     )
-    if done.returncode != 0:
+    if done.returncode not in accept:
         said = (done.stderr or done.stdout).strip()
         raise DemoError(f"{shlex.join(command)}\n  failed ({done.returncode}): {said}")
     return done.stdout
@@ -47,14 +48,30 @@ class Cluster:
 
     name: str
 
+    @property
+    def source(self) -> str:
+        """``local``, ``kind`` or ``current``."""
+        return os.environ.get("CLUSTER") or "local"
+
+    def kubectl(self, namespace: str) -> Kubectl:
+        """kubectl for a namespace of the cluster."""
+        binary = "kubectl"
+        if self.source == "local":
+            # Status 3: some component is not well, which is worth looking at.
+            told = run(self._line("status", "--json"), accept=(0, 3))
+            binary = str(Path(json.loads(told)["bin"]) / "kubectl")
+        return Kubectl(Path(self.ask("kubeconfig")), namespace, binary)
+
     def tool(self, command: str, *arguments: str) -> None:
         """Run the cluster tool on this cluster in the foreground."""
         cluster_tool(command, "--name", self.name, *arguments)
 
     def ask(self, command: str, *arguments: str) -> str:
         """Output of the cluster tool."""
-        line = [sys.executable, str(CLUSTER_TOOL), command, "--name", self.name, *arguments]
-        return run(line).strip()
+        return run(self._line(command, *arguments)).strip()
+
+    def _line(self, command: str, *arguments: str) -> list[str]:
+        return [sys.executable, str(CLUSTER_TOOL), command, "--name", self.name, *arguments]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class State:
     message: str
     cpu: int | None
     """Average CPU use in percent of the request; None while unknown."""
+    cpu_target: int
+    """Above which the autoscaler adds pods, in percent of the request."""
     desired: int
     running: int
     ready_pods: int
@@ -36,7 +38,7 @@ def read(kubectl: Kubectl, name: str) -> State:
     found = kubectl.json("get", "hpa", f"--field-selector=metadata.name={name}")["items"]
     autoscaler = found[0] if found else {}
     status = predictor.get("status") or {}
-    ready = _condition(status, "Ready")
+    ready = condition(status, "Ready")
     desired = predictor["spec"].get("replicas")
     if desired is None:
         desired = (autoscaler.get("status") or {}).get("desiredReplicas", 0)
@@ -46,18 +48,21 @@ def read(kubectl: Kubectl, name: str) -> State:
         ready=ready.get("status", "Unknown"),
         reason=ready.get("reason", ""),
         message=ready.get("message", ""),
-        cpu=_cpu(autoscaler),
+        cpu=cpu_percent(autoscaler),
+        cpu_target=predictor["spec"]["targetCPUUtilizationPercentage"],
         desired=desired,
         running=status.get("replicas", 0),
         ready_pods=status.get("readyReplicas", 0),
     )
 
 
-def _condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def condition(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """One condition; empty if there is none of that type."""
     return next((c for c in status.get("conditions") or () if c["type"] == name), {})
 
 
-def _cpu(autoscaler: Mapping[str, Any]) -> int | None:
+def cpu_percent(autoscaler: Mapping[str, Any]) -> int | None:
+    """Average CPU use that an autoscaler last saw, in percent of the request."""
     for metric in (autoscaler.get("status") or {}).get("currentMetrics") or ():
         current = (metric.get("resource") or {}).get("current") or {}
         if "averageUtilization" in current:

@@ -1,0 +1,151 @@
+"""Where a demonstration plays: a cluster, the operator, one RiskPredictor, and a narrator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from riskdemo.install import DEMO_NAMESPACE, Installation, text
+from riskdemo.shell import Cluster, DemoError, Kubectl
+from riskdemo.state import State, read
+
+PREDICTOR = "health-predictor"
+SAMPLE = "deploy/samples/minimal.yaml"
+
+
+class Stage:
+    """Sets itself up, and tells the steps and what they found out."""
+
+    def __init__(self, console: Console, cluster: Cluster, *, pause: bool = False) -> None:
+        """With ``pause``, every step but the first waits for Enter."""
+        self.console = console
+        self.cluster = cluster
+        self._pause = pause
+        self._started = time.monotonic()
+        self._facts: list[tuple[str, str]] = []
+        self._told = 0
+        self.installation = Installation.of(cluster)
+        self.kubectl: Kubectl
+
+    def set_up(self) -> None:
+        """Cluster, images and operator. What is there already takes seconds."""
+        self.step("A Kubernetes cluster")
+        self.cluster.tool("up", "--profile", "node")
+        self.step("Images: the operator, and the predictor with the trained models v1 and v2")
+        self.installation.images()
+        self.kubectl = self.installation.kubectl(DEMO_NAMESPACE)
+        self.step("The operator: kubectl apply -k deploy/operator")
+        self.installation.operator(self.kubectl)
+
+    def declare(self) -> None:
+        """The sample RiskPredictor, made anew: what an earlier run left may have more pods."""
+        self.step(f"A RiskPredictor: kubectl apply -f {SAMPLE}")
+        self.console.print(text(SAMPLE), style="dim", highlight=False)
+        earlier = (f"riskpredictor/{PREDICTOR}", "--ignore-not-found", "--cascade=foreground")
+        self.kubectl("delete", *earlier, "--timeout=120s")
+        started = time.monotonic()
+        self.kubectl("apply", "-f", SAMPLE)
+        self.until(lambda state: state.settled, seconds=120)
+        self.fact("declared to Ready", f"{time.monotonic() - started:.1f} s")
+        self.console.print(self.kubectl("get", "riskpredictors"), highlight=False)
+
+    def run(self, *arguments: str) -> None:
+        """Show a kubectl command and run it."""
+        self.console.print(f"  $ kubectl {' '.join(arguments)}", style="bold", highlight=False)
+        self.console.print(self.kubectl(*arguments).rstrip(), highlight=False)
+
+    def automatic(self) -> None:
+        """Give the number of pods back to the autoscaler."""
+        patch = json.dumps([{"op": "remove", "path": "/spec/replicas"}])
+        self.run("patch", f"riskpredictor/{PREDICTOR}", "--type=json", f"--patch={patch}")
+
+    def until(self, reached: Callable[[State], bool], *, seconds: float) -> State:
+        """Poll until a state is reached.
+
+        Raises:
+            DemoError: it was not, in so many seconds; with the operator's reason.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            state = read(self.kubectl, PREDICTOR)
+            if reached(state):
+                return state
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"not reached in {seconds:.0f} s: {state.reason}: {state.message}\n"
+                    f"  next: kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}"
+                )
+            time.sleep(0.5)
+
+    def step(self, title: str) -> None:
+        """A heading; the elapsed time is in it."""
+        if self._pause and self._told:
+            self.console.input("[dim]Enter goes on, Ctrl-C ends[/dim] ")
+        self._told += 1
+        elapsed = time.monotonic() - self._started
+        self.console.rule(f"[bold]{title}[/bold]  ({elapsed:.0f} s)", align="left")
+
+    def say(self, words: str) -> None:
+        """An explanation."""
+        self.console.print(f"  {words}", highlight=False)
+
+    def fact(self, name: str, value: str) -> None:
+        """A line of the summary."""
+        self._facts.append((name, value))
+
+    def summary(self) -> None:
+        """What was found out, and what to do next."""
+        self.step("Done")
+        table = Table(show_header=False)
+        for name, value in self._facts:
+            table.add_row(name, value)
+        table.add_row("the whole demonstration", f"{time.monotonic() - self._started:.0f} s")
+        self.console.print(table)
+        self.console.print(
+            f"The cluster is yours to look around:\n"
+            f"  export KUBECONFIG={self.kubectl.kubeconfig}\n"
+            f"  kubectl -n {DEMO_NAMESPACE} get riskpredictors -o wide\n"
+            f"  kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}\n"
+            f"  kubectl -n {DEMO_NAMESPACE} port-forward svc/{PREDICTOR} 8080:80"
+            "   # then open http://localhost:8080\n"
+            f"  kubectl explain riskpredictor.spec\n"
+            f"  make demo-monitor                 # pods, CPU and Events, live\n"
+            f"Remove it: make demo-down",
+            highlight=False,
+        )
+
+
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """The command line that all stories share; its description is the first line of ``doc``."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--name", default="demo", help="name of the local cluster")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--pause", action="store_true", help="wait for Enter before every step")
+    how.add_argument("--yes", action="store_true", help="run through; the default")
+    return parser
+
+
+def perform(story: Callable[[Stage], None], options: argparse.Namespace) -> int:
+    """Tell a story on a stage that was set up; returns the exit status."""
+    console = Console(soft_wrap=True)
+    if options.pause and not sys.stdin.isatty():
+        console.print("[bold red]error:[/bold red] --pause needs a terminal; leave it out")
+        return 2
+    try:
+        stage = Stage(console, Cluster(options.name), pause=options.pause)
+        stage.set_up()
+        story(stage)
+    except DemoError as error:
+        console.print(f"[bold red]error:[/bold red] {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print(f"stopped; {Path(sys.argv[0]).name} can be run again at any time")
+        return 130
+    return 0

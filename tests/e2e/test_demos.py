@@ -1,0 +1,117 @@
+"""The demonstrations, as people start them, with shorter times."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from riskdemo.install import DEMO_NAMESPACE
+from riskdemo.run import Run
+from riskpredictor_operator.core.api import Key
+from support.api import NAMESPACE, RISKPREDICTOR, Api, eventually
+from support.cluster import ROOT, LocalCluster
+from support.predictors import Predictors
+
+
+def demo(cluster: LocalCluster, script: str, *arguments: str) -> str:
+    """Output of a demonstration that ended well."""
+    path = ROOT / "deploy" / "demo" / script
+    done = subprocess.run(
+        [sys.executable, str(path), "--name", cluster.name, *arguments],
+        capture_output=True, text=True, check=False, timeout=250,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def predictor(predictors: Predictors) -> Key:
+    key = predictors.create("health-predictor", minReplicas=2, maxReplicas=2)
+    predictors.wait(key, within=90)
+    return key
+
+
+@pytest.fixture
+def demo_namespace(api: Api) -> Iterator[Key]:
+    """What a story declares; gone afterwards."""
+    yield Key(DEMO_NAMESPACE, "health-predictor")
+    api.delete(NAMESPACE, Key("", DEMO_NAMESPACE))
+
+
+def _snapshot(cluster: LocalCluster, home: str) -> dict[str, Any]:
+    snapshot: dict[str, Any] = json.loads(
+        demo(cluster, "monitor.py", "-n", home, "--once", "--json")
+    )
+    return snapshot
+
+
+def test_the_monitor_tells_scripts_all_there_is(
+    cluster: LocalCluster, predictor: Key, home: str
+) -> None:
+    def measured() -> dict[str, Any] | None:
+        (found,) = _snapshot(cluster, home)["predictors"]
+        return found if all(pod["memory"] for pod in found["pods"]) else None
+
+    found = eventually(measured, within=90, every=2.0, what="CPU and memory of both pods")
+    assert found is not None
+    assert (found["name"], found["serving"], found["ready"]) == (predictor.name, "v1", "True")
+    assert [pod["ready"] for pod in found["pods"]] == [True, True]
+    assert all(5 < pod["memory"] < 128 for pod in found["pods"])
+    assert any(event["reason"] == "Ready" for event in _snapshot(cluster, home)["events"])
+
+
+def test_the_monitor_tells_people(cluster: LocalCluster, predictor: Key) -> None:
+    def told() -> str:
+        text = demo(cluster, "monitor.py", "-A", "--once")
+        return text if "2 of 2" in text else ""
+
+    said = eventually(told, within=60, every=2.0)
+    assert f"{predictor.namespace}/{predictor.name}  model v1, serving v1  Ready" in said
+    assert "pods 2 of 2 ready (2 to 2)" in said
+
+
+def test_without_metrics_the_monitor_says_so(
+    cluster: LocalCluster, predictor: Key, home: str
+) -> None:
+    cluster.component("stop", "metrics-server")
+    try:
+        snapshot = eventually(
+            lambda: (found := _snapshot(cluster, home))["metrics_problem"] and found,
+            within=60, every=1.0,
+        )  # fmt: skip
+    finally:
+        cluster.component("start", "metrics-server")
+    assert "no autoscaling" in snapshot["metrics_problem"]
+    assert snapshot["predictors"][0]["pods"][0]["cpu"] is None
+
+
+def test_the_load_test_writes_a_report(
+    cluster: LocalCluster, predictor: Key, home: str, tmp_path: Path
+) -> None:
+    said = demo(
+        cluster, "load_test.py", "-n", home, "--users", "5", "--duration", "12s", "--think", "0.05",
+        "--profile", "step", "--warmup", "2s", "--out", str(tmp_path),
+    )  # fmt: skip
+    run = Run.load(tmp_path / "report.json")
+    assert run.total["failed"] == 0, said
+    assert run.total["ok"] > 100
+    assert len(run.total["pods"]) == 2, "the load reaches every pod"
+    assert run.series("ready")[1][-1] == 2
+    assert "report.html" in said
+    left = cluster.kubectl("-n", home, "get", "pod,configmap", "-l", "app=load-generator")
+    assert not left, "nothing stays behind"
+
+
+def test_scaling_by_hand_is_told_to_its_end(
+    cluster: LocalCluster, api: Api, demo_namespace: Key
+) -> None:
+    said = demo(cluster, "manual_scaling.py")
+    assert "to 4 by hand" in said
+    assert "automatic again" in said
+    assert "replicas" not in api.need(RISKPREDICTOR, demo_namespace)["spec"]

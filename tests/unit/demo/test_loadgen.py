@@ -1,0 +1,91 @@
+"""The load generator: how much load is due when, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from riskdemo.loadgen import PROFILES, Plan, Window, arrivals, percentile, share, user
+
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: pod-1\r\nX-Model-Version: v1\r\n\r\n{}"
+)
+
+
+@contextlib.asynccontextmanager
+async def server(delay: float = 0.0) -> AsyncIterator[str]:
+    """Answers every request, after a while."""
+
+    ended: list[asyncio.Task[None] | None] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                await reader.readexactly(length)
+                await asyncio.sleep(delay)
+                writer.write(ANSWER)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as running:
+        yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*(task for task in ended if task is not None))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_never_asks_for_more_than_everybody(profile: str) -> None:
+    shares = [share(profile, step / 100) for step in range(100)]
+    assert max(shares) == 1.0
+    assert min(shares) >= 0.0
+
+
+def test_the_profiles_have_their_shapes() -> None:
+    assert [share("ramp", at) for at in (0.0, 1 / 3, 2 / 3, 0.9)] == [0.0, 0.5, 1.0, 1.0]
+    assert [share("step", at) for at in (0.0, 0.3, 0.6, 0.9)] == [0.25, 0.5, 0.75, 1.0]
+    assert [share("spike", at) for at in (0.1, 0.5, 0.9)] == [0.1, 1.0, 0.1]
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    assert percentile([float(n) for n in range(1, 101)], 0.95) == 96.0
+    assert percentile([], 0.99) == 0.0
+
+
+async def test_a_user_counts_answers_pods_and_versions() -> None:
+    async with server() as url:
+        window = Window()
+        await user(Plan(url, 1, 0.3, 0.0, "constant", 0.0), 0, window)
+    assert len(window.latencies) > 20
+    assert window.pods == {"pod-1": len(window.latencies)}
+    assert window.versions == {"v1": len(window.latencies)}
+    assert not window.failures
+
+
+async def test_users_that_are_not_due_rest() -> None:
+    async with server() as url:
+        window = Window()
+        await user(Plan(url, 10, 0.2, 0.0, "spike", 0.0), 5, window)
+    # The tenth that is at work outside of the spike is user 0; number 5 works in the middle third.
+    assert window.latencies
+    plan = Plan(url, 10, 1e9, 0.0, "spike", 0.0)
+    assert plan.share() * plan.users <= 5
+
+
+async def test_nobody_there_is_a_failure_with_a_name() -> None:
+    window = Window()
+    await user(Plan("http://127.0.0.1:9", 1, 0.1, 0.0, "constant", 0.0), 0, window)
+    assert window.failures["ConnectionRefusedError"] >= 1
+
+
+async def test_the_open_loop_counts_the_time_in_which_a_request_waited() -> None:
+    """One connection, 50 ms an answer, 100 requests a second: the queue grows, and it shows."""
+    async with server(delay=0.05) as url:
+        window = Window()
+        await arrivals(Plan(url, 1, 0.5, 0.0, "constant", 100.0), window)
+    assert max(window.latencies) > 500
