@@ -41,6 +41,7 @@ SUITES = {
     "unit": ["tests/unit"],
     "contract": ["tests/contract"],
     "control plane": ["tests/control_plane"],
+    "chaos": ["tests/chaos"],
     "browser": ["tests/browser"],
     "pods": ["tests/e2e"],
 }

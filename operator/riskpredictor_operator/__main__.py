@@ -22,6 +22,7 @@ from riskpredictor_operator.leader import LeaderElector
 from riskpredictor_operator.preflight import PreflightError
 from riskpredictor_operator.service import Check, ProbeServer
 from riskpredictor_operator.settings import Settings, default_identity, load, own_namespace
+from riskpredictor_operator.streams import PASSING
 from riskpredictor_operator.transport import NoClusterError, connect
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ EXIT_PREFLIGHT = 3
 def main() -> int:
     """Run the operator; returns the exit status."""
     settings = load(sys.argv[1:], os.environ)
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, PASSING)
     metrics.BUILD.info({"version": __version__})
     status: int = uvloop.run(run(settings))
     return status

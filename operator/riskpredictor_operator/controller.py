@@ -30,6 +30,10 @@ DRAIN_SECONDS = 0.5
 """How long passes under way may go on after the order to stop; a hand-over takes under a second."""
 
 
+END_SECONDS = 10.0
+"""How long kopf may take to end its watches; it waits up to five seconds for its own workers."""
+
+
 class Controller:
     """Runs from winning the lease to losing it, or to the end of the process."""
 
@@ -75,17 +79,24 @@ class Controller:
             asyncio.create_task(self._resync.run(), name="resync"): "the resync died",
         }
         kopf_task = asyncio.create_task(self._watch(stopped), name="kopf")
-        await asyncio.wait([kopf_task, *guards], return_when=asyncio.FIRST_COMPLETED)
+        ending = asyncio.create_task(self._stop.wait(), name="ending")
+        await asyncio.wait([kopf_task, ending, *guards], return_when=asyncio.FIRST_COMPLETED)
         # An orderly stop drains the workers too, so kopf's end is asked for first.
         why = "" if kopf_task.done() or self._stop.is_set() else self._first_done(guards)
         self._stop.set()
         await self._workers.drain(0.0 if why else DRAIN_SECONDS)
-        await asyncio.gather(kopf_task, return_exceptions=True)
-        for task in guards:
+        await asyncio.wait([kopf_task], timeout=END_SECONDS)
+        for task in (kopf_task, ending, *guards):
             task.cancel()
-        await asyncio.gather(*guards, return_exceptions=True)
-        if not kopf_task.cancelled() and (error := kopf_task.exception()) is not None:
-            return f"watching failed: {error!r}"
+        # Not for ever: what does not end now ends with the process.
+        await asyncio.wait([kopf_task, ending, *guards], timeout=1.0)
+        if not kopf_task.done() or kopf_task.cancelled():
+            return why or "the watches did not end"
+        error = kopf_task.exception()
+        if isinstance(error, kopf.LoginError):
+            return "the API server refuses the operator's credentials, and there are no others"
+        if error is not None:
+            return f"watching failed: {type(error).__name__}: {error}"
         return why
 
     async def _first_list(self) -> None:

@@ -23,14 +23,27 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure(form: str, level: str) -> None:
-    """Log to standard error in that form (human or json) from that level on."""
+def configure(form: str, level: str, passing: tuple[type[BaseException], ...] = ()) -> None:
+    """Log to standard error.
+
+    Args:
+        form: human or json.
+        level: the least level that is logged.
+        passing: exceptions of which the message tells enough; their tracebacks are for debugging.
+    """
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if level != "debug" and record.exc_info and isinstance(record.exc_info[1], passing):
+            record.exc_info = None
+        return True
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter()
         if form == "json"
         else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     )
+    handler.addFilter(shorten)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # kopf tells about each watch stream; that is debugging.
     logging.getLogger("kopf").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)

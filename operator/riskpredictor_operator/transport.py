@@ -11,12 +11,14 @@ import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import kopf
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -24,6 +26,9 @@ from kubernetes.aio.client.configuration import Configuration
 from riskpredictor_operator import __version__, metrics
 from riskpredictor_operator.core.api import Body, Resource
 from riskpredictor_operator.core.errors import ApiError
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that a date in Retry-After is believed, for the clocks may differ."""
 
 
 class NoClusterError(Exception):
@@ -155,6 +160,9 @@ async def connect(request_seconds: float) -> Transport:
             await config.load_kube_config(client_configuration=configuration)
     except config.ConfigException as error:
         raise NoClusterError(str(error)) from error
+    except (yaml.YAMLError, AttributeError, TypeError, UnicodeDecodeError) as error:
+        # The client library expects a mapping of the right form.
+        raise NoClusterError(f"{named or 'the kubeconfig'} is no kubeconfig: {error}") from error
     configuration.connection_pool_maxsize = 100
     client = ApiClient(configuration)
     client.user_agent = f"riskpredictor-operator/{__version__}"
@@ -193,5 +201,17 @@ def _error(status: int, data: bytes, retry_after: str | None) -> ApiError:
     except (ValueError, AttributeError):
         # A proxy in between answers in its own words.
         causes, reason, message = (), "", data[:200].decode(errors="replace")
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return ApiError(status, reason, message, seconds, causes)
+    return ApiError(status, reason, message, _seconds(retry_after), causes)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After is a number of seconds or a date (RFC 9110, section 10.2.3)."""
+    if not retry_after:
+        return None
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        left = parsedate_to_datetime(retry_after).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(max(0.0, left), LONGEST_RETRY_AFTER)

@@ -6,24 +6,21 @@ hence no finalizers, no annotations and no lost update.
 
 from __future__ import annotations
 
-import itertools
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import kopf
-from kopf._cogs.clients import api as kopf_api
 
 from riskpredictor_operator import metrics
 from riskpredictor_operator.cache import Cache
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Body, Key, Resource, key_of
 from riskpredictor_operator.resync import Resync
+from riskpredictor_operator.streams import Backoffs, enduring
 from riskpredictor_operator.workqueue import WorkQueue
 
 WATCH_SECONDS = 300
@@ -44,14 +41,6 @@ class NullDiffBase(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         return None
-
-
-class Backoffs:
-    """Endless, re-iterable pauses in seconds between tries to reach the API server."""
-
-    def __iter__(self) -> Iterator[float]:
-        for failures in itertools.count():
-            yield min(30.0, 0.2 * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 @dataclass
@@ -85,7 +74,7 @@ class Watcher:
         now = time.monotonic()
         self._signs = {r.plural: now for r in (api.RISKPREDICTOR, *api.CHILDREN)}
         try:
-            with _overheard(self.on_sign):
+            with enduring(self.on_sign):
                 yield
         finally:
             self._signs.clear()
@@ -132,28 +121,6 @@ class Watcher:
         )
         async def handler(event: kopf.RawEvent, **_: Any) -> None:
             self.on_event(resource, event["type"], event["object"])
-
-
-@contextmanager
-def _overheard(sign: Callable[..., None]) -> Iterator[None]:
-    """Tells of every list and watch that the API server accepts from kopf.
-
-    kopf has no hook for them, retries what is refused for ever, and nothing else tells a quiet
-    watch from a dead one. Its version is pinned, and a test holds it to this.
-    """
-    original = kopf_api.request
-
-    async def request(method: str, url: str, **rest: Any) -> Any:
-        response = await original(method, url, **rest)
-        asked = urlsplit(url)
-        sign(asked.path.rpartition("/")[2], listed="watch" not in parse_qs(asked.query))
-        return response
-
-    vars(kopf_api)["request"] = request
-    try:
-        yield
-    finally:
-        vars(kopf_api)["request"] = original
 
 
 def configure(settings: kopf.OperatorSettings, request_seconds: float) -> None:

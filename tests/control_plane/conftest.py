@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
 from support import operator as operators
-from support.api import NAMESPACE, Api
 from support.cluster import LocalCluster
+from support.fixtures import api, namespace, operator_config, predictors
 from support.operator import OperatorProcess
-from support.predictors import Predictors
+
+__all__ = ["api", "namespace", "operator_config", "predictors"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,17 +32,6 @@ def cluster() -> Iterator[LocalCluster]:
     cluster.down()
 
 
-@pytest.fixture(scope="session")
-def api(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Api:
-    return Api(cluster.kubeconfig, tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="session")
-def operator_config(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kubeconfig of the operator's service account."""
-    return operators.kubeconfig(cluster, tmp_path_factory.mktemp("operator"))
-
-
 @pytest.fixture(scope="module")
 def operator(
     operator_config: Path, tmp_path_factory: pytest.TempPathFactory
@@ -52,16 +41,3 @@ def operator(
     with operators.running(operator_config, log) as process:
         yield process
     assert "Traceback" not in process.says()
-
-
-@pytest.fixture
-def namespace(api: Api, unique_name: str) -> Iterator[str]:
-    """A namespace of the test's own."""
-    api.create(NAMESPACE, {"metadata": {"name": unique_name}})
-    yield unique_name
-    api.delete(NAMESPACE, Key("", unique_name))
-
-
-@pytest.fixture
-def predictors(api: Api, namespace: str) -> Predictors:
-    return Predictors(api, namespace)

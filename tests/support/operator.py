@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 import yaml
 
@@ -98,3 +101,44 @@ def running(config: Path, log: Path, *flags: str) -> Iterator[OperatorProcess]:
         yield operator
     finally:
         operator.stop()
+
+
+class Supervisor:
+    """Starts the operator again whenever it ends, as Kubernetes does; a context manager."""
+
+    def __init__(self, config: Path, log: Path, *flags: str) -> None:
+        self._start = partial(OperatorProcess, config, log, *flags)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.exits: list[int] = []
+        """Exit statuses, those of signals negative."""
+        self.current = self._start()
+
+    def __enter__(self) -> Self:
+        try:
+            self.current.wait_for("listed ")
+        except AssertionError:
+            self.current.stop()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=30)
+        self.current.stop()
+
+    def kill(self) -> None:
+        """SIGKILL the one that runs now."""
+        with suppress(ProcessLookupError):
+            self.current.send(signal.SIGKILL)
+
+    def says(self) -> str:
+        """The log of all of them."""
+        return self.current.says()
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(subprocess.TimeoutExpired):
+                self.exits.append(self.current.wait(within=0.1))
+                self.current = self._start()

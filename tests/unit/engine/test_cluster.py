@@ -168,7 +168,13 @@ class TestErrors:
         assert error.retry_after is None
 
     @pytest.mark.parametrize(
-        ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+        ("header", "seconds"),
+        [
+            ("7", 7.0),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+            ("Wed, 21 Oct 2099 07:28:00 GMT", 60.0),
+            ("soon", None),
+        ],
     )
     async def test_how_long_the_server_asks_to_wait(
         self, server: Server, cluster: KubernetesCluster, header: str, seconds: float | None

@@ -18,7 +18,8 @@ from riskpredictor_operator import watch
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.errors import ApiError
-from riskpredictor_operator.watch import Backoffs, Watcher, configure
+from riskpredictor_operator.streams import Backoffs
+from riskpredictor_operator.watch import Watcher, configure
 
 DOWN = ApiError(0, "Unreachable", "connection refused")
 

@@ -1,0 +1,50 @@
+"""API server and etcd go away and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.api import Api
+from support.changes import Changes
+from support.cluster import LocalCluster
+from support.endstate import await_order
+from support.operator import Supervisor
+
+
+@pytest.fixture
+def operator(operator_config: Path, tmp_path: Path) -> Iterator[Supervisor]:
+    with Supervisor(operator_config, tmp_path / "operator.log") as supervisor:
+        yield supervisor
+    assert "Traceback" not in supervisor.says()
+
+
+def test_the_api_server_is_away_for_a_while(
+    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
+) -> None:
+    changes = Changes(api, namespace, seed=1)
+    changes.create(10)
+    await_order(api, namespace, changes.wanted)
+    changes.some(10)
+    cluster.component("stop", "kube-apiserver")
+    try:
+        time.sleep(120 if long else 15)
+    finally:
+        cluster.component("start", "kube-apiserver")
+    changes.some(10)
+    await_order(api, namespace, changes.wanted, within=180)
+
+
+def test_etcd_restarts_under_way(
+    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
+) -> None:
+    changes = Changes(api, namespace, seed=2)
+    for _ in range(5 if long else 1):
+        changes.create(5)
+        cluster.component("restart", "etcd")
+        cluster.kubectl("get", "--raw", "/readyz")
+        changes.some(5)
+    await_order(api, namespace, changes.wanted, within=180)
