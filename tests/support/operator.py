@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -31,11 +31,13 @@ def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
     cluster.kubectl("-n", SYSTEM, "delete", "deployment", "riskpredictor-operator")
 
 
-def kubeconfig(cluster: LocalCluster, folder: Path, account: str = ACCOUNT) -> Path:
+def kubeconfig(
+    cluster: LocalCluster, folder: Path, account: str = ACCOUNT, token_flags: Sequence[str] = ()
+) -> Path:
     """A kubeconfig with a token of the operator's service account."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())
-    token = cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration=4h").strip()
-    config["users"][0]["user"] = {"token": token}
+    token = cluster.kubectl("-n", SYSTEM, "create", "token", account, "--duration=4h", *token_flags)
+    config["users"][0]["user"] = {"token": token.strip()}
     path = folder / f"{account}.kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -44,13 +46,16 @@ def kubeconfig(cluster: LocalCluster, folder: Path, account: str = ACCOUNT) -> P
 class OperatorProcess:
     """One running operator."""
 
-    def __init__(self, config: Path, log: Path, *flags: str) -> None:
+    def __init__(
+        self, config: Path, log: Path, *flags: str, path: Path = ROOT / "operator"
+    ) -> None:
+        """``path`` is the folder that holds the package."""
         self.log = log
         with log.open("a") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "riskpredictor_operator", "--http-port=0",
                  f"--operator-namespace={SYSTEM}", "--lease-seconds=5", *flags],
-                env={**os.environ, "KUBECONFIG": str(config), "PYTHONPATH": str(ROOT / "operator")},
+                env={**os.environ, "KUBECONFIG": str(config), "PYTHONPATH": str(path)},
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
