@@ -16,9 +16,11 @@ from riskpredictor_operator.cluster import KubernetesCluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.core.induced import is_rolling
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.resync import Resync
+from riskpredictor_operator.rolls import Rolls
 from riskpredictor_operator.settings import Settings
 from riskpredictor_operator.watch import Watcher
 from riskpredictor_operator.worker import Workers
@@ -44,7 +46,8 @@ class Controller:
         self._queue.on_retry = metrics.RETRIES.inc
         cache = Cache()
         options = RenderOptions(image_repository=settings.image_repository)
-        reconciler = Reconciler(cluster, cache, options)
+        self._rolls = Rolls(settings.max_rolls, self._queue.add)
+        reconciler = Reconciler(cluster, cache, options, self._rolls)
         self._workers = Workers(self._queue, reconciler.reconcile, settings.workers)
         self._resync = Resync(
             cluster, cache, self._queue, settings.namespace, settings.resync_seconds
@@ -109,6 +112,12 @@ class Controller:
             except ApiError as error:
                 logger.warning("first list failed, trying again: %s", error)
                 await asyncio.sleep(1.0)
+        cache = self._resync.cache
+        self._rolls.recover(
+            key
+            for key in cache.keys(api.RISKPREDICTOR)
+            if is_rolling(cache.get(api.DEPLOYMENT, key))
+        )
         logger.info(
             "listed %d RiskPredictors in %.1f s",
             self._resync.cache.count(api.RISKPREDICTOR),

@@ -52,6 +52,11 @@ PRUNED = Counter(
 LOOP_LAG = Gauge(
     "riskpredictor_operator_loop_lag_seconds", "How late the event loop ran a timer, last measured."
 )
+ROLLS = Gauge(
+    "riskpredictor_operator_rolls",
+    "Predictors whose pods the operator itself replaces, by state: under way, waiting.",
+    ["state"],
+)
 READY = Gauge(
     "riskpredictor_operator_riskpredictor_ready",
     "1 where a RiskPredictor's Ready condition is True, else 0.",

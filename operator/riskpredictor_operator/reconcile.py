@@ -17,7 +17,8 @@ from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.api import Body, Key
 from riskpredictor_operator.core.errors import SLOW_RETRY_SECONDS, ApiError, Problem, SpecError
-from riskpredictor_operator.core.manifests import render
+from riskpredictor_operator.core.induced import is_induced
+from riskpredictor_operator.core.manifests import Desired, render
 from riskpredictor_operator.core.names import selector_of
 from riskpredictor_operator.core.observed import Child, Observed
 from riskpredictor_operator.core.observed import classify as ownership_of
@@ -28,6 +29,7 @@ from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.core.status import Look, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.report import Reporter
+from riskpredictor_operator.rolls import Rolls
 
 POD_LOOK_SECONDS = (2.0, 15.0)
 """Bounds of the time between two looks at pods that are not up yet. They grow with the wait."""
@@ -48,6 +50,7 @@ class Reconciler:
     cluster: Cluster
     cache: Cache
     options: RenderOptions
+    rolls: Rolls
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
     _reporter: Reporter = field(init=False)
     _failing: dict[Key, datetime.datetime] = field(default_factory=dict, init=False)
@@ -68,6 +71,7 @@ class Reconciler:
         if body is None or "deletionTimestamp" in body["metadata"]:
             # Nothing to do: garbage collection takes the children.
             self._reporter.forget(key)
+            self.rolls.done(key)
             self._failing.pop(key, None)
             return None
         try:
@@ -78,6 +82,9 @@ class Reconciler:
         desired = render(rp, self.options)
         observed = await self._observe(rp)
         plan = make_plan(rp, desired, observed)
+        waits = self._must_wait(rp, body, desired, observed)
+        if waits:
+            plan = plan.without(api.DEPLOYMENT)
         look = Look(problems=_strangers(plan, key), waiting=_leftovers(plan, key))
         if plan.stages and not rp.suspend:
             if plan.creates and not await self._still_there(rp):
@@ -91,8 +98,21 @@ class Reconciler:
             look = replace(look, problems=look.problems + refused)
         self._failing.pop(key, None)
         look = await self._look(rp, look)
+        if not waits and (rp.suspend or _is_at_rest(rp, look)):
+            self.rolls.done(key)
         put_off = await self._report(body, rp, look)
         return _earlier(put_off, self._next_look(rp, look))
+
+    def _must_wait(
+        self, rp: RiskPredictor, body: Body, desired: Desired, observed: Observed
+    ) -> bool:
+        """Whether its pods are to be replaced by the operator's own doing, and others come first.
+
+        The queue brings it back when it is its turn, not the clock."""
+        status, live = body.get("status") or {}, observed.deployment.ours
+        if rp.suspend or not is_induced(rp, status, desired.deployment, live):
+            return False
+        return not self.rolls.admit(rp.key)
 
     async def _observe(self, rp: RiskPredictor) -> Observed:
         """The children as cached; those missing there are asked for, because an object of somebody
@@ -151,6 +171,7 @@ class Reconciler:
             await self._report(body, rp, await self._look(rp, replace(look, waiting=why)))
 
     async def _report_invalid(self, key: Key, body: Body, error: SpecError) -> float:
+        self.rolls.done(key)
         problem = Problem(reasons.INVALID_SPEC, str(error))
         previous = body.get("status") or {}
         generation = body["metadata"]["generation"]
@@ -185,6 +206,10 @@ class Reconciler:
 
 def _earlier(first: float | None, second: float | None) -> float | None:
     return min((each for each in (first, second) if each is not None), default=None)
+
+
+def _is_at_rest(rp: RiskPredictor, look: Look) -> bool:
+    return look.deployment is not None and is_settled(rp, look.deployment)
 
 
 def _child(rp: RiskPredictor, body: Body | None) -> Child:

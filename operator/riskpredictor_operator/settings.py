@@ -39,6 +39,11 @@ class Settings:
     image_repository: str = _setting(
         "health-predictor", "Image repository of RiskPredictors that name none."
     )
+    max_rolls: int = _setting(
+        5,
+        "Predictors that roll at a time when another operator version or default changes pods.",
+        bounds=(1, 1_000_000),
+    )
     workers: int = _setting(16, "RiskPredictors reconciled at the same time.", bounds=(1, 1000))
     resync_seconds: float = _setting(600.0, "How often everything is listed and compared again.")
     leader_election: bool = _setting(

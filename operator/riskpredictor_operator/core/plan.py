@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from riskpredictor_operator.core import api
@@ -71,12 +71,23 @@ class Plan:
     foreign: tuple[Resource, ...]
     leftover: tuple[Resource, ...]
 
+    def without(self, resource: Resource) -> Plan:
+        """The same, leaving the child of one kind as it is."""
+        stages = tuple(
+            tuple(step for step in stage if _target(step) != resource) for stage in self.stages
+        )
+        return replace(self, stages=tuple(stage for stage in stages if stage))
+
     @property
     def creates(self) -> bool:
         """Whether a child would be created."""
         return any(
             isinstance(step, Apply) and not step.uid for stage in self.stages for step in stage
         )
+
+
+def _target(step: Step) -> Resource:
+    return api.DEPLOYMENT if isinstance(step, HandOver) else step.resource
 
 
 def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:

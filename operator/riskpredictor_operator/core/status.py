@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from riskpredictor_operator.core import conditions, names, reasons
+from riskpredictor_operator.core import api, conditions, names, reasons
 from riskpredictor_operator.core.api import Body, Key
 from riskpredictor_operator.core.conditions import Condition
 from riskpredictor_operator.core.errors import Problem
@@ -60,7 +60,7 @@ def build_status(
         "replicas": 0 if rollout is None else rollout.replicas,
         "readyReplicas": 0 if rollout is None else rollout.ready,
         "selector": names.selector_of(rp.key),
-        "image": names.image_of(rp, options.image_repository),
+        "image": _image(rp, options, look.deployment),
         "url": names.url_of(rp),
     }
     if rollout is not None and rollout.serving_version:
@@ -194,3 +194,12 @@ _AWAITING = Condition(
 )  # fmt: skip
 
 _BROKEN = frozenset({"FailedGetScale", "FailedUpdateScale"})
+
+
+def _image(rp: RiskPredictor, options: RenderOptions, deployment: Body | None) -> str:
+    """What the pods are made from; while there is no Deployment, what they will be."""
+    if deployment is not None:
+        for container in deployment["spec"]["template"]["spec"]["containers"]:
+            if container["name"] == api.CONTAINER:
+                return str(container["image"])
+    return names.image_of(rp, options.image_repository)

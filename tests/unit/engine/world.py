@@ -17,6 +17,7 @@ from riskpredictor_operator.core import api, conditions
 from riskpredictor_operator.core.api import Key, Resource
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.resync import Resync
+from riskpredictor_operator.rolls import Rolls
 from riskpredictor_operator.workqueue import WorkQueue
 
 
@@ -25,6 +26,7 @@ class World:
 
     def __init__(self) -> None:
         self.cluster = FakeCluster()
+        self.options = OPTIONS
         self.time = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
         self.restart()
 
@@ -33,7 +35,10 @@ class World:
         self.cache = Cache()
         self.queue: WorkQueue[Key] = WorkQueue()
         self.resync = Resync(self.cluster, self.cache, self.queue, "", 600.0)
-        self.reconciler = Reconciler(self.cluster, self.cache, OPTIONS, lambda: self.time)
+        self.rolls = Rolls(1, self.queue.add)
+        self.reconciler = Reconciler(
+            self.cluster, self.cache, self.options, self.rolls, lambda: self.time
+        )
 
     def declare(self, **spec: Any) -> Object:
         """Apply a RiskPredictor, new or changed."""
