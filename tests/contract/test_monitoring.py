@@ -1,0 +1,191 @@
+"""Alerts and policies against the code: every series exists, every alert fires and is explained."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+from riskpredictor_operator import metrics as _metrics
+from riskpredictor_operator.core import api
+from riskpredictor_server.metrics import Metrics
+from support import prometheus
+from support.cluster import ROOT
+
+assert _metrics, "its series are registered when it is imported"
+
+RUNBOOK = (ROOT / "docs" / "RUNBOOK.md").read_text()
+ALERTS = prometheus.alerts()
+
+FIRES: dict[str, list[dict[str, str]]] = {
+    "RiskPredictorNotReady": [
+        {"series": 'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}',
+         "values": "0x200"},
+    ],
+    "RiskPredictorOperatorDown": [],
+    "RiskPredictorNoLeader": [
+        {"series": 'riskpredictor_operator_leader{pod="a"}', "values": "0x200"},
+        {"series": 'riskpredictor_operator_leader{pod="b"}', "values": "0x200"},
+    ],
+    "RiskPredictorTwoLeaders": [
+        {"series": 'riskpredictor_operator_leader{pod="a"}', "values": "1x200"},
+        {"series": 'riskpredictor_operator_leader{pod="b"}', "values": "1x200"},
+    ],
+    "RiskPredictorReconcileFailing": [
+        {"series": "riskpredictor_operator_retries_total", "values": "0+60x200"},
+    ],
+    "RiskPredictorQueueStuck": [
+        {"series": "riskpredictor_operator_queue_depth", "values": "3x200"},
+        {"series": 'riskpredictor_operator_reconcile_seconds_count{result="done"}',
+         "values": "7x200"},
+    ],
+    "RiskPredictorRollsWaiting": [
+        {"series": 'riskpredictor_operator_rolls{state="waiting"}', "values": "4x200"},
+    ],
+    "RiskPredictorErrors": [
+        {"series": 'riskpredictor_requests_total{route="/predict",status="200"}',
+         "values": "0+900x200"},
+        {"series": 'riskpredictor_requests_total{route="/predict",status="503"}',
+         "values": "0+100x200"},
+    ],
+    "RiskPredictorSlow": [
+        {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="0.5"}',
+         "values": "0+10x200"},
+        {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="2.5"}',
+         "values": "0+100x200"},
+        {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="+Inf"}',
+         "values": "0+100x200"},
+    ],
+    "RiskPredictorInputDrift": [
+        {"series": 'riskpredictor_input_drift{field="temperature"}', "values": "0.9x200"},
+    ],
+}  # fmt: skip
+"""Series on which an alert fires."""
+
+WELL = [
+    {"series": 'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}',
+     "values": "1x200"},
+    {"series": 'riskpredictor_operator_leader{pod="a"}', "values": "1x200"},
+    {"series": 'riskpredictor_operator_leader{pod="b"}', "values": "0x200"},
+    {"series": "riskpredictor_operator_retries_total", "values": "0+1x200"},
+    {"series": "riskpredictor_operator_queue_depth", "values": "1x200"},
+    {"series": 'riskpredictor_operator_reconcile_seconds_count{result="done"}',
+     "values": "0+50x200"},
+    {"series": 'riskpredictor_operator_rolls{state="waiting"}', "values": "0x200"},
+    {"series": 'riskpredictor_requests_total{route="/predict",status="200"}',
+     "values": "0+1000x200"},
+    {"series": 'riskpredictor_requests_total{route="/predict",status="503"}', "values": "0+1x200"},
+    {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="0.5"}',
+     "values": "0+100x200"},
+    {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="+Inf"}',
+     "values": "0+100x200"},
+    {"series": 'riskpredictor_input_drift{field="temperature"}', "values": "0.1x200"},
+]  # fmt: skip
+"""A cluster in which all is well."""
+
+
+def _series() -> set[str]:
+    """Names of all series that operator and predictor can have."""
+    server = Metrics()
+    server.requests.observe("/predict", 200, 0.01)
+    text = server.render([("riskpredictor_input_drift", "", {"field": "x"}, 0.0)]).decode()
+    names = set(re.findall(r"^([a-z_]+)[{ ]", text, re.MULTILINE))
+    for family in REGISTRY.collect():
+        names |= {family.name, *(sample.name for sample in family.samples)}
+        if family.type == "counter":
+            names.add(f"{family.name}_total")
+        if family.type == "histogram":
+            names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
+    return names
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_asks_for_series_that_exist(name: str) -> None:
+    asked = set(re.findall(r"\briskpredictor_[a-z_]+", ALERTS[name]["expr"]))
+    assert asked
+    assert asked <= _series()
+
+
+def test_every_alert_has_its_part_of_the_runbook_and_the_other_way_round() -> None:
+    assert re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE) == list(ALERTS)
+    for name, alert in ALERTS.items():
+        assert alert["annotations"]["runbook_url"].endswith(f"#{name.lower()}")
+        assert alert["labels"]["severity"] in ("warning", "critical")
+
+
+def _file(folder: Path, cases: list[dict[str, Any]]) -> str:
+    (folder / "rules.yaml").write_text(yaml.safe_dump(prometheus.rules()))
+    path = folder / "tests.yaml"
+    document = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": cases}
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
+    _file(tmp_path, [])
+    said = prometheus.promtool("check", "rules", str(tmp_path / "rules.yaml"))
+    assert f"{len(ALERTS)} rules found" in said
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    case = {
+        "interval": "1m",
+        "input_series": FIRES[name],
+        "promql_expr_test": [
+            {
+                "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
+                "eval_time": "100m",
+                "exp_samples": [{"value": 1}],
+            }
+        ],
+    }
+    prometheus.promtool("test", "rules", _file(path, [case]))
+
+
+def test_none_fires_when_all_is_well(tmp_path: Path) -> None:
+    quiet = [
+        {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}
+        for minute in (30, 100)
+        for name in ALERTS
+    ]
+    case = {"interval": "1m", "input_series": WELL, "alert_rule_test": quiet}
+    prometheus.promtool("test", "rules", _file(tmp_path, [case]))
+
+
+def _document(path: str) -> Any:
+    return yaml.safe_load((ROOT / "deploy" / path).read_text())
+
+
+def test_what_is_scraped_is_what_is_there() -> None:
+    (operator,) = _document("operator/base/deployment.yaml")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    monitor = _document("monitoring/operator.yaml")["spec"]
+    labels = _document("operator/base/deployment.yaml")["spec"]["template"]["metadata"]["labels"]
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
+    assert monitor["podMetricsEndpoints"][0]["port"] == operator["ports"][0]["name"]
+    predictors = _document("monitoring/predictors.yaml")["spec"]
+    assert predictors["selector"]["matchExpressions"][0]["key"] == api.LABEL_PREDICTOR
+    assert set(predictors["podTargetLabels"]) == {api.LABEL_PREDICTOR, api.LABEL_MODEL_VERSION}
+
+
+def test_the_network_policies_let_in_what_is_asked_for_and_nothing_else() -> None:
+    (operator,) = _document("operator/base/deployment.yaml")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    policy = _document("operator/base/network-policy.yaml")["spec"]
+    assert policy["ingress"] == [
+        {"ports": [{"protocol": "TCP", "port": operator["ports"][0]["containerPort"]}]}
+    ]
+    predictors = _document("policies/predictors.yaml")["spec"]
+    assert predictors["podSelector"]["matchExpressions"][0]["key"] == api.LABEL_PREDICTOR
+    assert predictors["ingress"] == [{"ports": [{"protocol": "TCP", "port": api.CONTAINER_PORT}]}]
+    assert predictors["egress"] == [], "a predictor asks nobody"
+    assert set(predictors["policyTypes"]) == {"Ingress", "Egress"}

@@ -1,0 +1,140 @@
+"""Prometheus and promtool from Debian's package, unpacked and not installed: no service starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcluster.paths import cache_root
+from support.cluster import ROOT
+
+RULES = ROOT / "deploy" / "monitoring" / "rules.yaml"
+
+
+def program(name: str) -> Path:
+    """``prometheus`` or ``promtool``; fetched once and kept in the cache."""
+    home = cache_root() / "prometheus"
+    if not (home / "usr").exists():
+        with tempfile.TemporaryDirectory(dir=cache_root()) as folder:
+            _run("apt-get", "update", "-qq", folder=folder)
+            # As root, apt would hand the download to a user who may not write here.
+            _run(
+                "apt-get",
+                "-o",
+                "APT::Sandbox::User=root",
+                "download",
+                "-qq",
+                "prometheus",
+                folder=folder,
+            )
+            (package,) = Path(folder).glob("prometheus_*.deb")
+            unpacked = Path(folder) / "unpacked"
+            _run("dpkg-deb", "-x", str(package), str(unpacked), folder=folder)
+            unpacked.rename(home)
+    return home / "usr" / "bin" / name
+
+
+def _run(*command: str, folder: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+
+
+def promtool(*arguments: str) -> str:
+    """Its output; fails the test with what it found."""
+    done = subprocess.run(
+        [program("promtool"), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def rules() -> dict[str, Any]:
+    """The shipped rules, as Prometheus itself reads them."""
+    spec: dict[str, Any] = yaml.safe_load(RULES.read_text())["spec"]
+    return spec
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """The shipped alerts by name."""
+    return {rule["alert"]: rule for group in rules()["groups"] for rule in group["rules"]}
+
+
+class Prometheus:
+    """A running Prometheus."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}/api/v1"
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire now."""
+        found = self._ask("/alerts")["alerts"]
+        return {alert["labels"]["alertname"] for alert in found if alert["state"] == "firing"}
+
+    def up(self) -> dict[str, bool]:
+        """By job, whether its target can be scraped."""
+        found = self._ask("/targets")["activeTargets"]
+        return {target["labels"]["job"]: target["health"] == "up" for target in found}
+
+    def _ask(self, path: str) -> Any:
+        with urllib.request.urlopen(self._url + path, timeout=5) as answer:
+            return json.load(answer)["data"]
+
+
+@contextmanager
+def running(folder: Path, port: int, targets: Mapping[str, int], wait: str) -> Iterator[Prometheus]:
+    """Prometheus with the shipped rules, scraping loopback ports by job every half second.
+
+    Args:
+        folder: for its data.
+        port: where it listens.
+        targets: job and port.
+        wait: every rule's ``for`` instead of the shipped one.
+    """
+    shortened = rules()
+    for group in shortened["groups"]:
+        for rule in group["rules"]:
+            rule["for"] = wait
+    (folder / "rules.yaml").write_text(yaml.safe_dump(shortened))
+    config = {
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "400ms",
+                   "evaluation_interval": "500ms"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": [
+            {"job_name": job, "honor_labels": True,
+             "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+            for job, target in targets.items()
+        ],
+    }  # fmt: skip
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    with (folder / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(
+            [program("prometheus"), f"--config.file={folder}/prometheus.yaml",
+             f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"],
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            _wait_ready(port, process, folder)
+            yield Prometheus(port)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def _wait_ready(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    for _ in range(150):
+        assert process.poll() is None, (folder / "prometheus.log").read_text()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError((folder / "prometheus.log").read_text())
