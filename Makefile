@@ -92,6 +92,10 @@ verify: reference lock ## Regenerate what is generated; fail if that changes a f
 bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers (root, wrk; ARGS=--peers)
 	PYTHONPATH=tests:predictor $(PY) -m bench.predictor.bench $(ARGS)
 
+.PHONY: bench-operator
+bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100,1000,5000")
+	PYTHONPATH=tests:operator:deploy/local $(PY) -m bench.operator.bench $(ARGS)
+
 ## Maintain it
 
 .PHONY: format

@@ -8,6 +8,9 @@ import sys
 from datetime import UTC, datetime
 
 
+_UNCLOSED = "an error occurred during closing of asynchronous generator"
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message and, where there is one, traceback."""
 
@@ -33,9 +36,12 @@ def configure(form: str, level: str, passing: tuple[type[BaseException], ...] = 
     """
 
     def shorten(record: logging.LogRecord) -> bool:
-        if level != "debug" and record.exc_info and isinstance(record.exc_info[1], passing):
+        if level == "debug":
+            return True
+        if record.exc_info and isinstance(record.exc_info[1], passing):
             record.exc_info = None
-        return True
+        # kopf leaves some open when the process ends, and the event loop complains of each.
+        return not record.getMessage().startswith(_UNCLOSED)
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -122,20 +122,39 @@ class Api:
         The present state is in the list when the block starts.
         """
         seen: list[Body] = []
-        path = path_of(resource, Key(key.namespace, ""))
-        url = f"{self.server}{path}?watch=true&fieldSelector=metadata.name={key.name}"
-        response = self._http.request("GET", url, preload_content=False, timeout=60)
+
+        def note(kind: str, body: Body) -> None:
+            seen.append({**body, "eventType": kind})
+
+        where = f"metadata.name={key.name}"
+        with self.following(resource, key.namespace, note, fields=where, seconds=60):
+            eventually(lambda: seen or self.get(resource, key) is None)
+            yield seen
+
+    @contextmanager
+    def following(
+        self,
+        resource: Resource,
+        namespace: str,
+        on_event: Callable[[str, Body], None],
+        *,
+        fields: str = "",
+        seconds: float = 3600,
+    ) -> Iterator[None]:
+        """Calls with every watch event's type and object, in a thread, until the block ends."""
+        query = "?watch=true" + (f"&fieldSelector={fields}" if fields else "")
+        url = f"{self.server}{path_of(resource, Key(namespace, ''))}{query}"
+        response = self._http.request("GET", url, preload_content=False, timeout=seconds)
 
         def read() -> None:
             for line in _lines(response):
                 event = json.loads(line)
-                seen.append({**event["object"], "eventType": event["type"]})
+                on_event(event["type"], event["object"])
 
         thread = Thread(target=read, daemon=True)
         thread.start()
-        eventually(lambda: seen or self.get(resource, key) is None)
         try:
-            yield seen
+            yield
         finally:
             response.shutdown()
             thread.join(timeout=5)

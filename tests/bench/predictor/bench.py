@@ -22,8 +22,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from bench.predictor.measure import Running, median, running
-from bench.predictor.processes import Quota
 from bench.predictor.subjects import RECORD, Subject, own, peers
+from bench.processes import Quota
 
 Figures = dict[str, dict[str, list[float]]]
 COLUMNS = {

@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.predictor.processes import Quota, cpu_seconds, pss_mib
 from bench.predictor.subjects import Subject
+from bench.processes import Quota, cpu_seconds, pss_mib
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
