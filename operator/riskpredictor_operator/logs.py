@@ -7,7 +7,6 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-
 _UNCLOSED = "an error occurred during closing of asynchronous generator"
 
 
