@@ -100,10 +100,10 @@ class Bench:
     def _gone(self, namespace: str) -> bool:
         return self._api.get(NAMESPACE, Key("", namespace)) is None
 
-    def _create(self, namespace: str, name: str) -> None:
+    def _create(self, namespace: str, name: str) -> Body:
         spec = {"modelVersion": "v1", "minReplicas": 1, "maxReplicas": 1}
         metadata = {"name": name, "namespace": namespace}
-        self._api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
+        return self._api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
 
     def _burst(
         self, result: Result, namespace: str, names: Sequence[str], operator: OperatorProcess
@@ -180,15 +180,9 @@ class Bench:
         """The same children by a client that only applies, without an operator."""
         namespace = f"bench-{result.size}-limit"
         self._api.create(NAMESPACE, {"metadata": {"name": namespace}})
-        owner: Body = {
-            "metadata": {"namespace": namespace, "name": "", "uid": "0", "generation": 1},
-            "spec": {"modelVersion": "v1", "minReplicas": 1, "maxReplicas": 1},
-        }
 
         def apply(name: str) -> None:
-            self._create(namespace, name)
-            rp = parse({**owner, "metadata": {**owner["metadata"], "name": name}})
-            desired = render(rp, RenderOptions())
+            desired = render(parse(self._create(namespace, name)), RenderOptions())
             bodies = (desired.deployment, desired.service, desired.autoscaler)
             for resource, body in zip(CHILDREN, bodies, strict=True):
                 assert body is not None
