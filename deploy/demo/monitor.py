@@ -51,7 +51,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="show it once and end")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    console = Console(soft_wrap=True, highlight=False)
+    # Where there is no terminal, there is room.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     try:
         kubectl = Cluster(options.name).kubectl(options.namespace)
         if options.once:

@@ -59,7 +59,7 @@ def _cpu(predictor: Predictor) -> Text:
 
 
 def _pods(pods: tuple[Pod, ...]) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in ("pod", "version", "state", "ready"):
         table.add_column(name, no_wrap=True)
     for name in ("restarts", "CPU", "memory", "age"):
@@ -79,7 +79,7 @@ def _pods(pods: tuple[Pod, ...]) -> Table:
 
 
 def _events(events: tuple[Event, ...]) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in ("ago", "event", "about", "what happened"):
         table.add_column(name, no_wrap=name != "what happened")
     for event in events:
