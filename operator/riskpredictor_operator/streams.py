@@ -22,10 +22,15 @@ import kopf
 from kopf._cogs.clients import api as kopf_api
 from kopf._cogs.clients.errors import APIClientError, APIError
 
+from riskpredictor_operator.core import api
+
 logger = logging.getLogger(__name__)
 
 PASSING = (APIError, kopf.LoginError, aiohttp.ClientError, OSError)
 """What the API server or the network did: a traceback would tell nothing more."""
+
+_WATCHED = frozenset(resource.plural for resource in (api.RISKPREDICTOR, *api.CHILDREN))
+"""What may be missing and is waited for; what else kopf asks for, it copes with itself."""
 
 _LIST_AGAIN = {"type": "ERROR", "object": {"code": 410}}
 """On which kopf starts a watch over with a new list."""
@@ -65,8 +70,7 @@ def _enduring_request(original: Any, sign: Callable[..., None]) -> Any:
             try:
                 response = await original(method, url, **rest)
             except APIClientError as error:
-                if error.status == 404:
-                    # Of all things asked for here, only a kind can be missing.
+                if error.status == 404 and plural in _WATCHED:
                     logger.warning("%s are not served: kubectl apply -k crds", plural)
                 elif error.status == 410 and not watches:
                     # A list took longer than its pages live: begin anew.
