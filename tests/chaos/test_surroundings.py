@@ -157,7 +157,12 @@ def test_deleted_with_orphans_and_made_again(
         for name, spec in changes.wanted.items():
             key = Key(namespace, name)
             api.delete(RISKPREDICTOR, key, policy="Orphan")
-            eventually(lambda key=key: api.get(RISKPREDICTOR, key) is None)  # type: ignore[misc]
+            # The garbage collector orphans them; it looks for new kinds every 30 s, and another
+            # test has just made the CRD anew.
+            eventually(
+                lambda key=key: api.get(RISKPREDICTOR, key) is None,  # type: ignore[misc]
+                within=120,
+            )
             metadata = {"name": name, "namespace": namespace}
             api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
     await_order(api, namespace, changes.wanted)
