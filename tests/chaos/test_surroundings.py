@@ -147,9 +147,37 @@ def test_two_versions_side_by_side_agree(
             new.stop()
 
 
+def test_a_full_quota_is_told_once_and_made_good_when_lifted(
+    cluster: LocalCluster, api: Api, operator: Supervisor, predictors: Predictors
+) -> None:
+    path = f"/api/v1/namespaces/{predictors.namespace}/resourcequotas"
+    api.request("POST", path, {
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
+        "spec": {"hard": {"pods": "2"}},
+    })  # fmt: skip
+    eventually(lambda: api.request("GET", f"{path}/full").get("status", {}).get("used"))
+    keys = [predictors.create(f"risk-{n}", minReplicas=2) for n in range(3)]
+
+    def short() -> int:
+        reasons = [predictors.condition(key).get("reason") for key in keys]
+        return reasons.count("QuotaExceeded")
+
+    eventually(lambda: short() >= 2, within=30, what="two pods are too few for three predictors")
+    mark = Mark(cluster)
+    time.sleep(5.0)
+    assert len(mark.writes(predictors.namespace)) < 10, "it does not insist"
+    api.request("DELETE", f"{path}/full")
+    await_order(api, predictors.namespace, {key.name: {"modelVersion": "v1"} for key in keys})
+
+
 def test_deleted_with_orphans_and_made_again(
     api: Api, operator: Supervisor, namespace: str, long: bool
 ) -> None:
+    def gone(key: Key) -> None:
+        # The garbage collector orphans its children; it looks for new kinds every 30 s, and another
+        # test has just made the CRD anew.
+        eventually(lambda: api.get(RISKPREDICTOR, key) is None, within=120)
+
     changes = Changes(api, namespace, seed=8)
     changes.create(3)
     for _ in range(5 if long else 1):
@@ -157,12 +185,7 @@ def test_deleted_with_orphans_and_made_again(
         for name, spec in changes.wanted.items():
             key = Key(namespace, name)
             api.delete(RISKPREDICTOR, key, policy="Orphan")
-            # The garbage collector orphans them; it looks for new kinds every 30 s, and another
-            # test has just made the CRD anew.
-            eventually(
-                lambda key=key: api.get(RISKPREDICTOR, key) is None,  # type: ignore[misc]
-                within=120,
-            )
+            gone(key)
             metadata = {"name": name, "namespace": namespace}
             api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
     await_order(api, namespace, changes.wanted)

@@ -14,14 +14,32 @@ def ensure(program: str, package: str = "") -> str:
     """
     package = package or program
     if shutil.which(program) is None:
-        assert os.geteuid() == 0, f"{program} is missing: sudo apt-get install {package}"
-        for command in (["update", "-qq"], ["install", "-y", "-qq", package]):
-            done = subprocess.run(
-                ["apt-get", *command],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, f"apt-get {' '.join(command)}: {done.stderr}"
+        _install(package)
     found = shutil.which(program)
     assert found is not None, f"package {package} brought no {program}"
     return found
+
+
+def file_of(package: str, name: str) -> str:
+    """Path of a file that a package brings, which is installed if it is missing."""
+    if not _files(package):
+        _install(package)
+    found = [path for path in _files(package) if path.endswith(f"/{name}")]
+    assert found, f"package {package} brought no {name}"
+    return found[0]
+
+
+def _files(package: str) -> list[str]:
+    command = ["dpkg-query", "--listfiles", package]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+
+
+def _install(package: str) -> None:
+    assert os.geteuid() == 0, f"{package} is missing: sudo apt-get install {package}"
+    for command in (["update", "-qq"], ["install", "-y", "-qq", package]):
+        done = subprocess.run(
+            ["apt-get", *command],
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"apt-get {' '.join(command)}: {done.stderr}"

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import yaml
@@ -47,15 +48,21 @@ class OperatorProcess:
     """One running operator."""
 
     def __init__(
-        self, config: Path, log: Path, *flags: str, path: Path = ROOT / "operator"
+        self,
+        config: Path,
+        log: Path,
+        *flags: str,
+        path: Path = ROOT / "operator",
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``path`` is the folder that holds the package."""
+        """``path`` is the folder that holds the package; ``environment`` is added to ours."""
         self.log = log
+        own = {"KUBECONFIG": str(config), "PYTHONPATH": str(path)}
         with log.open("a") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "riskpredictor_operator", "--http-port=0",
                  f"--operator-namespace={SYSTEM}", "--lease-seconds=5", *flags],
-                env={**os.environ, "KUBECONFIG": str(config), "PYTHONPATH": str(path)},
+                env={**os.environ, **own, **environment},
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
@@ -111,7 +118,9 @@ def running(config: Path, log: Path, *flags: str) -> Iterator[OperatorProcess]:
 class Supervisor:
     """Starts the operator again whenever it ends, as Kubernetes does; a context manager."""
 
-    def __init__(self, config: Path, log: Path, *flags: str) -> None:
+    def __init__(self, config: Path, log: Path, *flags: str, ready: str = "listed ") -> None:
+        """``ready`` is what the log says once it may be used."""
+        self._ready = ready
         self._start = partial(OperatorProcess, config, log, *flags)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -121,7 +130,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         try:
-            self.current.wait_for("listed ")
+            self.current.wait_for(self._ready)
         except AssertionError:
             self.current.stop()
             raise

@@ -1,0 +1,102 @@
+"""Three replicas whose leaders are killed, and a leader whose clock jumps."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from riskpredictor_operator.core.api import LEASE, Key
+from support import debian
+from support import operator as operators
+from support.api import Api, eventually
+from support.changes import Changes
+from support.endstate import await_order
+from support.operator import OperatorProcess, Supervisor
+from support.predictors import Predictors
+
+THE_LEASE = Key(operators.SYSTEM, "riskpredictor-operator")
+LEASE_SECONDS = 5.0
+"""tests/support/operator.py sets it."""
+
+
+def _holder(api: Api) -> str:
+    holder: str = api.need(LEASE, THE_LEASE)["spec"]["holderIdentity"]
+    return holder
+
+
+def _is_ahead(api: Api, seconds: float) -> bool:
+    """Whether the leader's clock is so far ahead of ours, as its renewals tell."""
+    renewed = datetime.datetime.fromisoformat(api.need(LEASE, THE_LEASE)["spec"]["renewTime"])
+    ahead = (renewed - datetime.datetime.now(datetime.UTC)).total_seconds()
+    return abs(ahead - seconds) < 10.0
+
+
+def test_of_three_replicas_one_leads_whoever_is_killed(
+    api: Api, operator_config: Path, namespace: str, tmp_path: Path, long: bool
+) -> None:
+    kills, rng, changes = (12 if long else 3), random.Random(3), Changes(api, namespace, seed=3)
+
+    def kill_the_leader() -> None:
+        holder = _holder(api)
+        (leader,) = (r for r in replicas if f"leading as {holder}" in r.says())
+        killed = time.monotonic()
+        leader.kill()
+        eventually(lambda: _holder(api) != holder, within=15)
+        # More than the lease: those who stand by look again in steps.
+        assert time.monotonic() - killed < LEASE_SECONDS + 1.5
+
+    with ExitStack() as stack:
+        replicas = [
+            stack.enter_context(Supervisor(operator_config, tmp_path / f"{n}.log", ready=ready))
+            for n, ready in enumerate(("listed ", "standing by", "standing by"))
+        ]
+        changes.create(5)
+        for _ in range(kills):
+            time.sleep(rng.uniform(0.0, 1.0))
+            changes.some(3)
+            kill_the_leader()
+        await_order(api, namespace, changes.wanted, events=30 + kills, within=120)
+        led = sum(replica.says().count("leading as") for replica in replicas)
+        assert led == kills + 1, "nobody led beside the holder"
+        assert sorted(code for r in replicas for code in r.exits) == [-9] * kills
+    assert not any("Traceback" in replica.says() for replica in replicas)
+
+
+def test_a_leader_whose_clock_jumps_goes_on(
+    api: Api, operator_config: Path, predictors: Predictors, tmp_path: Path
+) -> None:
+    """As when a time server steps it: the wall clock jumps, the monotonic one does not."""
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    environment = {
+        "LD_PRELOAD": debian.file_of("libfaketime", "libfaketimeMT.so.1"),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    leader = OperatorProcess(operator_config, tmp_path / "leader.log", environment=environment)
+    standby = None
+    try:
+        leader.wait_for("listed ")
+        standby = OperatorProcess(operator_config, tmp_path / "standby.log")
+        standby.wait_for("standing by")
+        holder = _holder(api)
+        key = predictors.create(minReplicas=1)
+        for n, jump in enumerate((3600, -3600, 400 * 86400, 0), start=2):
+            offset.write_text(f"{jump:+}")
+            eventually(partial(_is_ahead, api, jump), what="its clock jumps")
+            # Longer than the lease, which a wrong comparison of times would find expired.
+            time.sleep(LEASE_SECONDS * 1.2)
+            predictors.patch(key, modelVersion=f"v{n}")
+            predictors.wait(key)
+            assert _holder(api) == holder, f"after a jump to {jump} s"
+    finally:
+        leader.stop()
+        if standby is not None:
+            standby.stop()
+    await_order(api, key.namespace, {key.name: {"modelVersion": "v5"}}, events=20)
+    assert "Traceback" not in leader.says()
