@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,3 +49,32 @@ def test_etcd_restarts_under_way(
         cluster.kubectl("get", "--raw", "/readyz")
         changes.some(5)
     await_order(api, namespace, changes.wanted, within=180)
+
+
+def test_etcd_is_restored_from_a_backup(
+    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, tmp_path: Path
+) -> None:
+    """The cluster's past comes back under an operator that has seen its future."""
+    data, backup = cluster.kubeconfig.parent / "etcd", tmp_path / "backup"
+    changes = Changes(api, namespace, seed=4)
+    changes.create(5)
+    await_order(api, namespace, changes.wanted)
+    cluster.component("stop", "etcd")
+    shutil.copytree(data, backup)
+    cluster.component("start", "etcd")
+    then = dict(changes.wanted)
+    changes.some(20)
+    await_order(api, namespace, changes.wanted)
+    # As kubeadm's documentation has it: the API server is stopped, the others are restarted.
+    for name in ("kube-apiserver", "etcd"):
+        cluster.component("stop", name)
+    shutil.rmtree(data)
+    shutil.copytree(backup, data)
+    for name in ("etcd", "kube-apiserver"):
+        cluster.component("start", name)
+    for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
+        cluster.component("restart", name)
+    await_order(api, namespace, then, within=120)
+    changes.wanted = then
+    changes.some(10)
+    await_order(api, namespace, changes.wanted, within=120)
