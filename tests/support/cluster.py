@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ class LocalCluster:
 
     @classmethod
     def up(cls, name: str, *arguments: str) -> LocalCluster:
-        """Make it; its progress shows, because the first time takes minutes."""
+        """Make it; its progress shows, because the first time takes minutes.
+
+        ``CLUSTER_SUFFIX`` in the environment keeps two runs of a suite out of each other's way.
+        """
+        name += os.environ.get("CLUSTER_SUFFIX", "")
         tool("up", "--name", name, *arguments, quiet=False)
         status = json.loads(tool("status", "--name", name, "--json"))
         return cls(name, Path(status["kubeconfig"]), Path(status["bin"]), Path(status["audit_log"]))

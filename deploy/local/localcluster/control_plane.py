@@ -89,7 +89,8 @@ def _api_server(cluster: Cluster, program: Path) -> Component:
         # Debian's etcd cannot report watch progress, without which such watches hang.
         "--feature-gates=WatchList=false",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        # The second one as OpenShift has it: stricter than most clusters about owner references.
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
         "--allow-privileged=true",
         f"--client-ca-file={pki / 'ca.crt'}",
         f"--tls-cert-file={pki / 'apiserver.crt'}",
