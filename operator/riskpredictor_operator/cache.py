@@ -7,7 +7,7 @@ wrote cannot bring the past back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from riskpredictor_operator.core.api import (
@@ -87,7 +87,7 @@ class Cache:
         known = self._objects[resource].get(key)
         if known is not None and not _newer(fresh, known):
             return False
-        if _version(fresh) < self._gone.get(fresh["metadata"]["uid"], 0):
+        if version_of(fresh) < self._gone.get(fresh["metadata"]["uid"], 0):
             return False
         self._objects[resource][key] = fresh
         return known is None or _content(fresh) != _content(known)
@@ -106,11 +106,13 @@ class Cache:
         """Remember at which version an object left: the answer to a write or list that was under
         way must not bring it back. One that only lost its label comes back with a later version."""
         if "resourceVersion" in body["metadata"]:
-            self._gone[body["metadata"]["uid"]] = _version(body)
+            self._gone[body["metadata"]["uid"]] = version_of(body)
         if len(self._gone) > REMEMBERED_DELETIONS:
             del self._gone[next(iter(self._gone))]
 
-    def prune(self, resource: Resource, alive: Iterable[str], started: set[str]) -> list[Key]:
+    def prune(
+        self, resource: Resource, alive: Iterable[str], started: Collection[str]
+    ) -> list[Key]:
         """Forget objects that a list did not show.
 
         Args:
@@ -118,22 +120,28 @@ class Cache:
             alive: uids in the list.
             started: uids known before the list was asked for; newer ones are spared.
         """
-        gone = started - set(alive)
+        gone = set(started) - set(alive)
         keys = [k for k, b in self._objects[resource].items() if b["metadata"]["uid"] in gone]
         for key in keys:
             del self._objects[resource][key]
         return keys
 
-    def uids(self, resource: Resource) -> set[str]:
-        """uids of all known objects of a kind."""
-        return {str(body["metadata"]["uid"]) for body in self._objects[resource].values()}
+    def versions(self, resource: Resource) -> dict[str, int]:
+        """Resource versions of all known objects of a kind, by uid."""
+        known = self._objects[resource].values()
+        return {str(body["metadata"]["uid"]): version_of(body) for body in known}
+
+    def departures(self) -> dict[str, int]:
+        """At which resource versions objects left, by uid."""
+        return dict(self._gone)
 
 
 def _newer(fresh: Body, known: Body) -> bool:
-    return _version(fresh) > _version(known)
+    return version_of(fresh) > version_of(known)
 
 
-def _version(body: Body) -> int:
+def version_of(body: Body) -> int:
+    """An object's resourceVersion, of which the newer one is the greater."""
     # Comparing resource versions as numbers is sanctioned since Kubernetes 1.35 and true of every
     # API server on etcd before it.
     return int(body["metadata"]["resourceVersion"])

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -15,7 +16,7 @@ from riskpredictor_operator.cache import Cache
 from riskpredictor_operator.cluster import KubernetesCluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.core.errors import ApiError, ClusterRestoredError
 from riskpredictor_operator.core.induced import is_rolling
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.reconcile import Reconciler
@@ -45,6 +46,8 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._queue.on_retry = metrics.RETRIES.inc
         cache = Cache()
+        for resource in (api.RISKPREDICTOR, *api.CHILDREN):
+            metrics.OBJECTS.labels(resource.plural).set_function(partial(cache.count, resource))
         options = RenderOptions(image_repository=settings.image_repository)
         self._rolls = Rolls(settings.max_rolls, self._queue.add)
         reconciler = Reconciler(cluster, cache, options, self._rolls)
@@ -155,7 +158,10 @@ class Controller:
     @staticmethod
     def _first_done(guards: dict[asyncio.Task[None], str]) -> str:
         task, why = next((task, why) for task, why in guards.items() if task.done())
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ClusterRestoredError):
+            return str(error)
+        if error is not None:
             logger.error("%s", why, exc_info=error)
         return why
 

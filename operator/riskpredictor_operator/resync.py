@@ -12,11 +12,11 @@ import random
 from dataclasses import dataclass, field
 
 from riskpredictor_operator import metrics
-from riskpredictor_operator.cache import Cache
+from riskpredictor_operator.cache import Cache, version_of
 from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key, Resource, key_of
-from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.core.errors import ApiError, ClusterRestoredError
 from riskpredictor_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -51,18 +51,24 @@ class Resync:
 
         Raises:
             ApiError: a list failed; what was listed before it counts.
+            ClusterRestoredError: the list is older than what was known before it.
         """
         for resource in (api.RISKPREDICTOR, *api.CHILDREN):
             await self._list(resource)
-            metrics.OBJECTS.labels(resource.plural).set(self.cache.count(resource))
         if everything:
             for key in sorted(self.cache.keys(api.RISKPREDICTOR)):
                 self.queue.add(key)
 
     async def _list(self, resource: Resource) -> None:
-        known = self.cache.uids(resource)
+        known = self.cache.versions(resource)
+        seen = self.cache.departures() | known
         selector = "" if resource == api.RISKPREDICTOR else api.LABEL_PREDICTOR
         items = await self.cluster.list(resource, self.namespace, selector)
+        # The list is not of a server's cache, so it cannot be older than what was known before it.
+        if any(version_of(item) < seen.get(item["metadata"]["uid"], 0) for item in items):
+            raise ClusterRestoredError(
+                f"{resource.plural} are older than they were: was the cluster restored?"
+            )
         for item in items:
             if self.cache.put(resource, item):
                 self.queue.add(key_of(item))
@@ -74,7 +80,11 @@ class Resync:
             logger.info("resync: %d %s were deleted unseen", len(gone), resource.plural)
 
     async def run(self) -> None:
-        """Resync for ever: at intervals, and soon after being asked."""
+        """Resync for ever: at intervals, and soon after being asked.
+
+        Raises:
+            ClusterRestoredError: only a new process can make a true picture again.
+        """
         everything = False
         while True:
             pause = self.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load

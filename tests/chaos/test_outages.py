@@ -52,10 +52,22 @@ def test_etcd_restarts_under_way(
 
 
 def test_etcd_is_restored_from_a_backup(
-    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, tmp_path: Path
+    cluster: LocalCluster, api: Api, operator_config: Path, namespace: str, tmp_path: Path
 ) -> None:
-    """The cluster's past comes back under an operator that has seen its future."""
-    data, backup = cluster.kubeconfig.parent / "etcd", tmp_path / "backup"
+    """The cluster's past comes back under an operator that has seen its future.
+
+    It has no Lease, for losing it would end the process, whose successor remembers nothing.
+    """
+    flags = ("--leader-election=false", "--resync-seconds=10")
+    with Supervisor(operator_config, tmp_path / "operator.log", *flags) as operator:
+        _restore(cluster, api, namespace, tmp_path / "backup")
+        assert operator.exits == [1]
+    assert "was the cluster restored?" in operator.says()
+    assert "Traceback" not in operator.says()
+
+
+def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> None:
+    data = cluster.kubeconfig.parent / "etcd"
     changes = Changes(api, namespace, seed=4)
     changes.create(5)
     await_order(api, namespace, changes.wanted)

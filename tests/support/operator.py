@@ -58,6 +58,8 @@ class OperatorProcess:
         """``path`` is the folder that holds the package; ``environment`` is added to ours."""
         self.log = log
         own = {"KUBECONFIG": str(config), "PYTHONPATH": str(path)}
+        # The client writes certificates to files, which a killed process leaves behind.
+        own["TMPDIR"] = str(log.parent)
         with log.open("a") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "riskpredictor_operator", "--http-port=0",

@@ -39,6 +39,13 @@ class LeadershipLostError(RuntimeError):
     """A write was attempted after the lease ran out; another operator may be writing now."""
 
 
+class ClusterRestoredError(RuntimeError):
+    """The API server shows an older state than it has shown before: it was restored from a backup.
+
+    Nothing that is remembered can be trusted, nor any watch, which waits for a future that is gone.
+    """
+
+
 class Verdict(Enum):
     """What to do about an API error."""
 

@@ -37,7 +37,7 @@ def test_a_new_object_is_a_change(cache: Cache) -> None:
     assert cache.put(api.SERVICE, service(5))
     assert (version(cache), cache.count(api.SERVICE)) == ("5", 1)
     assert list(cache.keys(api.SERVICE)) == [KEY]
-    assert cache.uids(api.SERVICE) == {"one"}
+    assert set(cache.versions(api.SERVICE)) == {"one"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from unit.engine.world import World
 from riskpredictor_operator import watch
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.core.errors import ApiError, ClusterRestoredError
 from riskpredictor_operator.streams import Backoffs
 from riskpredictor_operator.watch import Watcher, configure
 
@@ -190,6 +190,24 @@ class TestResync:
         assert world.cache.get(api.SERVICE, KEY) is None
         assert world.cache.get(api.RISKPREDICTOR, KEY) is None
         assert world.queued() == [KEY]
+
+    @pytest.mark.parametrize("since", ["changed", "deleted"])
+    async def test_a_state_older_than_the_known_one_ends_the_process(
+        self, world: Watched, since: str
+    ) -> None:
+        world.declare()
+        await world.settle()
+        before = world.cluster.objects[api.SERVICE][KEY]
+        if since == "changed":
+            world.cluster.edit(api.SERVICE, KEY, lambda body: body["spec"].update(type="NodePort"))
+            await world.resync.once()
+        else:
+            world.watcher.on_event(api.SERVICE, "DELETED", world.cluster.remove(api.SERVICE, KEY))
+        world.cluster.objects[api.SERVICE][KEY] = {
+            **before, "metadata": {**before["metadata"], "resourceVersion": "2"}
+        }  # fmt: skip
+        with pytest.raises(ClusterRestoredError, match="services are older"):
+            await world.resync.once()
 
     async def test_strangers_are_not_listed(self, world: Watched) -> None:
         stranger = service()
