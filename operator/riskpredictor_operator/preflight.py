@@ -33,8 +33,6 @@ def permissions() -> Iterator[tuple[str, Resource, str]]:
     for verb in ("get", "list", "watch"):
         yield verb, api.RISKPREDICTOR, ""
     yield "patch", api.RISKPREDICTOR, "status"
-    # To own children that hold up its deletion, where admission guards that: on OpenShift.
-    yield "update", api.RISKPREDICTOR, "finalizers"
     for resource in api.CHILDREN:
         for verb in _CHILD_VERBS:
             yield verb, resource, ""

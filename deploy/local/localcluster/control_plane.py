@@ -89,8 +89,7 @@ def _api_server(cluster: Cluster, program: Path) -> Component:
         # Debian's etcd cannot report watch progress, without which such watches hang.
         "--feature-gates=WatchList=false",
         "--authorization-mode=Node,RBAC",
-        # The second one as OpenShift has it: stricter than most clusters about owner references.
-        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
+        "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         f"--client-ca-file={pki / 'ca.crt'}",
         f"--tls-cert-file={pki / 'apiserver.crt'}",
