@@ -108,8 +108,18 @@ screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/
 	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
 
 .PHONY: reference
-reference: $(VENV)/.ready ## Regenerate crds/reference.md
+reference: $(VENV)/.ready ## Regenerate crds/reference.md, docs/METRICS.md and the dashboard
 	$(PY) crds/make_reference.py
+	$(PY) deploy/monitoring/make_metrics.py
+	$(PY) deploy/monitoring/make_dashboard.py
+
+.PHONY: audit
+audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOLDER where there is no internet)
+	$(PY) -m deploy.supply_chain.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
+
+.PHONY: sbom
+sbom: $(VENV)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m deploy.supply_chain.sbom
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
@@ -118,6 +128,7 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) predictor/requirements-train.in -o predictor/requirements-train.lock
 	$(UV_COMPILE) predictor/requirements-sklearn.in -o predictor/requirements-sklearn.lock
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
+	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
 
 .PHONY: images
 images: ## Build the operator's image and the predictor's, with the models v1 and v2

@@ -10,7 +10,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 import yaml
 
@@ -84,13 +86,24 @@ class Prometheus:
         found = self._ask("/targets")["activeTargets"]
         return {target["labels"]["job"]: target["health"] == "up" for target in found}
 
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """Present samples of an expression; each has its labels in ``metric`` and a ``value``."""
+        found: list[dict[str, Any]] = self._ask(f"/query?{urlencode({'query': expr})}")["result"]
+        return found
+
     def _ask(self, path: str) -> Any:
         with urllib.request.urlopen(self._url + path, timeout=5) as answer:
             return json.load(answer)["data"]
 
 
 @contextmanager
-def running(folder: Path, port: int, targets: Mapping[str, int], wait: str) -> Iterator[Prometheus]:
+def running(
+    folder: Path,
+    port: int,
+    targets: Mapping[str, int],
+    wait: str,
+    labels: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Iterator[Prometheus]:
     """Prometheus with the shipped rules, scraping loopback ports by job every half second.
 
     Args:
@@ -98,6 +111,7 @@ def running(folder: Path, port: int, targets: Mapping[str, int], wait: str) -> I
         port: where it listens.
         targets: job and port.
         wait: every rule's ``for`` instead of the shipped one.
+        labels: by job, what a PodMonitor would add to its series.
     """
     shortened = rules()
     for group in shortened["groups"]:
@@ -110,7 +124,8 @@ def running(folder: Path, port: int, targets: Mapping[str, int], wait: str) -> I
         "rule_files": ["rules.yaml"],
         "scrape_configs": [
             {"job_name": job, "honor_labels": True,
-             "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+             "static_configs": [{"targets": [f"127.0.0.1:{target}"],
+                                 "labels": dict(labels.get(job, {}))}]}
             for job, target in targets.items()
         ],
     }  # fmt: skip

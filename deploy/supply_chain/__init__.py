@@ -1,0 +1,1 @@
+"""What the images contain: bills of materials, licences, and known vulnerabilities."""
