@@ -25,16 +25,27 @@ LOAD_SECONDS = 420
 def story(users: int, stage: Stage) -> None:
     """All of it, with so many users."""
     stage.declare()
+    stage.say("The operator made a Deployment, a Service and a HorizontalPodAutoscaler of it, and")
+    stage.say("says Ready only when the declared version answers in as many pods as wanted.")
     stage.step("Predictions, through the Service")
     _predict(stage)
     image = stage.installation.image("v1")
     with PodLoad(stage.kubectl, image, PREDICTOR, Demand(users, LOAD_SECONDS)) as load:
         stage.step(f"Load: {users} users, and the autoscaler answers")
+        stage.say(
+            "They are a pod in the cluster, and go through the Service as others do. Above 70 %"
+        )
+        stage.say("of the CPU that pods request, the autoscaler adds pods, up to maxReplicas.")
         _scale_out(stage, load)
         stage.step("A new model under load: modelVersion v1 to v2")
+        stage.say(
+            "One field changes, as it would in Git. An old pod goes only when a new one is ready,"
+        )
+        stage.say("and answers what it was asked before it leaves: no request may fail.")
         _roll_out(stage, load)
     _predict(stage)
     stage.step(f"Manual scaling: kubectl scale riskpredictor/{PREDICTOR} --replicas=3")
+    stage.say("A fixed size is spec.replicas. While it is set there is no autoscaler.")
     _scale_by_hand(stage)
     stage.summary()
 

@@ -18,6 +18,7 @@ from riskdemo.state import State, read
 
 PREDICTOR = "health-predictor"
 SAMPLE = "deploy/samples/minimal.yaml"
+_NO_SUCH_MODEL = json.dumps({"spec": {"modelVersion": "v9"}})
 
 
 class Stage:
@@ -108,17 +109,24 @@ class Stage:
             table.add_row(name, value)
         table.add_row("the whole demonstration", f"{time.monotonic() - self._started:.0f} s")
         self.console.print(table)
+        kubectl = f"kubectl -n {DEMO_NAMESPACE}"
         self.console.print(
             f"The cluster is yours to look around:\n"
             f"  export KUBECONFIG={self.kubectl.kubeconfig}\n"
-            f"  kubectl -n {DEMO_NAMESPACE} get riskpredictors -o wide\n"
-            f"  kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}\n"
-            f"  kubectl -n {DEMO_NAMESPACE} port-forward svc/{PREDICTOR} 8080:80"
-            "   # then open http://localhost:8080\n"
+            f"  {kubectl} get riskpredictors -o wide\n"
+            f"  {kubectl} describe riskpredictor {PREDICTOR}\n"
             f"  kubectl explain riskpredictor.spec\n"
-            f"  make demo-monitor                 # pods, CPU and Events, live\n"
+            f"What to try next:\n"
+            f"  {kubectl} port-forward svc/{PREDICTOR} 8080:80    # the page: http://localhost:8080\n"
+            f"  {kubectl} delete deployment {PREDICTOR}           # it is back at once\n"
+            f"  {kubectl} patch rp {PREDICTOR} --type=merge --patch='{_NO_SUCH_MODEL}'\n"
+            f"                          # no such image: get rp says so, old pods serve on\n"
+            f"  make demo-scaling       # by hand, and back to the autoscaler\n"
+            f"  make demo-load          # as many users as you want, and a report\n"
+            f"  make demo-monitor       # pods, CPU and Events, live\n"
             f"Remove it: make demo-down",
             highlight=False,
+            markup=False,
         )
 
 
