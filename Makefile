@@ -107,11 +107,20 @@ format: $(VENV)/.ready ## Format the code
 screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/images/ (Chromium)
 	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
 
+.PHONY: recordings
+recordings: $(VENV)/.ready ## Record the demonstrations again, into docs/images/ (12 minutes; ARGS="load-test")
+	$(PY) deploy/demo/make_recordings.py --name $(DEMO_NAME) $(ARGS)
+
+.PHONY: diagrams
+diagrams: ## Draw the diagrams of the guides again, into docs/images/ (Node.js 20)
+	cd docs/diagrams && npm ci --ignore-scripts --no-audit --no-fund && node make.mjs
+
 .PHONY: reference
-reference: $(VENV)/.ready ## Regenerate crds/reference.md, docs/METRICS.md and the dashboard
+reference: $(VENV)/.ready ## Regenerate crds/reference.md, docs/METRICS.md, the tables of docs/OPERATIONS.md and the dashboard
 	$(PY) crds/make_reference.py
 	$(PY) deploy/monitoring/make_metrics.py
 	$(PY) deploy/monitoring/make_dashboard.py
+	$(PY) docs/make_operations.py
 
 .PHONY: audit
 audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOLDER where there is no internet)
