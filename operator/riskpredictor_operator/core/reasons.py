@@ -1,6 +1,7 @@
 """The reasons that conditions and Events give: one documented word each.
 
-The docstring below each constant says when it is used; the operations guide is made from them.
+The docstring below each constant says when it is used, what somebody sees who does not know it yet,
+and what to do. docs/make_operations.py makes the table of docs/OPERATIONS.md from them.
 """
 
 from __future__ import annotations
@@ -9,63 +10,152 @@ from typing import Final
 
 # Ready and Reconciling
 READY: Final = "Ready"
-"""The declared version is served by as many pods as wanted."""
+"""The declared version is served by as many pods as wanted.
+
+Symptom: READY is True, and MODEL equals SERVING.
+Fix: Nothing to do."""
 ROLLING_OUT: Final = "RollingOut"
-"""Pods of the declared version are replacing older ones, or are starting for the first time."""
+"""Pods of the declared version are replacing older ones, or are starting for the first time.
+
+Symptom: MODEL and SERVING differ, or SERVING is empty; pods come and go.
+Fix: Wait; if pods do not come up the reason changes to why."""
 SCALING: Final = "Scaling"
-"""The number of pods is changing, or pods of a finished roll-out are not available right now."""
+"""The number of pods is changing, or pods of a finished roll-out are not available right now.
+
+Symptom: REPLICAS changes while MODEL equals SERVING.
+Fix: Wait; if it does not end, look at the pods: nodes may be short of room."""
 SUSPENDED: Final = "Suspended"
-"""``spec.suspend`` is true: the children keep running as they are and are not looked after."""
+"""``spec.suspend`` is true: the children keep running as they are and are not looked after.
+
+Symptom: Changes of the spec have no effect; deleted children stay deleted.
+Fix: Set `spec.suspend` to false, or remove it."""
 WAITING_FOR_DELETION: Final = "WaitingForDeletion"
-"""A child of an earlier RiskPredictor of this name is still being deleted."""
+"""A child of an earlier RiskPredictor of this name is still being deleted.
+
+Symptom: A RiskPredictor that was deleted and made again gets no children yet.
+Fix: Wait; if it lasts, `kubectl get deployment,service,hpa NAME -o yaml` shows which finalizer
+holds the old child."""
 APPLY_FAILED: Final = "ApplyFailed"
 """The API server keeps failing at a child's write (an admission webhook that is down, for example);
-it is tried again."""
+it is tried again.
+
+Symptom: Changes of the spec do not reach the pods; the operator's log repeats the error.
+Fix: Mend what the message names: the webhook, the API server, or the network to it."""
 
 # Why pods do not come up. Reconciling until the progress deadline, then Stalled.
 ROLLOUT_STALLED: Final = "RolloutStalled"
-"""The Deployment's progress deadline passed without a recognised cause in the pods."""
+"""The Deployment's progress deadline passed without a recognised cause in the pods.
+
+Symptom: Five minutes after a change not all pods are new.
+Fix: `kubectl describe pods` with the selector in the message; put the last good `modelVersion`
+back meanwhile."""
 IMAGE_PULL_FAILED: Final = "ImagePullFailed"
-"""A node cannot get the image: wrong version or name, not pushed, or missing credentials."""
+"""A node cannot get the image: wrong version or name, not pushed, or missing credentials.
+
+Symptom: Pods in `ErrImagePull` or `ImagePullBackOff`.
+Fix: Push the image, correct `spec.modelVersion` or `spec.image`, or name the credentials in
+`spec.image.pullSecrets`."""
 CRASH_LOOPING: Final = "CrashLooping"
-"""The predictor container keeps exiting."""
+"""The predictor container keeps exiting.
+
+Symptom: Pods in `CrashLoopBackOff`, RESTARTS grows.
+Fix: `kubectl logs --previous` of a pod; put the last good `modelVersion` back."""
 OUT_OF_MEMORY: Final = "OutOfMemory"
-"""The predictor container was killed for exceeding its memory limit."""
+"""The predictor container was killed for exceeding its memory limit.
+
+Symptom: Pods restart with `OOMKilled`.
+Fix: Raise `spec.resources.limits.memory`."""
 CONTAINER_START_FAILED: Final = "ContainerStartFailed"
-"""The container cannot be created from its configuration."""
+"""The container cannot be created from its configuration.
+
+Symptom: Pods in `CreateContainerConfigError`, `RunContainerError` or the like.
+Fix: The message has the runtime's words: mend the image's entry point or what the pod template
+names."""
 UNSCHEDULABLE: Final = "Unschedulable"
-"""No node has room for, or is allowed to run, a pod."""
+"""No node has room for, or is allowed to run, a pod.
+
+Symptom: Pods in `Pending`.
+Fix: Add nodes, lower `spec.resources.requests`, or loosen `nodeSelector`, `affinity` or
+`tolerations` in `spec.podTemplate`."""
 PODS_NOT_READY: Final = "PodsNotReady"
-"""Containers run, but GET /ready does not answer 200: the model failed its checks."""
+"""Containers run, but GET /ready does not answer 200: the model failed its checks.
+
+Symptom: Pods `Running` but not ready.
+Fix: The pod's log says which check of the model failed: build the image anew, or put the last
+good `modelVersion` back."""
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
-"""A ResourceQuota of the namespace leaves no room for a pod or child."""
+"""A ResourceQuota of the namespace leaves no room for a pod or child.
+
+Symptom: Fewer pods than wanted; a ReplicaSet's Events say `exceeded quota`.
+Fix: Raise the ResourceQuota, or lower `spec.resources` or the number of pods."""
 PODS_REFUSED: Final = "PodsRefused"
-"""Admission (Pod Security, a policy) refuses the pods."""
+"""Admission (Pod Security, a policy) refuses the pods.
+
+Symptom: No new pods at all; a ReplicaSet's Events say who refuses them.
+Fix: Change the policy, or what it objects to in `spec.podTemplate` (a service account that does
+not exist, for example)."""
 
 # What needs a person. Stalled.
 NOT_OWNED: Final = "NotOwned"
-"""An object with the name of a child exists and belongs to somebody else. It is not touched."""
+"""An object with the name of a child exists and belongs to somebody else. It is not touched.
+
+Symptom: The RiskPredictor has no children, or not all of them.
+Fix: Delete or rename the other object, or give the RiskPredictor another name."""
 INVALID_SPEC: Final = "InvalidSpec"
-"""The spec cannot be used although the API server accepted it (an older CRD, for example)."""
+"""The spec cannot be used although the API server accepted it (an older CRD, for example).
+
+Symptom: The spec was accepted, but nothing happens.
+Fix: Correct the field that the message names, and apply the present CRD: `kubectl apply -k
+crds`."""
 APPLY_REFUSED: Final = "ApplyRefused"
-"""The API server refuses a child as invalid or by policy."""
+"""The API server refuses a child as invalid or by policy.
+
+Symptom: The spec was accepted, but a child is not changed.
+Fix: Change the field that the message names, or the policy that refuses it."""
 FORBIDDEN: Final = "Forbidden"
-"""The operator's role lacks a permission in this namespace."""
+"""The operator's role lacks a permission in this namespace.
+
+Symptom: Nothing happens in this namespace; the operator's log says 403.
+Fix: Apply the operator's roles again ([INSTALL.md](INSTALL.md)); in one-namespace mode, only
+that namespace is looked after."""
 
 # Available
 PODS_AVAILABLE: Final = "PodsAvailable"
-"""At least one pod answers predictions."""
+"""At least one pod answers predictions.
+
+Symptom: Predictions are answered.
+Fix: Nothing to do."""
 NO_PODS_AVAILABLE: Final = "NoPodsAvailable"
-"""No pod answers predictions."""
+"""No pod answers predictions.
+
+Symptom: `POST /predict` through the Service is refused or times out.
+Fix: See the reason of Ready."""
 
 # Autoscaling
 SCALING_ACTIVE: Final = "ScalingActive"
-"""The autoscaler reads metrics and can change the number of pods."""
+"""The autoscaler reads metrics and can change the number of pods.
+
+Symptom: `kubectl get hpa` shows a percentage.
+Fix: Nothing to do."""
 AWAITING_AUTOSCALER: Final = "AwaitingAutoscaler"
-"""The autoscaler has not reported yet."""
+"""The autoscaler has not reported yet.
+
+Symptom: `kubectl get hpa` shows `<unknown>` in the first seconds.
+Fix: Wait: metrics-server needs two readings of a new pod, up to a minute."""
 METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
-"""The autoscaler gets no CPU metrics: pods keep running, their number does not follow the load."""
+"""The autoscaler gets no CPU metrics: pods keep running, their number does not follow the load.
+
+Symptom: `kubectl get hpa` shows `<unknown>`; the number of pods does not follow the load.
+Fix: Install or mend metrics-server: `kubectl top pods` has to answer. `spec.replicas` sets the
+number by hand meanwhile."""
 AUTOSCALING_FAILED: Final = "AutoscalingFailed"
-"""The autoscaler cannot read or change the Deployment's scale."""
+"""The autoscaler cannot read or change the Deployment's scale.
+
+Symptom: `kubectl describe hpa` says `FailedGetScale` or `FailedUpdateScale`.
+Fix: Mend what the message names, most often the rights of the controller manager or an admission
+webhook."""
 FIXED_SIZE: Final = "FixedSize"
-"""``spec.replicas`` is set, so there is no autoscaler."""
+"""``spec.replicas`` is set, so there is no autoscaler.
+
+Symptom: There is no HorizontalPodAutoscaler.
+Fix: Remove `spec.replicas` to scale with the load again."""
