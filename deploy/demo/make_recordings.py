@@ -1,10 +1,11 @@
 """Records the demonstrations for the guides: ``make recordings`` writes docs/images/*.svg.
 
-    python deploy/demo/make_recordings.py [complete] [manual-scaling] [load-test] [monitor]
+    python deploy/demo/make_recordings.py [complete] [manual-scaling] [load-test] [web-page]
 
 Each runs as people start it, in a terminal of a fixed size, on the cluster that CLUSTER and CONTEXT
 choose (deploy/local/README.md). What stands in the terminal at its end becomes pictures. The
-monitor is looked at in the middle of the load test, so these two are recorded together.
+monitor is looked at in the middle of the load test, so these two are recorded together; the web
+page is looked at in Chromium.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import io
+import json
 import os
 import pty
 import re
@@ -30,11 +32,18 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from riskdemo.install import DEMO_NAMESPACE
+from riskdemo.shell import Cluster
+from riskdemo.stage import PREDICTOR
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 COLUMNS, LINES = 112, 50
 MOST_BYTES = 150_000
 """Pictures are in Git for ever."""
+NODE_PORT = 30090
+KUBE_PROXY_SECONDS = 3
+"""Until it has heard of a Service, with time to spare."""
 MONITOR_AFTER_SECONDS = 110
 """Into the load test: the spike has begun, and the autoscaler has answered."""
 
@@ -207,6 +216,29 @@ class Recorder:
         lines = record(self._command("monitor.py", "--once"))
         draw("make demo-monitor", lines, Picture("demo-monitor"))
 
+    def web_page(self) -> None:
+        """Peak Load on the page, which a NodePort reaches; a port-forward would reach one pod."""
+        kubectl = Cluster(self._cluster).kubectl(DEMO_NAMESPACE)
+        predictor = f"riskpredictor/{PREDICTOR}"
+
+        def serve(service: dict[str, object] | None) -> None:
+            patch = json.dumps({"spec": {"service": service}})
+            kubectl("patch", predictor, "--type=merge", f"--patch={patch}")
+
+        serve({"type": "NodePort", "nodePort": NODE_PORT})
+        try:
+            changed = "--for=jsonpath={.spec.type}=NodePort"
+            kubectl("wait", changed, f"service/{PREDICTOR}", "--timeout=60s")
+            time.sleep(KUBE_PROXY_SECONDS)
+            node = kubectl.json("get", "nodes")["items"][0]
+            addresses = {each["type"]: each["address"] for each in node["status"]["addresses"]}
+            url = f"http://{addresses['InternalIP']}:{NODE_PORT}"
+            environment = {**os.environ, "PYTHONPATH": "tests:predictor"}
+            command = [sys.executable, "-m", "browser.screenshots", "--peak", url]
+            subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        finally:
+            serve(None)
+
     def _command(self, script: str, *arguments: str) -> list[str]:
         path = str(ROOT / "deploy" / "demo" / script)
         return [sys.executable, path, "--name", self._cluster, *arguments]
@@ -215,10 +247,12 @@ class Recorder:
 def main() -> int:
     """Record what is asked for, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    names = ("complete", "manual-scaling", "load-test")
-    parser.add_argument("demo", nargs="*", choices=[*names, []], help="which; all by default")
+    names = ("complete", "manual-scaling", "load-test", "web-page")
+    parser.add_argument("demo", nargs="*", help=f"{', '.join(names)}; all by default")
     parser.add_argument("--name", default="demo", help="name of the local cluster")
     options = parser.parse_args()
+    if unknown := set(options.demo) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(names)}")
     recorder = Recorder(options.name)
     # The first one brings up what the others need.
     for name in options.demo or names:

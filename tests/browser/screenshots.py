@@ -1,11 +1,13 @@
 """Takes the pictures of the guides: ``make screenshots`` writes docs/images/*.png.
 
 The real server in headless Chromium. For the scaling demo three servers stand behind a balancer
-of connections, as pods behind a Service.
+of connections, as pods behind a Service. With ``--peak URL`` it takes one picture only: Peak Load
+on the page of a predictor in a cluster, once five pods answer (``make recordings`` does so).
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,7 @@ MOST_BYTES = 150_000
 DESKTOP = {"width": 1080, "height": 720}
 PHONE = {"width": 390, "height": 844}
 LOAD_SECONDS = 6
+LOAD_PART = "section:has(#load-title)"
 _DOWN_TO = """to => {
   const end = document.querySelector(to).getBoundingClientRect().bottom + scrollY;
   return { x: 0, y: 0, width: innerWidth, height: end + 12 };
@@ -51,6 +54,14 @@ def load(page: Page) -> None:
     page.get_by_role("button", name="Medium").click()
     page.wait_for_timeout(LOAD_SECONDS * 1000)
     expect(page.locator("#load-pods .name")).to_have_count(3)
+
+
+def peak_load(page: Page) -> None:
+    """The scaling demo against a real autoscaler."""
+    page.locator("#load-seconds").select_option("180")
+    page.get_by_role("button", name="Peak Load").click()
+    expect(page.locator("#load-pods .name")).to_have_count(5, timeout=150_000)
+    page.wait_for_timeout(LOAD_SECONDS * 1000)
 
 
 def operation(page: Page) -> None:
@@ -88,8 +99,15 @@ def picture(
 
 
 def main() -> int:
-    """Take all pictures."""
+    """Take all pictures, or the one of a cluster."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--peak", metavar="URL", help="only Peak Load, on this predictor's page")
+    peak = parser.parse_args().peak
     IMAGES.mkdir(exist_ok=True)
+    if peak:
+        with chromium() as browser:
+            picture(browser, peak, "peak-load", peak_load, part=LOAD_PART)
+        return 0
     low, high = example("Healthy adult", "Low"), example("Septic shock", "High")
     with service(pods=3) as url, chromium() as browser:
         picture(browser, url, "low-risk", low)
@@ -97,7 +115,7 @@ def main() -> int:
         picture(browser, url, "errors", errors)
         picture(browser, url, "dark", high, color_scheme="dark")
         picture(browser, url, "phone", high, viewport=PHONE, has_touch=True)
-        picture(browser, url, "load-demo", load, part="section:has(#load-title)")
+        picture(browser, url, "load-demo", load, part=LOAD_PART)
         picture(browser, f"{url}/docs", "api", operation, to="details.route:nth-of-type(6)")
     return 0
 
