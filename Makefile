@@ -108,7 +108,7 @@ screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/
 	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
 
 .PHONY: recordings
-recordings: $(VENV)/.ready ## Record the demonstrations again, into docs/images/ (12 minutes; ARGS="load-test")
+recordings: $(VENV)/.ready ## Record the demonstrations again, into docs/images/ (10 minutes; ARGS="load-test")
 	$(PY) deploy/demo/make_recordings.py --name $(DEMO_NAME) $(ARGS)
 
 .PHONY: diagrams

@@ -44,7 +44,7 @@ MOST_BYTES = 150_000
 NODE_PORT = 30090
 KUBE_PROXY_SECONDS = 3
 """Until it has heard of a Service, with time to spare."""
-MONITOR_AFTER_SECONDS = 110
+MONITOR_AFTER_SECONDS = 95
 """Into the load test: the spike has begun, and the autoscaler has answered."""
 
 
@@ -198,7 +198,7 @@ class Recorder:
         """The load test with its report, and the monitor in the middle of it."""
         monitor = threading.Thread(target=self._monitor)
         with tempfile.TemporaryDirectory() as folder:
-            arguments = ["--users", "100", "--duration", "4m", "--profile", "spike"]
+            arguments = ["--users", "100", "--duration", "3m", "--profile", "spike"]
             monitor.start()
             lines = record(
                 self._command(
