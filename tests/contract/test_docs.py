@@ -336,6 +336,21 @@ def test_a_command_that_is_wrong_fails(text: str) -> None:
         test_a_command_is_known_and_right(command)
 
 
+def test_commands_are_found_wherever_they_stand(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(
+        "Text with `make test`.\n\n```sh\n# why\nmake a  # so\nkubectl get \\\n  pods\n```\n"
+        "1. A list:\n\n   ```console\n   $ A=b kubectl top pods > file.txt\n   said\n   ```\n\n"
+        "Indented:\n\n    make b\n    some words\n"
+    )
+    found = commands(document)
+    assert [command.text for command in found] == [
+        "make a", "kubectl get pods", "A=b kubectl top pods > file.txt", "make b",
+    ]  # fmt: skip
+    assert found[2].parts() == [["kubectl", "top", "pods"]]
+    assert [block.text for block in inline(document)] == ["make test"]
+
+
 INLINE = [
     Command(block, block.text)
     for document in DOCUMENTS

@@ -16,6 +16,8 @@ _ELSEWHERE = {"node_modules", "build", "dist", "models"}
 """Folders that are not the repository's own; hidden ones are not either."""
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_STARTS = re.compile(r"(\w+=\S* )*(make|kubectl|python3?|docker|curl|export) ")
+"""How a command begins in an indented block, which does not say what it holds."""
 _SEPARATORS = frozenset({"|", "||", "&", "&&", ";", "(", ")"})
 
 
@@ -101,12 +103,22 @@ def prose(text: str) -> str:
 
 
 def commands(document: Path) -> list[Command]:
-    """The command lines of all ``sh`` and ``console`` blocks."""
+    """The command lines of all ``sh`` and ``console`` blocks, and of indented ones."""
     found = []
     for block in blocks(document):
         if block.language in ("sh", "bash", "shell", "console"):
             found += [Command(block, line) for line in _lines(block)]
+    for block in _indented(document):
+        found += [Command(block, line) for line in _lines(block) if _STARTS.match(line)]
     return found
+
+
+def _indented(document: Path) -> Iterator[Block]:
+    """Blocks of lines that begin with four spaces, after an empty line."""
+    text = prose(document.read_text())
+    for found in re.finditer(r"(?<=\n\n)(?: {4}.*\n)+", text):
+        line = text.count("\n", 0, found.start()) + 1
+        yield Block(document, line, "sh", textwrap.dedent(found[0]))
 
 
 def _lines(block: Block) -> Iterator[str]:
