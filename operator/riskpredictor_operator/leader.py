@@ -77,6 +77,9 @@ class LeaderElector:
             left = max(0.0, self._deadline - time.monotonic())
             await asyncio.wait([self._renewing], timeout=left)
         metrics.LEADER.set(0)
+        # What is still under way must not outlive the connection.
+        self._renewing.cancel()
+        await asyncio.wait([self._renewing])
         if self._renewing.done() and not self._renewing.cancelled():
             self._renewing.result()
 
@@ -85,11 +88,14 @@ class LeaderElector:
 
         Also one that was just being taken: the order to stop may have met the claim half-way.
         """
+        lost = self._renewing is not None and not self.leading
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
         self._deadline = 0.0
         metrics.LEADER.set(0)
+        if lost:
+            return
         for _ in range(RELEASE_ATTEMPTS):
             lease = await self._try(self._read)
             if not lease or lease["spec"].get("holderIdentity") != self.identity:
