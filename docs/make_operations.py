@@ -93,7 +93,9 @@ def documented_reasons() -> Iterator[Reason]:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             group = comments[max(number for number in comments if number < node.lineno)]
             value = getattr(reasons, node.target.id)
-            yield _documented(value, group, _docstring(below))
+            # There are sets of reasons, too.
+            if isinstance(value, str):
+                yield _documented(value, group, _docstring(below))
 
 
 def _docstring(node: ast.stmt) -> str:

@@ -26,7 +26,8 @@ def program(name: str) -> Path:
     """``prometheus`` or ``promtool``; fetched once and kept in the cache."""
     home = cache_root() / "prometheus"
     if not (home / "usr").exists():
-        with tempfile.TemporaryDirectory(dir=cache_root()) as folder:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
             _run("apt-get", "update", "-qq", folder=folder)
             # As root, apt would hand the download to a user who may not write here.
             _run(

@@ -29,6 +29,12 @@ SUSPENDED: Final = "Suspended"
 
 Symptom: Changes of the spec have no effect; deleted children stay deleted.
 Fix: Set `spec.suspend` to false, or remove it."""
+ROLLOUT_PAUSED: Final = "RolloutPaused"
+"""Somebody paused the Deployment (``kubectl rollout pause``): its pods stay as they are until it is
+resumed.
+
+Symptom: A new `modelVersion` has no effect; pods stay as they are.
+Fix: `kubectl rollout resume deployment/NAME`."""
 WAITING_FOR_DELETION: Final = "WaitingForDeletion"
 """A child of an earlier RiskPredictor of this name is still being deleted.
 
@@ -95,6 +101,12 @@ Symptom: No new pods at all; a ReplicaSet's Events say who refuses them.
 Fix: Change the policy, or what it objects to in `spec.podTemplate` (a service account that does
 not exist, for example)."""
 
+PODS_DO_NOT_COME_UP: Final = frozenset({
+    ROLLOUT_STALLED, IMAGE_PULL_FAILED, CRASH_LOOPING, OUT_OF_MEMORY, CONTAINER_START_FAILED,
+    UNSCHEDULABLE, PODS_NOT_READY, QUOTA_EXCEEDED, PODS_REFUSED,
+})  # fmt: skip
+"""All of these."""
+
 # What needs a person. Stalled.
 NOT_OWNED: Final = "NotOwned"
 """An object with the name of a child exists and belongs to somebody else. It is not touched.
@@ -116,8 +128,8 @@ FORBIDDEN: Final = "Forbidden"
 """The operator's role lacks a permission in this namespace.
 
 Symptom: Nothing happens in this namespace; the operator's log says 403.
-Fix: Apply the operator's roles again ([INSTALL.md](INSTALL.md)); in one-namespace mode, only
-that namespace is looked after."""
+Fix: Apply the operator's roles again ([INSTALL.md](INSTALL.md)). Where owner references are
+guarded, as on OpenShift, grant what the message names."""
 
 # Available
 PODS_AVAILABLE: Final = "PodsAvailable"
@@ -151,9 +163,10 @@ number by hand meanwhile."""
 AUTOSCALING_FAILED: Final = "AutoscalingFailed"
 """The autoscaler cannot read or change the Deployment's scale.
 
-Symptom: `kubectl describe hpa` says `FailedGetScale` or `FailedUpdateScale`.
-Fix: Mend what the message names, most often the rights of the controller manager or an admission
-webhook."""
+Symptom: The number of pods does not follow the load; `kubectl describe hpa` says
+`FailedGetScale`, `FailedUpdateScale` or `AmbiguousSelector`.
+Fix: Mend what the message names: remove a second autoscaler on the same pods, or restore the
+rights of the controller manager."""
 FIXED_SIZE: Final = "FixedSize"
 """``spec.replicas`` is set, so there is no autoscaler.
 

@@ -20,7 +20,9 @@ Suite = Callable[..., Path]
 
 @pytest.fixture
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """Makes a layer of tests with these bodies."""
+    """Makes a layer of tests with these bodies, in a repository of its own: pytest names tests by
+    their place in it."""
+    monkeypatch.setattr(run, "ROOT", tmp_path)
 
     def make(layer: str, *bodies: str) -> Path:
         path = tmp_path / "test_made.py"
