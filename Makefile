@@ -108,10 +108,11 @@ screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/
 	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
 
 .PHONY: reference
-reference: $(VENV)/.ready ## Regenerate crds/reference.md, docs/METRICS.md and the dashboard
+reference: $(VENV)/.ready ## Regenerate crds/reference.md, docs/METRICS.md, the dashboard and the chart
 	$(PY) crds/make_reference.py
 	$(PY) deploy/monitoring/make_metrics.py
 	$(PY) deploy/monitoring/make_dashboard.py
+	$(PY) deploy/chart/make_chart.py
 
 .PHONY: audit
 audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOLDER where there is no internet)
@@ -120,6 +121,10 @@ audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOL
 .PHONY: sbom
 sbom: $(VENV)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m deploy.supply_chain.sbom
+
+.PHONY: dist
+dist: sbom ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONPATH=deploy/local $(PY) -m deploy.release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
