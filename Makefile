@@ -7,6 +7,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 DEMO_NAME ?= demo
+# The oldest Kubernetes that is supported, and the newest that is known to work.
+VERSIONS ?= v1.30.14 v1.36.3
+VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 LOCAL := python3 deploy/local/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
@@ -72,6 +75,13 @@ test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 .PHONY: chaos
 chaos: $(VENV)/.ready ## Faults, each often enough to mean something (15 minutes)
 	CHAOS=long $(PYTEST) tests/chaos
+
+.PHONY: test-versions
+test-versions: $(VENV)/.ready ## API and installation on older and newer Kubernetes, built first (30 minutes; VERSIONS="v1.30.14 ...")
+	for version in $(VERSIONS); do \
+	  python3 deploy/local/tools/make_kubernetes.py $$version build/kubernetes-$$version; \
+	  CLUSTER_SUFFIX=-$${version//./-} RISKPREDICTOR_KUBERNETES_TOOLS=$(CURDIR)/build/kubernetes-$$version $(PYTEST) $(VERSIONED); \
+	done
 
 .PHONY: test-browser
 test-browser: $(VENV)/.ready ## The web page in Chromium
