@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -140,12 +141,10 @@ def works(predictors: Predictors) -> None:
 
 
 def commands(notes: str) -> str:
-    """The indented lines of the chart's notes."""
-    return "".join(
-        f"{line[2:]}\n"
-        for line in notes.split("NOTES:")[1].splitlines()
-        if line.startswith("  ") and "--watch" not in line
-    )
+    """The commands in the chart's notes, but for the one that watches without end."""
+    here_document, line = r"^kubectl [^\n]*<<END\n.*?^END$", r"^kubectl [^\n]*$"
+    found = re.findall(f"{here_document}|{line}", notes, re.DOTALL | re.MULTILINE)
+    return "\n".join(command for command in found if "--watch" not in command)
 
 
 def test_a_release_lives_and_predictors_serve_all_the_while(
