@@ -206,8 +206,8 @@ def _variable(api: Api, name: str) -> str:
 
 def _knows_the_new_field(api: Api) -> bool:
     (version,) = api.need(CRDS, CRD)["spec"]["versions"]
-    fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    return oldchart.NEW_FIELD in fields
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    return oldchart.NEW_FIELD in spec["podTemplate"]["properties"]
 
 
 def test_an_installation_of_kustomize_becomes_helms(

@@ -9,8 +9,8 @@ import yaml
 from deploy.release import chart
 
 VERSION = "0.0.9"
-NEW_FIELD = "suspend"
-"""What its CRD does not know yet."""
+NEW_FIELD = "priorityClassName"
+"""What podTemplate in its CRD does not know yet. An optional one: the program is the same."""
 REPLICAS = 1
 """Its default, where the present one is 2."""
 
@@ -26,7 +26,7 @@ def pack(out: Path) -> Path:
     crd = yaml.safe_load(files["files/riskpredictors.yaml"])
     for version in crd["spec"]["versions"]:
         properties = version["schema"]["openAPIV3Schema"]["properties"]
-        del properties["spec"]["properties"][NEW_FIELD]
+        del properties["spec"]["properties"]["podTemplate"]["properties"][NEW_FIELD]
     files["files/riskpredictors.yaml"] = _dumped(crd)
     return chart.pack(files, out)
 
