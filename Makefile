@@ -7,6 +7,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 DEMO_NAME ?= demo
+# The oldest Kubernetes that is supported, and the newest that is known to work.
+VERSIONS ?= v1.30.14 v1.36.3
+VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 LOCAL := python3 deploy/local/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
@@ -73,6 +76,13 @@ test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 chaos: $(VENV)/.ready ## Faults, each often enough to mean something (15 minutes)
 	CHAOS=long $(PYTEST) tests/chaos
 
+.PHONY: test-versions
+test-versions: $(VENV)/.ready ## API and installation on older and newer Kubernetes, built first (30 minutes; VERSIONS="v1.30.14 ...")
+	for version in $(VERSIONS); do \
+	  python3 deploy/local/tools/make_kubernetes.py $$version build/kubernetes-$$version; \
+	  CLUSTER_SUFFIX=-$${version//./-} RISKPREDICTOR_KUBERNETES_TOOLS=$(CURDIR)/build/kubernetes-$$version $(PYTEST) $(VERSIONED); \
+	done
+
 .PHONY: test-browser
 test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
@@ -124,11 +134,12 @@ diagrams: ## Draw the diagrams of the guides again, into docs/images/ (Node.js 2
 	cd docs/diagrams && npm ci --ignore-scripts --no-audit --no-fund && node make.mjs
 
 .PHONY: reference
-reference: $(VENV)/.ready ## Regenerate crds/reference.md, docs/METRICS.md, the tables of docs/OPERATIONS.md and the dashboard
+reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, tables of the guides, dashboard, chart
 	$(PY) crds/make_reference.py
 	$(PY) deploy/monitoring/make_metrics.py
 	$(PY) deploy/monitoring/make_dashboard.py
 	$(PY) docs/make_operations.py
+	$(PY) deploy/chart/make_chart.py
 
 .PHONY: audit
 audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOLDER where there is no internet)
@@ -137,6 +148,10 @@ audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOL
 .PHONY: sbom
 sbom: $(VENV)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m deploy.supply_chain.sbom
+
+.PHONY: dist
+dist: sbom ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONPATH=deploy/local $(PY) -m deploy.release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes

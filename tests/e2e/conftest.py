@@ -31,8 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
             # Not for the fixtures: the first time, programs and images are built in them.
             item.add_marker(pytest.mark.timeout(300, func_only=True))
-    # It makes and measures clusters of its own: the shared one would be in its way.
-    items.sort(key=lambda item: item.path.name != "test_local_cluster.py")
+    # They make clusters of their own, and one measures them: the shared one would be in the way.
+    first = ("test_local_cluster.py", "test_install.py")
+    items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else 2)
 
 
 @pytest.fixture(scope="session")

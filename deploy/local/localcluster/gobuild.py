@@ -67,12 +67,23 @@ class GoModule:
         return cache_root() / "bin" / key
 
 
-KUBERNETES = GoModule(
-    "kubernetes",
-    "k8s.io/kubernetes",
-    "k8s.io/kubernetes/cmd/",
-    ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"),
-)
+OTHER_KUBERNETES = "RISKPREDICTOR_KUBERNETES_TOOLS"
+"""Names a folder that ``tools/make_kubernetes.py`` made for another version."""
+
+
+def kubernetes() -> GoModule:
+    """The Kubernetes that is run: the one pinned here, unless the environment names another."""
+    other = os.environ.get(OTHER_KUBERNETES)
+    return GoModule(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        "k8s.io/kubernetes/cmd/",
+        ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"),
+        tools=Path(other).resolve() if other else None,
+    )
+
+
+KUBERNETES = kubernetes()
 METRICS_SERVER = GoModule(
     "metrics-server",
     "sigs.k8s.io/metrics-server",

@@ -1,0 +1,390 @@
+"""The Helm chart against the kustomize base: two ways to install the same objects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.release import chart as packaging
+from riskpredictor_operator import __version__
+from riskpredictor_operator.settings import Settings, load
+from support.cluster import ROOT
+from support.helm import CHART, Helm, Object, documents, kustomize
+
+SYSTEM = "riskpredictor-system"
+RELEASE_LABELS = (
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+    "helm.sh/chart",
+)
+OPERATOR = "riskpredictor-operator"
+CRD = ("CustomResourceDefinition", "", "riskpredictors.healthtech.dev")
+MONITORED = {
+    "monitoring": {part: {"enabled": True} for part in ("podMonitors", "alerts", "dashboard")}
+}
+ONE_NAMESPACE = {"watchNamespace": "default", "crd": {"install": False}}
+
+Id = tuple[str, str, str]
+"""Kind, namespace, name."""
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    return Helm.built(tmp_path_factory.mktemp("helm"))
+
+
+def by_id(objects: Iterable[Object]) -> dict[Id, Object]:
+    """Objects by what they are; none may be there twice."""
+    found: dict[Id, Object] = {}
+    for body in objects:
+        metadata = body["metadata"]
+        key = (body["kind"], metadata.get("namespace", ""), metadata["name"])
+        assert key not in found
+        found[key] = body
+    return found
+
+
+def common(objects: Iterable[Object]) -> dict[Id, Object]:
+    """What both ways must agree on: all but Helm's own labels and the order of variables.
+
+    The namespace is kustomize's alone: Helm's users name theirs on the command line. That Helm
+    keeps the CRD has a test of its own.
+    """
+    found = by_id(deepcopy(list(objects)))
+    for (kind, _, _), body in found.items():
+        for label in RELEASE_LABELS:
+            body["metadata"].get("labels", {}).pop(label, None)
+        if body["metadata"].get("labels") == {}:
+            del body["metadata"]["labels"]
+        if kind == CRD[0]:
+            body["metadata"].pop("annotations", None)
+        if kind == "Deployment":
+            (container,) = body["spec"]["template"]["spec"]["containers"]
+            container["env"].sort(key=lambda variable: variable["name"])
+    return {key: body for key, body in found.items() if key[0] != "Namespace"}
+
+
+@pytest.mark.parametrize(
+    ("values", "folders"),
+    [
+        pytest.param({}, ["deploy/operator"], id="all namespaces"),
+        pytest.param(ONE_NAMESPACE, ["deploy/operator/overlays/namespaced"], id="one namespace"),
+        pytest.param(MONITORED, ["deploy/operator", "deploy/monitoring"], id="monitored"),
+    ],
+)
+def test_both_ways_install_the_same(helm: Helm, values: Any, folders: list[str]) -> None:
+    wanted = common(body for folder in folders for body in documents(kustomize(folder)))
+    assert common(helm.template(values)) == wanted
+
+
+def test_the_predictors_policy_is_that_of_the_policies_folder(helm: Helm) -> None:
+    namespaces = ["wards", "lab"]
+    more = (
+        by_id(helm.template({"networkPolicy": {"predictors": {"namespaces": namespaces}}})).keys()
+        - by_id(helm.template()).keys()
+    )
+    assert more == {("NetworkPolicy", namespace, "riskpredictors") for namespace in namespaces}
+    policy = yaml.safe_load((ROOT / "deploy/policies/predictors.yaml").read_text())
+    rendered = by_id(helm.template({"networkPolicy": {"predictors": {"namespaces": ["wards"]}}}))
+    assert rendered["NetworkPolicy", "wards", "riskpredictors"]["spec"] == policy["spec"]
+
+
+def test_whoever_uninstalls_keeps_the_definition_and_so_every_riskpredictor(helm: Helm) -> None:
+    crd = by_id(helm.template())[CRD]
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert not (CHART / "crds").exists(), "Helm never upgrades what is there"
+
+
+def test_everything_says_which_release_it_belongs_to(helm: Helm) -> None:
+    for body in helm.template(MONITORED):
+        assert set(RELEASE_LABELS) <= body["metadata"]["labels"].keys(), body["metadata"]["name"]
+
+
+OFF: dict[str, tuple[dict[str, Any], set[Id]]] = {
+    "crd": ({"crd": {"install": False}}, {CRD}),
+    "rights": (
+        {"rbac": {"create": False}},
+        {
+            ("ClusterRole", "", OPERATOR),
+            ("ClusterRoleBinding", "", OPERATOR),
+            ("Role", SYSTEM, f"{OPERATOR}-lease"),
+            ("RoleBinding", SYSTEM, f"{OPERATOR}-lease"),
+        },
+    ),
+    "account": (
+        {"serviceAccount": {"create": False, "name": "theirs"}},
+        {("ServiceAccount", SYSTEM, OPERATOR)},
+    ),
+    "network policy": (
+        {"networkPolicy": {"operator": {"enabled": False}}},
+        {("NetworkPolicy", SYSTEM, OPERATOR)},
+    ),
+    "pod monitors": (
+        {"monitoring": {"podMonitors": {"enabled": False}}},
+        {("PodMonitor", SYSTEM, OPERATOR), ("PodMonitor", SYSTEM, "riskpredictors")},
+    ),
+    "alerts": (
+        {"monitoring": {"alerts": {"enabled": False}}},
+        {("PrometheusRule", SYSTEM, "riskpredictor")},
+    ),
+    "dashboard": (
+        {"monitoring": {"dashboard": {"enabled": False}}},
+        {("ConfigMap", SYSTEM, "riskpredictor-dashboard")},
+    ),
+    "election": (
+        {"replicas": 1, "settings": {"leaderElection": False}},
+        {("Role", SYSTEM, f"{OPERATOR}-lease"), ("RoleBinding", SYSTEM, f"{OPERATOR}-lease")},
+    ),
+}
+
+
+@pytest.mark.parametrize("part", OFF)
+def test_a_part_that_is_off_is_missing_and_nothing_else(
+    helm: Helm, part: str, tmp_path: Path
+) -> None:
+    values, missing = OFF[part]
+    everything = tmp_path / "everything.yaml"
+    everything.write_text(yaml.safe_dump(MONITORED))
+    full = by_id(helm.template(MONITORED)).keys()
+    off = tmp_path / "off.yaml"
+    off.write_text(yaml.safe_dump(values))
+    command = ("template", "riskpredictor", CHART, f"--namespace={SYSTEM}",
+               "--kube-version=1.34.0", f"--values={everything}", f"--values={off}")  # fmt: skip
+    assert full - by_id(documents(helm(*command))).keys() == missing
+
+
+def deployment(objects: Iterable[Object]) -> Object:
+    return by_id(objects)["Deployment", SYSTEM, OPERATOR]
+
+
+def pod(objects: Iterable[Object]) -> Object:
+    found: Object = deployment(objects)["spec"]["template"]
+    return found
+
+
+def environment(objects: Iterable[Object]) -> dict[str, str]:
+    """Variables of the operator's container that have a value."""
+    (container,) = pod(objects)["spec"]["containers"]
+    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+
+
+OTHER = Settings(
+    namespace="wards",
+    operator_namespace="leases",
+    image_repository="registry.example/risk",
+    max_rolls=1_000_000,
+    workers=32,
+    resync_seconds=90.5,
+    leader_election=True,
+    lease_name="other",
+    lease_seconds=30.0,
+    http_host="::",
+    http_port=9000,
+    request_seconds=2.5,
+    log_format="human",
+    log_level="debug",
+)
+VALUES_OF_OTHER: dict[str, Any] = {
+    "watchNamespace": "wards",
+    "settings": {
+        "operatorNamespace": "leases", "imageRepository": "registry.example/risk",
+        "maxRolls": 1_000_000, "workers": 32, "resyncSeconds": 90.5, "leaderElection": True,
+        "leaseName": "other", "leaseSeconds": 30, "httpHost": "::", "httpPort": 9000,
+        "requestSeconds": 2.5, "logFormat": "human", "logLevel": "debug",
+    },
+}  # fmt: skip
+
+
+def test_every_setting_of_the_operator_can_be_set(helm: Helm) -> None:
+    objects = helm.template(VALUES_OF_OTHER)
+    assert load([], environment(objects)) == OTHER
+    variables = {f"RISKPREDICTOR_{setting.name.upper()}" for setting in fields(Settings)}
+    (container,) = pod(objects)["spec"]["containers"]
+    assert {entry["name"] for entry in container["env"]} == variables
+
+
+def test_without_settings_the_operator_has_its_own_defaults(helm: Helm) -> None:
+    assert load([], environment(helm.template({"settings": {"logFormat": None}}))) == Settings()
+
+
+def test_what_depends_on_a_setting_follows_it(helm: Helm) -> None:
+    objects = by_id(helm.template(VALUES_OF_OTHER))
+    (container,) = objects["Deployment", SYSTEM, OPERATOR]["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": 9000}]
+    (ingress,) = objects["NetworkPolicy", SYSTEM, OPERATOR]["spec"]["ingress"]
+    assert ingress["ports"] == [{"protocol": "TCP", "port": 9000}]
+    role = objects["Role", "leases", f"{OPERATOR}-lease"]
+    assert role["rules"][1]["resourceNames"] == ["other"]
+    binding = objects["RoleBinding", "leases", f"{OPERATOR}-lease"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": OPERATOR, "namespace": SYSTEM}
+    ]
+
+
+def test_the_values_that_are_about_the_pod_reach_it(helm: Helm) -> None:
+    values: dict[str, Any] = {
+        "replicas": 3,
+        "image": {"repository": "r.example:5000/op", "tag": "1", "pullPolicy": "Always",
+                  "digest": "sha256:" + "0" * 64, "pullSecrets": [{"name": "pull"}]},
+        "resources": {"limits": {"memory": "1Gi"}},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "podLabels": {"team": "risk", "app.kubernetes.io/name": "not this"},
+        "podAnnotations": {"note": "1"},
+        "serviceAccount": {"name": "theirs", "annotations": {"role": "x"}},
+    }  # fmt: skip
+    objects = helm.template(values)
+    assert deployment(objects)["spec"]["replicas"] == 3
+    template = pod(objects)
+    spec, (container,) = template["spec"], template["spec"]["containers"]
+    assert container["image"] == f"r.example:5000/op:1@sha256:{'0' * 64}"
+    assert container["imagePullPolicy"] == "Always"
+    assert container["resources"] == {
+        "requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"},
+    }  # fmt: skip
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+    for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert spec[name] == values[name]
+    assert template["metadata"]["annotations"] == {"note": "1"}
+    assert template["metadata"]["labels"]["team"] == "risk"
+    assert template["metadata"]["labels"]["app.kubernetes.io/name"] == OPERATOR, "it is selected by"
+    assert spec["serviceAccountName"] == "theirs"
+    account = by_id(objects)["ServiceAccount", SYSTEM, "theirs"]
+    assert account["metadata"]["annotations"] == {"role": "x"}
+    bound = by_id(objects)["ClusterRoleBinding", "", OPERATOR]["subjects"]
+    assert [subject["name"] for subject in bound] == ["theirs"]
+
+
+def test_labels_by_which_prometheus_and_grafana_select(helm: Helm) -> None:
+    labels = {"release": "prometheus"}
+    values = {part: {"enabled": True, "labels": labels} for part in MONITORED["monitoring"]}
+    for (kind, _, _), body in by_id(helm.template({"monitoring": values})).items():
+        if kind in ("PodMonitor", "PrometheusRule", "ConfigMap"):
+            assert labels.items() <= body["metadata"]["labels"].items(), kind
+
+
+def test_with_one_namespace_only_its_predictors_are_scraped(helm: Helm) -> None:
+    objects = by_id(helm.template({**MONITORED, "watchNamespace": "wards"}))
+    monitor = objects["PodMonitor", SYSTEM, "riskpredictors"]
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["wards"]}
+
+
+def test_without_an_election_no_two_operators_run_even_for_a_moment(helm: Helm) -> None:
+    objects = helm.template({"replicas": 1, "settings": {"leaderElection": False}})
+    assert deployment(objects)["spec"]["strategy"] == {"type": "Recreate"}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown value": ({"replica": 2}, "'replica' not allowed"),
+    "unknown part": ({"monitoring": {"alert": {}}}, "at '/monitoring'.*'alert' not allowed"),
+    "unknown setting": ({"settings": {"worker": 2}}, "at '/settings'.*'worker' not allowed"),
+    "identity": ({"settings": {"identity": "me"}}, "at '/settings'.*'identity' not allowed"),
+    "text for a number": ({"replicas": "two"}, "at '/replicas'.*want integer"),
+    "too many": ({"replicas": 11}, "at '/replicas'.*maximum"),
+    "half a pod": ({"replicas": 1.5}, "at '/replicas'.*integer"),
+    "no namespace's name": ({"watchNamespace": "A b"}, "at '/watchNamespace'.*pattern"),
+    "log level": ({"settings": {"logLevel": "loud"}}, "at '/settings/logLevel'.*'debug'"),
+    "no workers": ({"settings": {"workers": 0}}, "at '/settings/workers'.*minimum"),
+    "no time": ({"settings": {"leaseSeconds": 0}}, "at '/settings/leaseSeconds'.*got 0, want"),
+    "no port": ({"settings": {"httpPort": 0}}, "at '/settings/httpPort'.*minimum"),
+    "digest": ({"image": {"digest": "sha256:12"}}, "at '/image/digest'.*pattern"),
+    "pull secret": ({"image": {"pullSecrets": ["a"]}}, "at '/image/pullSecrets/0'.*want object"),
+    "switch": ({"crd": {"install": "yes"}}, "at '/crd/install'.*want boolean"),
+    "label": ({"podLabels": {"a": 1}}, "at '/podLabels/a'.*want string"),
+    "resources": ({"resources": {"cpu": "1"}}, "at '/resources'.*'cpu'"),
+    "many writers": (
+        {"settings": {"leaderElection": False}},
+        "replicas must not be greater than 1 while settings.leaderElection is false.*set replicas",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_nonsense_is_refused_by_name(helm: Helm, case: str) -> None:
+    values, message = REFUSED[case]
+    done = helm.attempt("template", "riskpredictor", CHART, "--kube-version=1.34.0", values=values)
+    assert done.returncode != 0
+    said = " ".join(done.stderr.split())
+    assert _matches(message, said), said
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """``.*`` is anything, the rest is meant literally."""
+    position = 0
+    for part in pattern.split(".*"):
+        position = text.find(part, position)
+        if position < 0:
+            return False
+        position += len(part)
+    return True
+
+
+def test_a_kubernetes_that_is_too_old_is_named(helm: Helm) -> None:
+    done = helm.attempt("template", "riskpredictor", CHART, "--kube-version=1.29.9")
+    assert "chart requires kubeVersion: >=1.30.0-0" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, ONE_NAMESPACE, MONITORED, VALUES_OF_OTHER],
+    ids=["default", "one namespace", "monitored", "all settings"],
+)
+def test_helm_finds_nothing_to_say_about_it(helm: Helm, values: Any) -> None:
+    said = helm("lint", "--strict", "--kube-version=1.34.0", CHART, values=values)
+    assert "0 chart(s) failed" in said
+    assert "WARNING" not in said
+
+
+def test_it_can_be_a_part_of_another_chart(helm: Helm, tmp_path: Path) -> None:
+    (tmp_path / "charts").mkdir()
+    packaging.pack(packaging.contents(), tmp_path / "charts")
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: hospital, version: 1.0.0}")
+    (tmp_path / "values.yaml").write_text("{global: {a: 1}, riskpredictor: {replicas: 1}}")
+    assert deployment(helm.template(chart=tmp_path))["spec"]["replicas"] == 1
+
+
+def test_what_is_generated_is_up_to_date() -> None:
+    checked = subprocess.run(
+        [sys.executable, CHART / "make_chart.py", "--check"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_chart_image_and_operator_have_one_version() -> None:
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    base = yaml.safe_load((ROOT / "deploy/operator/base/kustomization.yaml").read_text())
+    assert about["appVersion"] == about["version"] == __version__
+    assert [image["newTag"] for image in base["images"]] == [__version__]
+
+
+def test_the_packed_chart_is_the_chart_without_its_sources(helm: Helm, tmp_path: Path) -> None:
+    packed = packaging.pack(packaging.contents(), tmp_path, time=86400)
+    assert helm.template(MONITORED, chart=packed) == helm.template(MONITORED)
+    with tarfile.open(packed) as archive:
+        names = {entry.name for entry in archive}
+    helm("package", CHART, "--destination", tmp_path / "theirs")
+    with tarfile.open(tmp_path / "theirs" / packed.name) as archive:
+        assert names == {entry.name for entry in archive}, "helm package has the same files"
+    assert not {"make_chart.py", "schema.yaml"} & {Path(name).name for name in names}
+
+
+def test_the_packed_chart_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+    first = packaging.pack(packaging.contents(), tmp_path, time=86400).read_bytes()
+    assert packaging.pack(packaging.contents(), tmp_path, time=86400).read_bytes() == first

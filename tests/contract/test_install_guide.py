@@ -1,0 +1,87 @@
+"""docs/INSTALL.md: every command is run by some test, every file in it is valid."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.cluster import ROOT
+from support.guide import INSTALL, block, blocks
+from support.helm import Helm, documents, kustomize
+
+TEXT = INSTALL.read_text()
+RUN_BY = [ROOT / "tests/e2e/test_install.py", ROOT / "tests/control_plane/test_restore.py"]
+REPOSITORY = "https://git.example/health/riskpredictor"
+
+
+@pytest.mark.parametrize("heading", blocks(INSTALL, "sh"))
+def test_a_test_runs_every_block_of_commands(heading: str) -> None:
+    assert any(f'block("{heading}")' in path.read_text() for path in RUN_BY)
+
+
+def test_the_values_in_it_are_values_of_the_chart(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    helm = Helm.built(tmp_path_factory.mktemp("helm"))
+    values = yaml.safe_load(block("Install with Helm", "yaml"))
+    kinds = [body["kind"] for body in helm.template(values)]
+    assert "ClusterRole" not in kinds
+    assert {"PodMonitor", "PrometheusRule", "ConfigMap"} <= set(kinds)
+    assert kinds.count("NetworkPolicy") == 2
+
+
+def test_a_pinned_version_can_be_installed_from_elsewhere(tmp_path: Path) -> None:
+    """From a real Git repository with a tag, which is not what is checked out."""
+    repository = tmp_path / "repository"
+    for folder in ("deploy/operator", "crds"):
+        shutil.copytree(ROOT / folder, repository / folder)
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=test", "-c", "user.email=test@test.example")
+        subprocess.run(["git", *who, *arguments], cwd=repository, check=True, capture_output=True)
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message=first")
+    git("tag", "v0.1.0")
+    git("rm", "-r", "--quiet", "deploy")
+    git("commit", "--quiet", "--message=second")
+
+    text = block("Install with kustomize", "yaml")
+    assert text.count(REPOSITORY) == 1
+    pinned = yaml.safe_load(text)["images"][0]
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(text.replace(REPOSITORY, f"file://{repository}"))
+    rendered = documents(kustomize(overlay))
+    image = f"{pinned['newName']}@{pinned['digest']}"
+    (deployment,) = [body for body in rendered if body["kind"] == "Deployment"]
+    assert deployment["spec"]["template"]["spec"]["containers"][0].pop("image") == image
+    usual = documents(kustomize("deploy/operator"))
+    (base,) = [body for body in usual if body["kind"] == "Deployment"]
+    del base["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert rendered == usual
+
+
+def test_the_supported_versions_are_those_of_the_chart_and_the_readme() -> None:
+    told = re.search(r"Kubernetes (1\.\d+) or newer", TEXT)
+    assert told
+    about = yaml.safe_load((ROOT / "deploy/chart/Chart.yaml").read_text())
+    assert about["kubeVersion"] == f">={told[1]}.0-0"
+    assert told[0] in (ROOT / "README.md").read_text()
+
+
+def test_make_targets_and_links_exist() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`make ([a-z-]+)", TEXT)) <= set(targets)
+    headings = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        path, _, anchor = target.partition("#")
+        assert (INSTALL.parent / path).exists(), target
+        assert path or anchor in anchors, target

@@ -1,0 +1,170 @@
+"""RiskPredictors that come back from a copy, and from an older definition of them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+import kstatus
+from riskpredictor_operator.core.api import CHILDREN, Key, path_of
+from support import operator as operators
+from support.api import DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
+from support.cluster import ROOT, LocalCluster
+from support.guide import block, shell, tools
+from support.operator import OperatorProcess
+from support.predictors import Predictors
+
+NOTE = {"ward/owner": "cardiology"}
+CRD = yaml.safe_load((ROOT / "crds" / "riskpredictors.yaml").read_text())
+
+
+@pytest.fixture
+def environment(cluster: LocalCluster) -> dict[str, str]:
+    return tools(cluster.bin, cluster.kubeconfig)
+
+
+def uids(api: Api, key: Key) -> set[str]:
+    """Of a RiskPredictor and its children."""
+    return {api.need(r, key)["metadata"]["uid"] for r in (RISKPREDICTOR, *CHILDREN)}
+
+
+def delete(api: Api, key: Key) -> None:
+    """Delete it and wait until the children are gone."""
+    api.delete(RISKPREDICTOR, key)
+    eventually(
+        lambda: not any(api.get(r, key) for r in (RISKPREDICTOR, *CHILDREN)),
+        within=60,
+        what=f"{key} and its children are gone",
+    )
+
+
+def test_a_copy_of_yesterday_becomes_what_it_declares(
+    cluster: LocalCluster,
+    api: Api,
+    operator: OperatorProcess,
+    predictors: Predictors,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """Backed up Ready and deleted; restored, its old status must not be believed."""
+    key = predictors.create(minReplicas=1)
+    api.patch(RISKPREDICTOR, key, {"metadata": {"annotations": NOTE}})
+    predictors.settle(key)
+    before = uids(api, key)
+    shell(block("Back up"), environment, tmp_path)
+    # Nobody else's: the suite shares its cluster.
+    copy = tmp_path / "riskpredictors.yaml"
+    listed = yaml.safe_load(copy.read_text())
+    (own,) = [body for body in listed["items"] if body["metadata"]["namespace"] == key.namespace]
+    copy.write_text(yaml.safe_dump({**listed, "items": [own]}))
+    assert own["status"]["conditions"], "the copy says that it is Ready"
+    assert {"uid", "resourceVersion"} <= own["metadata"].keys()
+
+    delete(api, key)
+    with api.watching(RISKPREDICTOR, key) as states:
+        shell(block("Restore"), environment, tmp_path)
+        body = predictors.wait(key)
+        seen = [state for state in states if state["eventType"] != "DELETED"]
+    assert seen[0]["status"] == {"observedGeneration": -1}, "nothing of the old status"
+    for state in seen:
+        assert kstatus.violations(state) == []
+    assert kstatus.health(body) == "Current"
+    assert body["metadata"]["annotations"] == NOTE
+    assert uids(api, key).isdisjoint(before)
+
+
+def test_what_still_exists_is_left_as_it_is(
+    api: Api, operator: OperatorProcess, predictors: Predictors, cluster: LocalCluster
+) -> None:
+    key = predictors.create(minReplicas=1)
+    copy = yaml.safe_dump(predictors.settle(key))
+    predictors.patch(key, modelVersion="v2")
+    predictors.wait(key)
+    done = cluster.try_kubectl("create", "--filename", "-", stdin=copy)
+    assert done.returncode != 0
+    assert f'riskpredictors.healthtech.dev "{key.name}" already exists' in done.stderr
+    assert api.need(RISKPREDICTOR, key)["spec"]["modelVersion"] == "v2"
+
+
+def test_children_restored_with_it_make_room_for_new_ones(
+    api: Api, operator: OperatorProcess, predictors: Predictors
+) -> None:
+    """Their owner reference names a RiskPredictor that is gone."""
+    key = predictors.create(minReplicas=1)
+    predictors.settle(key)
+    copies = {r: _bare(api.need(r, key)) for r in (*CHILDREN, RISKPREDICTOR)}
+    delete(api, key)
+    for resource, body in copies.items():
+        api.create(resource, body)
+    restored = {api.need(DEPLOYMENT, key)["metadata"]["uid"]}
+    eventually(
+        lambda: (
+            (api.get(DEPLOYMENT, key) or {"metadata": {"uid": None}})["metadata"]["uid"]
+            not in {*restored, None}
+        ),
+        within=90,
+        what="a Deployment of the new RiskPredictor",
+    )
+    body = predictors.wait(key, within=60)
+    owners = [api.need(r, key)["metadata"]["ownerReferences"] for r in CHILDREN]
+    assert {owner["uid"] for (owner,) in owners} == {body["metadata"]["uid"]}
+
+
+def _bare(body: Body) -> Body:
+    """As tools for backups create it again: without what the API server refuses."""
+    copy = deepcopy(body)
+    del copy["metadata"]["resourceVersion"]
+    copy["spec"].pop("clusterIP", None)
+    copy["spec"].pop("clusterIPs", None)
+    return copy
+
+
+def test_a_stale_status_that_gets_in_is_corrected(
+    api: Api, operator: OperatorProcess, predictors: Predictors
+) -> None:
+    """Some tools restore the status, too; it speaks of a generation that is yet to come."""
+    key = predictors.create(minReplicas=1)
+    right = predictors.settle(key)["status"]
+    wrong = {**right, "servingVersion": "v0", "readyReplicas": 9, "observedGeneration": 99}
+    api.patch(RISKPREDICTOR, key, {"status": wrong}, sub="status")
+    eventually(
+        lambda: api.need(RISKPREDICTOR, key)["status"] == right, what="the status is right again"
+    )
+
+
+def test_a_downgrade_drops_what_the_older_definition_does_not_know_and_nothing_else(
+    cluster: LocalCluster, api: Api, operator_config: Path, predictors: Predictors, tmp_path: Path
+) -> None:
+    newer = deepcopy(CRD)
+    schema = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema["properties"]["model"] = {"type": "object", "properties": {"uri": {"type": "string"}}}
+    try:
+        cluster.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(newer))
+        with operators.running(operator_config, tmp_path / "newer.log"):
+            spec = {"modelVersion": "v1", "minReplicas": 1, "model": {"uri": "s3://models/v1"}}
+            path = path_of(RISKPREDICTOR, Key(predictors.namespace, "")) + "?dryRun=All"
+            trial = {"apiVersion": RISKPREDICTOR.api_version, "kind": RISKPREDICTOR.kind,
+                     "metadata": {"name": "trial"}, "spec": spec}  # fmt: skip
+            eventually(
+                lambda: "model" in api.request("POST", path, trial)["spec"],
+                what="the newer definition is served",
+            )
+            key = predictors.create(minReplicas=1, model=spec["model"])
+            predictors.settle(key)
+        before = {r: api.need(r, key)["metadata"] for r in CHILDREN}
+        assert api.need(RISKPREDICTOR, key)["spec"]["model"] == {"uri": "s3://models/v1"}
+    finally:
+        cluster.kubectl("apply", "-k", "crds")
+    with operators.running(operator_config, tmp_path / "older.log"):
+        eventually(lambda: "model" not in api.need(RISKPREDICTOR, key)["spec"])
+        predictors.wait(key)
+        after = {r: api.need(r, key)["metadata"] for r in CHILDREN}
+        for resource in CHILDREN:
+            assert after[resource]["uid"] == before[resource]["uid"]
+            assert after[resource].get("generation") == before[resource].get("generation")
+        # And it can be changed, as ever.
+        predictors.patch(key, modelVersion="v2")
+        predictors.wait(key)
