@@ -10,6 +10,7 @@ gets and checks (GOSUMDB); they are not kept, unlike those of the version that i
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -24,10 +25,11 @@ _ENVIRONMENT = {**os.environ, "GOWORK": "off", "CGO_ENABLED": "0"}
 
 def main(argv: list[str]) -> int:
     """Write the module; returns the exit status."""
-    if len(argv) != 2 or not re.fullmatch(r"v1\.\d+\.\d+", argv[0]):
-        print(__doc__, file=sys.stderr)
-        return 2
-    version, folder = argv[0], Path(argv[1]) / "kubernetes"
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("version", type=_release, help="of Kubernetes, for example v1.30.14")
+    parser.add_argument("folder", type=Path, help="gets the folder kubernetes/ with the module")
+    options = parser.parse_args(argv)
+    version, folder = options.version, options.folder / "kubernetes"
     folder.mkdir(parents=True, exist_ok=True)
     about = json.loads(_go("mod", "download", "-json", f"k8s.io/kubernetes@{version}"))
     (folder / "go.mod").write_text(module(version, Path(about["GoMod"]).read_text()))
@@ -35,6 +37,12 @@ def main(argv: list[str]) -> int:
     # Adds the requirements and check sums of all that the programs are made of.
     _go("list", "-mod=mod", "-deps", *_PACKAGES, folder=folder)
     return 0
+
+
+def _release(text: str) -> str:
+    if not re.fullmatch(r"v1\.\d+\.\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no release; write v1.MINOR.PATCH")
+    return text
 
 
 def module(version: str, upstream: str) -> str:
