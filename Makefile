@@ -174,7 +174,7 @@ clean: ## Remove what was built in this folder (not the caches outside it)
 
 $(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: python3 --version"; exit 1; }
-	@python3 -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq python3-venv; } \
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -qq || true; } && apt-get install -y -qq python3-venv; } \
 	  || { echo "python3 has no venv module: sudo apt-get install python3-venv"; exit 1; }
 	@echo "setting up $(VENV) from requirements-dev.lock ..."
 	@python3 -m venv $(VENV)

@@ -7,8 +7,19 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _COUNTER = itertools.count(1)
+
+# The same cases in each run, however slow the machine; HYPOTHESIS=random looks for new ones.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=os.environ.get("HYPOTHESIS") != "random",
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
 
 
 @pytest.fixture

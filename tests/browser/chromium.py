@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from support import debian
 
@@ -24,9 +24,12 @@ ARGUMENTS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A running browser; installs Debian's where there is none."""
+    expect.set_options(timeout=30_000)
     others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
     program = next(filter(None, others), None) or debian.ensure("chromium")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        running = playwright.chromium.launch(
+            executable_path=program, args=ARGUMENTS, timeout=120_000
+        )
         yield running
         running.close()

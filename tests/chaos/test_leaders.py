@@ -45,9 +45,9 @@ def test_of_three_replicas_one_leads_whoever_is_killed(
         (leader,) = (r for r in replicas if f"leading as {holder}" in r.says())
         killed = time.monotonic()
         leader.kill()
-        eventually(lambda: _holder(api) != holder, within=15)
-        # More than the lease: those who stand by look again in steps.
-        assert time.monotonic() - killed < LEASE_SECONDS + 1.5
+        eventually(lambda: _holder(api) != holder, within=30)
+        # More than the lease: those who stand by look again in steps, on a machine that may stall.
+        assert time.monotonic() - killed < LEASE_SECONDS + 3.0
 
     with ExitStack() as stack:
         replicas = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.api import Api
+from support.api import Api, eventually
 from support.changes import Changes
 from support.cluster import LocalCluster
 from support.endstate import await_order
@@ -46,7 +46,7 @@ def test_etcd_restarts_under_way(
     for _ in range(5 if long else 1):
         changes.create(5)
         cluster.component("restart", "etcd")
-        cluster.kubectl("get", "--raw", "/readyz")
+        _await_ready(cluster)
         changes.some(5)
     await_order(api, namespace, changes.wanted, within=180)
 
@@ -66,6 +66,12 @@ def test_etcd_is_restored_from_a_backup(
     assert "Traceback" not in operator.says()
 
 
+def _await_ready(cluster: LocalCluster) -> None:
+    """Until the API server reaches etcd again."""
+    ask = ("get", "--raw", "/readyz")
+    eventually(lambda: cluster.try_kubectl(*ask).returncode == 0, within=90, every=0.5)
+
+
 def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> None:
     data = cluster.kubeconfig.parent / "etcd"
     changes = Changes(api, namespace, seed=4)
@@ -74,6 +80,7 @@ def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> N
     cluster.component("stop", "etcd")
     shutil.copytree(data, backup)
     cluster.component("start", "etcd")
+    _await_ready(cluster)
     then = dict(changes.wanted)
     changes.some(20)
     await_order(api, namespace, changes.wanted)
@@ -84,6 +91,7 @@ def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> N
     shutil.copytree(backup, data)
     for name in ("etcd", "kube-apiserver"):
         cluster.component("start", name)
+    _await_ready(cluster)
     for name in ("kube-controller-manager", "kube-scheduler", "kwok"):
         cluster.component("restart", name)
     await_order(api, namespace, then, within=120)

@@ -45,7 +45,9 @@ def test_a_right_is_taken_away_and_given_back(
     cluster.kubectl("replace", "-f", "-", stdin=json.dumps(less))
     try:
         # The API server's authorizer takes a moment to learn of it.
-        time.sleep(1.0)
+        may = ("-n", key.namespace, "auth", "can-i", "patch", "deployments.apps",
+               f"--as={operators.USER}")  # fmt: skip
+        eventually(lambda: cluster.try_kubectl(*may).stdout.strip() == "no", every=0.2)
         predictors.patch(key, modelVersion="v2")
         predictors.wait(key, "False", "Forbidden")
         assert "apply its roles again" in predictors.condition(key)["message"]
@@ -66,12 +68,12 @@ def test_the_crd_goes_and_comes_back(
     changes = Changes(api, namespace, seed=6)
     changes.create(3)
     await_order(api, namespace, changes.wanted)
-    cluster.kubectl("delete", CRD, "--timeout=60s")
+    cluster.kubectl("delete", CRD, "--timeout=180s")
     eventually(
         lambda: "are not served" in operator.says(), within=60, what="it says what is missing"
     )
     cluster.kubectl("apply", "-k", "crds")
-    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s")
     after = Changes(api, namespace, seed=7)
     eventually(lambda: all(not api.items(r, namespace) for r in CHILDREN), within=90, every=0.5)
     after.create(3)

@@ -13,6 +13,8 @@ import pytest
 
 from support.cluster import ROOT
 
+pytestmark = pytest.mark.usefixtures("audit_tools")
+
 HASH = "0" * 64
 LOCK = f"""\
 some-package==1.4.2 ; python_full_version < '3.12' \\

@@ -57,6 +57,7 @@ def test_the_dashboard_is_up_to_date() -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.usefixtures("promtool")
 def test_prometheus_parses_every_query(tmp_path: Path) -> None:
     rules = [
         {"record": f"query:{number}", "expr": filled(query.expr, VALUES)}

@@ -125,12 +125,14 @@ def _file(folder: Path, cases: list[dict[str, Any]]) -> str:
     return str(path)
 
 
+@pytest.mark.usefixtures("promtool")
 def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
     _file(tmp_path, [])
     said = prometheus.promtool("check", "rules", str(tmp_path / "rules.yaml"))
     assert f"{len(ALERTS)} rules found" in said
 
 
+@pytest.mark.usefixtures("promtool")
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
     path = tmp_path / "out"
@@ -149,6 +151,7 @@ def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
     prometheus.promtool("test", "rules", _file(path, [case]))
 
 
+@pytest.mark.usefixtures("promtool")
 def test_none_fires_when_all_is_well(tmp_path: Path) -> None:
     quiet = [
         {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}

@@ -81,7 +81,7 @@ def locked(image: str) -> dict[str, tuple[str, set[str]]]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(audit_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of make sbom."""
     folder = tmp_path_factory.mktemp("dist")
     done = run("sbom", "--out", folder)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
+
+from unit.serving.support import free_port
 
 from support import operator as operators
 from support import prometheus
@@ -11,31 +12,24 @@ from support.api import Api, eventually
 from support.predictors import Predictors
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 def test_a_broken_version_fires_an_alert_and_the_mended_one_ends_it(
     api: Api, namespace: str, operator_config: Path, predictors: Predictors, tmp_path: Path
 ) -> None:
-    metrics, port = _free_port(), _free_port()
+    metrics, port = free_port(), free_port()
     flags = (f"--http-port={metrics}", "--http-host=127.0.0.1")
     with operators.running(operator_config, tmp_path / "operator.log", *flags):
         key = predictors.create(minReplicas=1)
         predictors.wait(key)
         with prometheus.running(tmp_path, port, {"operator": metrics}, wait="2s") as server:
-            eventually(lambda: server.up() == {"operator": True}, within=30)
-            eventually(lambda: not server.firing(), within=30)
+            eventually(lambda: server.up() == {"operator": True}, within=60)
+            eventually(lambda: not server.firing(), within=60)
             quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
                      "spec": {"hard": {"pods": "1"}}}  # fmt: skip
             path = f"/api/v1/namespaces/{namespace}/resourcequotas"
             api.request("POST", path, quota)
             eventually(lambda: api.request("GET", f"{path}/full").get("status", {}).get("used"))
             predictors.patch(key, modelVersion="v2")
-            eventually(lambda: "RiskPredictorNotReady" in server.firing(), within=60, every=0.5)
+            eventually(lambda: "RiskPredictorNotReady" in server.firing(), within=120, every=0.5)
             api.request("DELETE", f"{path}/full")
             predictors.wait(key, within=90)
-            eventually(lambda: not server.firing(), within=60, every=0.5)
+            eventually(lambda: not server.firing(), within=120, every=0.5)

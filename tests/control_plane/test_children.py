@@ -98,7 +98,7 @@ def test_deleting_it_leaves_nothing(api: Api, predictors: Predictors) -> None:
     predictors.wait(key)
     api.delete(RISKPREDICTOR, key)
     # The garbage collector looks for new kinds every 30 s; the CRD may be younger.
-    eventually(lambda: all(api.get(resource, key) is None for resource in CHILDREN), within=60)
+    eventually(lambda: all(api.get(resource, key) is None for resource in CHILDREN), within=90)
     time.sleep(1.0)
     assert all(api.get(resource, key) is None for resource in CHILDREN), "a child came back"
 
@@ -110,7 +110,8 @@ def test_recreated_at_once_it_waits_for_its_forerunners_children(
     first = predictors.wait(key)["metadata"]["uid"]
     api.delete(RISKPREDICTOR, key)
     predictors.create(modelVersion="v2")
-    status = predictors.wait(key)
+    # The garbage collector, again.
+    status = predictors.wait(key, within=90)
     assert status["metadata"]["uid"] != first
     for resource in CHILDREN:
         owner = api.need(resource, key)["metadata"]["ownerReferences"][0]
@@ -122,7 +123,8 @@ def test_orphaned_children_are_taken_back(api: Api, predictors: Predictors) -> N
     predictors.wait(key)
     before = {resource: api.need(resource, key)["metadata"]["uid"] for resource in CHILDREN}
     api.delete(RISKPREDICTOR, key, policy="Orphan")
-    eventually(lambda: api.get(RISKPREDICTOR, key) is None)
+    # Orphaning, too, is the garbage collector's.
+    eventually(lambda: api.get(RISKPREDICTOR, key) is None, within=90)
     predictors.create()
     predictors.wait(key)
     after = {resource: api.need(resource, key)["metadata"]["uid"] for resource in CHILDREN}
@@ -196,8 +198,13 @@ def test_events_tell_the_transitions_once(
 ) -> None:
     key = predictors.create()
     predictors.wait(key)
-    text = cluster.kubectl("-n", key.namespace, "describe", "riskpredictor", key.name)
-    assert text.count("v1 is served by 2 of 2 pods") == 2, "once as condition, once as Event"
+
+    def told() -> int:
+        text = cluster.kubectl("-n", key.namespace, "describe", "riskpredictor", key.name)
+        return text.count("v1 is served by 2 of 2 pods")
+
+    # The Event comes after the status.
+    eventually(lambda: told() == 2, what="once as condition, once as Event")
     assert f"{key}: Ready" in operator.says()
 
 

@@ -54,7 +54,7 @@ def cluster(images: tuple[str, ...]) -> Iterator[LocalCluster]:
     try:
         cluster.load_images(*images)
         cluster.kubectl("apply", "-k", "deploy/operator")
-        wait = ("rollout", "status", "deployment/riskpredictor-operator", "--timeout=120s")
+        wait = ("rollout", "status", "deployment/riskpredictor-operator", "--timeout=300s")
         cluster.kubectl("-n", SYSTEM, *wait)
         yield cluster
     finally:

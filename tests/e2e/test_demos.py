@@ -24,7 +24,7 @@ def demo(cluster: LocalCluster, script: str, *arguments: str) -> str:
     path = ROOT / "deploy" / "demo" / script
     done = subprocess.run(
         [sys.executable, str(path), "--name", cluster.name, *arguments],
-        capture_output=True, text=True, check=False, timeout=250,
+        capture_output=True, text=True, check=False, timeout=800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -112,6 +112,7 @@ def test_the_load_test_writes_a_report(
     assert not left, "nothing stays behind"
 
 
+@pytest.mark.timeout(900)
 def test_scaling_by_hand_is_told_to_its_end(
     cluster: LocalCluster, api: Api, demo_namespace: Key
 ) -> None:

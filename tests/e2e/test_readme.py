@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
+from unit.serving.support import free_port
 
 from riskpredictor_operator.core.api import Key
 from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT, LocalCluster, build_image
+from support.predictors import Predictors
 
 README = (ROOT / "README.md").read_text()
 PREDICTOR = Key("default", "health-predictor")
@@ -35,11 +36,23 @@ def environment(cluster: LocalCluster) -> dict[str, str]:
     return {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tidy(api: Api) -> Iterator[None]:
-    yield
-    if api.get(RISKPREDICTOR, PREDICTOR) is not None:
-        api.delete(RISKPREDICTOR, PREDICTOR)
+@pytest.fixture(scope="module")
+def installed(api: Api, environment: dict[str, str]) -> Iterator[None]:
+    """What is typed to install it, typed. Without a time limit: it builds the images."""
+    try:
+        for line in _section("Into your own cluster").splitlines():
+            words = shlex.split(line)
+            if words[0] == "docker":
+                # The same Dockerfiles, arguments and names, by the builder that is here.
+                options = dict(zip(words[2::2], words[3::2], strict=False))
+                build_args = [options["--build-arg"]] if "--build-arg" in options else []
+                build_image(options["-t"], ROOT / options["-f"], *build_args)
+            else:
+                _shell(line, environment)
+        yield
+    finally:
+        if api.get(RISKPREDICTOR, PREDICTOR) is not None:
+            api.delete(RISKPREDICTOR, PREDICTOR)
 
 
 def _shell(script: str, environment: dict[str, str]) -> str:
@@ -65,25 +78,17 @@ def test_every_shell_block_is_known_here() -> None:
     ]
 
 
-def test_installing_into_a_cluster(environment: dict[str, str]) -> None:
-    for line in _section("Into your own cluster").splitlines():
-        words = shlex.split(line)
-        if words[0] == "docker":
-            # The same Dockerfiles, arguments and names, by the builder that is here.
-            options = dict(zip(words[2::2], words[3::2], strict=False))
-            build_args = [options["--build-arg"]] if "--build-arg" in options else []
-            build_image(options["-t"], ROOT / options["-f"], *build_args)
-        else:
-            _shell(line, environment)
+@pytest.mark.usefixtures("installed")
+def test_installing_into_a_cluster(api: Api) -> None:
+    Predictors(api, PREDICTOR.namespace).wait(PREDICTOR)
 
 
+@pytest.mark.usefixtures("installed")
 def test_asking_for_a_prediction(environment: dict[str, str]) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     forward, ask = _section("Ask for a prediction").replace("8080", port).splitlines()
     wait = (
-        f"timeout 20 bash -c 'until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep .1; done'"
+        f"timeout 60 bash -c 'until (: </dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep .1; done'"
     )
     said = _shell(
         f"{forward.removesuffix('&')} >/dev/null & trap 'kill $!' EXIT; {wait}; {ask}", environment
@@ -91,6 +96,7 @@ def test_asking_for_a_prediction(environment: dict[str, str]) -> None:
     assert '"risk_level":"Low"' in said.replace(" ", "")
 
 
+@pytest.mark.usefixtures("installed")
 def test_the_resource_and_the_commands_in_the_text(
     cluster: LocalCluster, environment: dict[str, str]
 ) -> None:

@@ -127,7 +127,7 @@ class Api:
             seen.append({**body, "eventType": kind})
 
         where = f"metadata.name={key.name}"
-        with self.following(resource, key.namespace, note, fields=where, seconds=60):
+        with self.following(resource, key.namespace, note, fields=where):
             eventually(lambda: seen or self.get(resource, key) is None)
             yield seen
 
@@ -139,12 +139,11 @@ class Api:
         on_event: Callable[[str, Body], None],
         *,
         fields: str = "",
-        seconds: float = 3600,
     ) -> Iterator[None]:
         """Calls with every watch event's type and object, in a thread, until the block ends."""
         query = "?watch=true" + (f"&fieldSelector={fields}" if fields else "")
         url = f"{self.server}{path_of(resource, Key(namespace, ''))}{query}"
-        response = self._http.request("GET", url, preload_content=False, timeout=seconds)
+        response = self._http.request("GET", url, preload_content=False, timeout=3600)
 
         def read() -> None:
             for line in _lines(response):
@@ -172,7 +171,7 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def eventually(
-    check: Callable[[], T], *, within: float = 15.0, every: float = 0.02, what: str = ""
+    check: Callable[[], T], *, within: float = 45.0, every: float = 0.02, what: str = ""
 ) -> T:
     """The first truthy result of ``check``; fails with the last one after so many seconds."""
     deadline = time.monotonic() + within

@@ -6,6 +6,15 @@ import os
 import shutil
 import subprocess
 
+PATIENT = ("-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300")
+"""Options of apt-get: a mirror that fails once, and somebody else's installation, pass."""
+
+
+def update() -> None:
+    """Fetch the lists of packages. Where that fails, those of last time may do."""
+    command = ["apt-get", *PATIENT, "update", "-qq"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
 
 def ensure(program: str, package: str = "") -> str:
     """Path of a program; installs its package (of the same name, if none is given) as root.
@@ -36,10 +45,10 @@ def _files(package: str) -> list[str]:
 
 def _install(package: str) -> None:
     assert os.geteuid() == 0, f"{package} is missing: sudo apt-get install {package}"
-    for command in (["update", "-qq"], ["install", "-y", "-qq", package]):
-        done = subprocess.run(
-            ["apt-get", *command],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"apt-get {' '.join(command)}: {done.stderr}"
+    update()
+    done = subprocess.run(
+        ["apt-get", *PATIENT, "install", "-y", "-qq", package],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"apt-get install {package}: {done.stderr}"

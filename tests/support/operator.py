@@ -27,7 +27,7 @@ USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
 def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
     """CRD, account and rights as users install them; the pods are left out, a process stands in."""
     cluster.kubectl("apply", "-k", "crds")
-    cluster.kubectl("wait", "--for=create", "crd/riskpredictors.healthtech.dev", "--timeout=10s")
+    cluster.kubectl("wait", "--for=create", "crd/riskpredictors.healthtech.dev", "--timeout=60s")
     cluster.kubectl("apply", "-k", overlay)
     cluster.kubectl("-n", SYSTEM, "delete", "deployment", "riskpredictor-operator")
 
@@ -78,7 +78,7 @@ class OperatorProcess:
         """Send a signal."""
         self._process.send_signal(number)
 
-    def wait(self, within: float = 15.0) -> int:
+    def wait(self, within: float = 30.0) -> int:
         """Exit status."""
         return self._process.wait(timeout=within)
 
@@ -86,7 +86,7 @@ class OperatorProcess:
         """Its log so far."""
         return self.log.read_text()
 
-    def wait_for(self, text: str, within: float = 20.0) -> None:
+    def wait_for(self, text: str, within: float = 60.0) -> None:
         """Wait until the log has a text."""
         deadline = time.monotonic() + within
         while text not in self.says():
@@ -103,13 +103,17 @@ class OperatorProcess:
             self.wait()
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self.wait()
             raise AssertionError(f"the operator did not stop:\n{self.says()}") from None
 
 
 @contextmanager
 def running(config: Path, log: Path, *flags: str) -> Iterator[OperatorProcess]:
-    """An operator that leads, for the length of the block."""
-    operator = OperatorProcess(config, log, *flags)
+    """An operator that leads, for the length of the block.
+
+    Nobody else waits for its Lease, which a machine that stalls for seconds must not cost it.
+    """
+    operator = OperatorProcess(config, log, "--lease-seconds=30", *flags)
     try:
         operator.wait_for("listed ")
         yield operator

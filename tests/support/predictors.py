@@ -41,13 +41,13 @@ class Predictors:
         self.wait(key)
         eventually(
             lambda: self.condition(key, "Autoscaling")["reason"] != "AwaitingAutoscaler",
-            within=60,
+            within=120,
             what=f"{key}: the autoscaler's first report",
         )
         return self.wait(key)
 
     def wait(
-        self, key: Key, status: str = "True", reason: str = "", *, within: float = 30.0
+        self, key: Key, status: str = "True", reason: str = "", *, within: float = 90.0
     ) -> Body:
         """Wait for Ready to have a status (and reason) for the present generation."""
 

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import yaml
 
 from localcluster.paths import cache_root
+from support import debian
 from support.cluster import ROOT
 
 RULES = ROOT / "deploy" / "monitoring" / "rules.yaml"
@@ -28,17 +29,11 @@ def program(name: str) -> Path:
     if not (home / "usr").exists():
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as folder:
-            _run("apt-get", "update", "-qq", folder=folder)
+            debian.update()
             # As root, apt would hand the download to a user who may not write here.
-            _run(
-                "apt-get",
-                "-o",
-                "APT::Sandbox::User=root",
-                "download",
-                "-qq",
-                "prometheus",
-                folder=folder,
-            )
+            sandbox = ("-o", "APT::Sandbox::User=root")
+            _run("apt-get", *debian.PATIENT, *sandbox, "download", "-qq", "prometheus",
+                 folder=folder)  # fmt: skip
             (package,) = Path(folder).glob("prometheus_*.deb")
             unpacked = Path(folder) / "unpacked"
             _run("dpkg-deb", "-x", str(package), str(unpacked), folder=folder)
@@ -93,7 +88,7 @@ class Prometheus:
         return found
 
     def _ask(self, path: str) -> Any:
-        with urllib.request.urlopen(self._url + path, timeout=5) as answer:
+        with urllib.request.urlopen(self._url + path, timeout=30) as answer:
             return json.load(answer)["data"]
 
 
@@ -105,7 +100,7 @@ def running(
     wait: str,
     labels: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Iterator[Prometheus]:
-    """Prometheus with the shipped rules, scraping loopback ports by job every half second.
+    """Prometheus with the shipped rules, scraping loopback ports by job every second.
 
     Args:
         folder: for its data.
@@ -120,8 +115,7 @@ def running(
             rule["for"] = wait
     (folder / "rules.yaml").write_text(yaml.safe_dump(shortened))
     config = {
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "400ms",
-                   "evaluation_interval": "500ms"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
         "scrape_configs": [
             {"job_name": job, "honor_labels": True,

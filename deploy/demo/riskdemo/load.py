@@ -142,7 +142,7 @@ class PodLoad(Load):
     def _start(self) -> subprocess.Popen[str]:
         self._kubectl("apply", "-f", "-", stdin=json.dumps(self._manifests))
         try:
-            self._kubectl("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=60s")
+            self._kubectl("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=180s")
         except DemoError as error:
             raise DemoError(f"the load generator did not start: {error}") from None
         return self._kubectl.popen("logs", "--follow", POD)

@@ -151,7 +151,7 @@ def _end_processes(root: Path) -> None:
             process.kill(signal.SIGKILL)
         return not marked(root)
 
-    if not wait_until(ended, supervise.GRACE_SECONDS):
+    if not wait_until(ended, 30):
         raise ClusterError(
             f"processes of {root.name} do not end: {[p.pid for p in marked(root)]}",
             "look at them with `ps`, then run `down` again",

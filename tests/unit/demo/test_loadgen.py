@@ -60,7 +60,7 @@ def test_percentiles_are_nearest_rank() -> None:
 async def test_a_user_counts_answers_pods_and_versions() -> None:
     async with server() as url:
         window = Window()
-        await user(Plan(url, 1, 0.3, 0.0, "constant", 0.0), 0, window)
+        await user(Plan(url, 1, 2.0, 0.0, "constant", 0.0), 0, window)
     assert len(window.latencies) > 20
     assert window.pods == {"pod-1": len(window.latencies)}
     assert window.versions == {"v1": len(window.latencies)}
@@ -70,7 +70,7 @@ async def test_a_user_counts_answers_pods_and_versions() -> None:
 async def test_users_that_are_not_due_rest() -> None:
     async with server() as url:
         window = Window()
-        await user(Plan(url, 10, 0.2, 0.0, "spike", 0.0), 5, window)
+        await user(Plan(url, 10, 3.0, 0.0, "spike", 0.0), 5, window)
     # The tenth that is at work outside of the spike is user 0; number 5 works in the middle third.
     assert window.latencies
     plan = Plan(url, 10, 1e9, 0.0, "spike", 0.0)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def eventually(holds: Callable[[], object], seconds: float = 5.0) -> None:
+async def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None:
     """Return once ``holds()`` is true.
 
     Raises:

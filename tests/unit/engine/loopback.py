@@ -22,7 +22,7 @@ async def connected_to(handler: Any) -> AsyncIterator[KubernetesCluster]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     configuration = Configuration()
     configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    cluster = KubernetesCluster(Transport(ApiClient(configuration), request_seconds=2.0))
+    cluster = KubernetesCluster(Transport(ApiClient(configuration), request_seconds=10.0))
     yield cluster
     await cluster.close()
     await runner.cleanup()

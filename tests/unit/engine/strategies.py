@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from unit.engine.builders import Object, schema
 
-bounded: Callable[..., Any] = settings(max_examples=60, deadline=None, database=None)
-"""For tests of pure functions: many cases, and no files left behind."""
+bounded: Callable[..., Any] = settings(max_examples=60)
+"""For tests in which a case is a whole object, or several."""
 
 names = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 versions = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)

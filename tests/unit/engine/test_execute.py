@@ -325,7 +325,7 @@ class Case:
         self.queue.add(KEY)
         await eventually(lambda: not (self.outcomes or self.queue.busy or len(self.queue)))
         await asyncio.sleep(0.01)
-        await self.workers.drain(1.0)
+        await self.workers.drain(30.0)
 
 
 class TestWorker:
@@ -392,7 +392,7 @@ class TestWorker:
         workers.start()
         queue.add(KEY)
         await asyncio.sleep(0.005)
-        await workers.drain(1.0)
+        await workers.drain(30.0)
         assert finished.is_set()
 
     async def test_drain_ends_what_takes_longer(self) -> None:
@@ -404,7 +404,7 @@ class TestWorker:
         workers.start()
         queue.add(KEY)
         await asyncio.sleep(0.005)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(15):
             await workers.drain(0.01)
 
     async def test_a_dead_worker_is_noticed(self) -> None:
@@ -415,6 +415,6 @@ class TestWorker:
         workers = Workers(queue, fatal, 2)
         workers.start()
         queue.add(KEY)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(15):
             await workers.died()
         await workers.drain(0.1)

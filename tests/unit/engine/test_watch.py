@@ -230,10 +230,15 @@ class TestResync:
         await asyncio.sleep(0)
         for _ in range(5):
             world.resync.ask()
+
+        def lists() -> int:
+            return [call.kind for call in world.cluster.calls].count("RiskPredictor")
+
+        await eventually(lists)
         await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert [call.kind for call in world.cluster.calls].count("RiskPredictor") == 1
+        assert lists() == 1
 
     async def test_being_asked_again_and_again_does_not_put_off_the_look_at_everything(
         self, world: Watched, monkeypatch: pytest.MonkeyPatch

@@ -58,6 +58,8 @@ def test_a_place_whose_port_somebody_uses_is_left_to_them() -> None:
     taken = claim.claim("a", "control-plane", 0)
     taken.paths.record.unlink()
     with socket.socket() as other:
+        # Also where an earlier test's connection lingers.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", taken.ports["kube-scheduler"]))
         other.listen()
         assert claim.claim("a", "control-plane", 0).index > taken.index

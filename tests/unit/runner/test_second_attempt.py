@@ -65,6 +65,29 @@ def test_many_failures_are_no_accident(suite: Suite) -> None:
     assert (status, result.failed, result.again) == (1, run.SECOND_ATTEMPTS + 1, ())
 
 
+def test_a_fixture_that_fails_many_tests_is_one_failure(
+    suite: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = run.SECOND_ATTEMPTS + 2
+    path = suite("chaos", *["pass"] * many, FAILS)
+    body = "".join(f"    {line}\n" for line in FAILS_ONCE.splitlines())
+    marked = "@pytest.fixture(scope='module', autouse=True)"
+    path.write_text(f"import pytest\n{marked}\ndef up(request):\n{body}{path.read_text()}")
+    status, result = outcome("chaos")
+    assert (status, result.passed, result.failed) == (1, many, 1)
+    assert result.again == tuple(f"test_made::test_{n}" for n in range(many))
+    assert f"{many} of the passed only at the second attempt" in capsys.readouterr().out
+
+
+def test_fixtures_that_fail_differently_are_many_failures(suite: Suite) -> None:
+    many = run.SECOND_ATTEMPTS + 1
+    path = suite("chaos", *["pass"] * many)
+    fixture = "import pytest\n@pytest.fixture(autouse=True)\ndef up(request):\n"
+    path.write_text(f"{fixture}    assert not request.node.name\n{path.read_text()}")
+    status, result = outcome("chaos")
+    assert (status, result.failed, result.again) == (1, many, ())
+
+
 def test_pure_layers_get_no_second_attempt(suite: Suite) -> None:
     suite("unit", FAILS_ONCE)
     status, result = outcome("unit")

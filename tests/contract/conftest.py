@@ -1,0 +1,30 @@
+"""Programs that tests here run. They come the first time, which no test's time limit is for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from support import prometheus
+from support.cluster import ROOT
+
+
+@pytest.fixture(scope="session")
+def promtool() -> None:
+    """Fetched; what a download fails of has often passed at a second attempt."""
+    with suppress(AssertionError):
+        prometheus.program("promtool")
+        return
+    prometheus.program("promtool")
+
+
+@pytest.fixture(scope="session")
+def audit_tools() -> None:
+    """Set up; likewise."""
+    fetch = "from deploy.supply_chain import tools; tools.program('pip-audit')"
+    command = [sys.executable, "-c", fetch]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        subprocess.run(command, cwd=ROOT, check=True)
