@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from riskpredictor_operator.core.api import (
+    AUTOSCALER,
     CHILDREN,
     DEPLOYMENT,
     RISKPREDICTOR,
@@ -34,7 +35,7 @@ def trim(resource: Resource, body: Body) -> dict[str, Any]:
     """What the operator needs of an object; the rest is most of its size and of its changes.
 
     ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
-    autoscaler's status to its conditions: its metrics move every few seconds.
+    autoscaler's status to its conditions and its wish: its metrics move every few seconds.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
     if resource == DEPLOYMENT and owns_replicas(body):
@@ -47,8 +48,11 @@ def trim(resource: Resource, body: Body) -> dict[str, Any]:
         # kubectl's copy of the whole object, and nothing that the operator reads.
         del metadata["annotations"]
     status = body.get("status") or {}
-    if "currentMetrics" in status:
-        status = {"conditions": [_steady(c) for c in status.get("conditions") or ()]}
+    if resource == AUTOSCALER:
+        status = {
+            "conditions": [_steady(c) for c in status.get("conditions") or ()],
+            "desiredReplicas": status.get("desiredReplicas", 0),
+        }
     return {"metadata": metadata, "spec": body.get("spec") or {}, "status": status}
 
 

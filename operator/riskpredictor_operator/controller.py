@@ -45,6 +45,7 @@ class Controller:
         self._cluster = cluster
         self._queue: WorkQueue[Key] = WorkQueue()
         self._queue.on_retry = metrics.RETRIES.inc
+        metrics.QUEUE_DEPTH.set_function(partial(len, self._queue))
         cache = Cache()
         for resource in (api.RISKPREDICTOR, *api.CHILDREN):
             metrics.OBJECTS.labels(resource.plural).set_function(partial(cache.count, resource))

@@ -11,6 +11,8 @@ from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Body
 from riskpredictor_operator.core.errors import ApiError, Problem, Verdict, classify, problem_of
+from riskpredictor_operator.core.observed import Ownership
+from riskpredictor_operator.core.observed import classify as classify_owner
 from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step
 from riskpredictor_operator.core.spec import RiskPredictor
 
@@ -43,7 +45,9 @@ async def _do(cluster: Cluster, cache: Cache, rp: RiskPredictor, step: Step) -> 
     match step:
         case Apply(resource, manifest, uid):
             body = _with_uid(manifest, uid)
-            live = await cluster.apply(resource, body, manager=api.FIELD_MANAGER)
+            # Without force where a new object is meant: somebody else's of that name may have
+            # appeared since the look, and would be taken over.
+            live = await cluster.apply(resource, body, manager=api.FIELD_MANAGER, force=bool(uid))
             cache.put(resource, live)
             metrics.CHILD_WRITES.labels(resource.plural, "apply").inc()
             logger.info("%s: %s %s", rp.key, "updated" if uid else "created", resource.kind)
@@ -72,10 +76,13 @@ async def _do(cluster: Cluster, cache: Cache, rp: RiskPredictor, step: Step) -> 
 
 
 async def _read_again(cluster: Cluster, cache: Cache, rp: RiskPredictor, step: Step) -> None:
-    """After a conflict the picture of that child is stale: the next pass must not start from it."""
+    """After a conflict the picture of that child is stale: the next pass must not start from it.
+
+    Somebody else's object stays out of the cache, for no watch would tell of its end.
+    """
     resource = api.DEPLOYMENT if isinstance(step, HandOver) else step.resource
     live = await cluster.get(resource, rp.key)
-    if live is not None:
+    if live is not None and classify_owner(live, rp.key, rp.uid) is Ownership.OURS:
         cache.put(resource, live)
     elif (known := cache.get(resource, rp.key)) is not None:
         cache.drop(resource, known)

@@ -15,6 +15,7 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from riskpredictor_operator import metrics
@@ -24,6 +25,10 @@ from riskpredictor_operator.core.api import Body, Key
 from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
 
 logger = logging.getLogger(__name__)
+
+RELEASE_ATTEMPTS = 3
+SHORTEST_WAIT_SECONDS = 0.05
+"""Between two looks at a Lease that is about to run out."""
 
 
 @dataclass
@@ -72,21 +77,34 @@ class LeaderElector:
             left = max(0.0, self._deadline - time.monotonic())
             await asyncio.wait([self._renewing], timeout=left)
         metrics.LEADER.set(0)
+        # What is still under way must not outlive the connection.
+        self._renewing.cancel()
+        await asyncio.wait([self._renewing])
         if self._renewing.done() and not self._renewing.cancelled():
             self._renewing.result()
 
     async def release(self) -> None:
-        """Give the Lease up, so that another replica need not wait for it to run out."""
-        if self._renewing is None or not self.leading:
-            return
-        self._renewing.cancel()
-        await asyncio.wait([self._renewing])
+        """Give the Lease up, so that another replica need not wait for it to run out.
+
+        Also one that was just being taken: the order to stop may have met the claim half-way.
+        """
+        lost = self._renewing is not None and not self.leading
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
         self._deadline = 0.0
         metrics.LEADER.set(0)
-        lease = await self._try(self._read)
-        if lease and lease["spec"].get("holderIdentity") == self.identity:
-            await self._try(lambda: self._write(lease, holder="", seconds=1))
-            logger.info("released %s", self.lease)
+        if lost:
+            return
+        for _ in range(RELEASE_ATTEMPTS):
+            lease = await self._try(self._read)
+            if not lease or lease["spec"].get("holderIdentity") != self.identity:
+                return
+            # A renewal that was under way may come in between: then this one is a conflict.
+            if await self._try(partial(self._write, lease, holder="", seconds=1)):
+                logger.info("released %s", self.lease)
+                return
+        logger.warning("could not release %s: it has to run out", self.lease)
 
     async def _renew(self) -> None:
         """Renews until that fails for two thirds of the duration."""
@@ -105,6 +123,8 @@ class LeaderElector:
         elif self._may_take(lease):
             await self._write(lease, holder=self.identity, seconds=self.duration)
         else:
+            # Whatever is left of an own term: another replica writes by now.
+            self._deadline = 0.0
             return False
         # Counted from before the request: the server's clock may have started any time after.
         self._deadline = started + self.duration * 2 / 3
@@ -114,17 +134,22 @@ class LeaderElector:
         """Ours, given up, or silent for its whole duration since this replica first saw it so."""
         spec = lease["spec"]
         holder = spec.get("holderIdentity") or ""
-        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        duration = float(spec.get("leaseDurationSeconds") or self.duration)
+        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"), duration)
         if record != self._observed[0]:
             self._observed = (record, time.monotonic())
         if holder in ("", self.identity):
             return True
-        silent = time.monotonic() - self._observed[1]
-        return silent > float(spec.get("leaseDurationSeconds") or self.duration)
+        return self._left_of_observed() < 0
+
+    def _left_of_observed(self) -> float:
+        """Seconds until the Lease may be taken if its holder stays silent."""
+        _, _, _, duration = self._observed[0] or ("", None, None, self.duration)
+        return self._observed[1] + duration - time.monotonic()
 
     async def _until_changed(self) -> None:
-        """Wait for a change of the Lease, or a while."""
-        pause = self.duration / 7
+        """Wait for a change of the Lease, or a while, but not beyond the end of a silent one."""
+        pause = min(self.duration / 7, max(SHORTEST_WAIT_SECONDS, self._left_of_observed()))
         started = time.monotonic()
         try:
             async with asyncio.timeout(pause):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +18,15 @@ from riskpredictor_operator.cache import Cache
 from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.api import Body, Key
-from riskpredictor_operator.core.errors import SLOW_RETRY_SECONDS, ApiError, Problem, SpecError
+from riskpredictor_operator.core.errors import (
+    SLOW_RETRY_SECONDS,
+    ApiError,
+    Problem,
+    SpecError,
+    Verdict,
+    classify,
+    problem_of,
+)
 from riskpredictor_operator.core.induced import is_induced
 from riskpredictor_operator.core.manifests import Desired, render
 from riskpredictor_operator.core.names import selector_of
@@ -26,7 +36,7 @@ from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import Plan, make_plan
 from riskpredictor_operator.core.rollout import is_settled
 from riskpredictor_operator.core.spec import RiskPredictor, parse
-from riskpredictor_operator.core.status import Look, build_status, invalid_status
+from riskpredictor_operator.core.status import Look, build_status, invalid_status, is_doubtful
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.report import Reporter
 from riskpredictor_operator.rolls import Rolls
@@ -52,8 +62,9 @@ class Reconciler:
     options: RenderOptions
     rolls: Rolls
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
+    monotonic: Callable[[], float] = field(default=time.monotonic)
     _reporter: Reporter = field(init=False)
-    _failing: dict[Key, datetime.datetime] = field(default_factory=dict, init=False)
+    _failing: dict[Key, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._reporter = Reporter(self.cluster, self.cache, self.clock)
@@ -80,25 +91,26 @@ class Reconciler:
             return await self._report_invalid(key, body, error)
 
         desired = render(rp, self.options)
-        observed = await self._observe(rp)
-        plan = make_plan(rp, desired, observed)
-        waits = self._must_wait(rp, body, desired, observed)
-        if waits:
-            plan = plan.without(api.DEPLOYMENT)
-        look = Look(problems=_strangers(plan, key), waiting=_leftovers(plan, key))
-        if plan.stages and not rp.suspend:
-            if plan.creates and not await self._still_there(rp):
-                # At once, in the light of what was found: no event will ask for it.
-                return 0.0
-            try:
+        try:
+            observed = await self._observe(rp)
+            plan = make_plan(rp, desired, observed)
+            if self._must_wait(rp, body, desired, observed):
+                plan = plan.without(api.DEPLOYMENT)
+            look = Look(problems=_strangers(plan, key), waiting=_leftovers(plan, key))
+            if plan.stages and not rp.suspend:
+                if plan.creates and not await self._still_there(rp):
+                    # At once, in the light of what was found: no event will ask for it.
+                    return 0.0
                 refused = await execute(self.cluster, self.cache, rp, plan)
-            except ApiError as error:
-                await self._report_failure(body, rp, look, error)
+                look = replace(look, problems=look.problems + refused)
+        except ApiError as error:
+            if classify(error) is not Verdict.REPORT:
+                await self._report_failure(body, rp, error)
                 raise
-            look = replace(look, problems=look.problems + refused)
+            look = Look(problems=(problem_of(error, f"the children of {key}"),))
         self._failing.pop(key, None)
         look = await self._look(rp, look)
-        if not waits and (rp.suspend or _is_at_rest(rp, look)):
+        if not self.rolls.waits(key) and (rp.suspend or _is_at_rest(rp, look)):
             self.rolls.done(key)
         put_off = await self._report(body, rp, look)
         return _earlier(put_off, self._next_look(rp, look))
@@ -111,6 +123,7 @@ class Reconciler:
         The queue brings it back when it is its turn, not the clock."""
         status, live = body.get("status") or {}, observed.deployment.ours
         if rp.suspend or not is_induced(rp, status, desired.deployment, live):
+            self.rolls.withdraw(rp.key)
             return False
         return not self.rolls.admit(rp.key)
 
@@ -145,30 +158,38 @@ class Reconciler:
 
     async def _look(self, rp: RiskPredictor, look: Look) -> Look:
         """What is there now. Pods are listed only while the Deployment has not settled."""
-
         deployment = _child(rp, self.cache.get(api.DEPLOYMENT, rp.key)).ours
         autoscaler = _child(rp, self.cache.get(api.AUTOSCALER, rp.key)).ours
         pods: list[Body] = []
         if deployment is not None and not is_settled(rp, deployment):
-            selector = selector_of(rp.key)
-            pods = await self.cluster.list(api.POD, rp.key.namespace, selector, cached=True)
+            try:
+                pods = await self._pods(rp)
+            except ApiError as error:
+                if classify(error) is not Verdict.REPORT:
+                    raise
+                problem = problem_of(error, f"the pods of {rp.key}")
+                look = replace(look, problems=(*look.problems, problem))
         return replace(look, deployment=deployment, autoscaler=autoscaler, pods=pods)
+
+    async def _pods(self, rp: RiskPredictor) -> list[Body]:
+        selector = selector_of(rp.key)
+        return await self.cluster.list(api.POD, rp.key.namespace, selector, cached=True)
 
     async def _report(self, body: Body, rp: RiskPredictor, look: Look) -> float | None:
         previous = body.get("status") or {}
         status = build_status(rp, self.options, look, previous, self._timestamp())
         return await self._reporter.report(rp.key, rp.uid, previous, status)
 
-    async def _report_failure(
-        self, body: Body, rp: RiskPredictor, look: Look, error: ApiError
-    ) -> None:
+    async def _report_failure(self, body: Body, rp: RiskPredictor, error: ApiError) -> None:
         """Ready must not stay True over children that cannot be written, however passing it is."""
-        since = self._failing.setdefault(rp.key, self.clock())
-        passed = (self.clock() - since).total_seconds()
-        # Without an answer, or asked to write less, the status could not be written either.
-        if error.status >= 500 and passed >= PATIENCE_SECONDS:
+        now = self.monotonic()
+        passed = now - self._failing.setdefault(rp.key, now)
+        # No answer at all may be a webhook that hangs: then the status can be written all the same.
+        # A server that asks to write less is heeded.
+        if (error.status >= 500 or error.status == 0) and passed >= PATIENCE_SECONDS:
             why = Problem(reasons.APPLY_FAILED, f"writing the children fails: {error}; trying on")
-            await self._report(body, rp, await self._look(rp, replace(look, waiting=why)))
+            with suppress(ApiError):
+                await self._report(body, rp, await self._look(rp, Look(waiting=why)))
 
     async def _report_invalid(self, key: Key, body: Body, error: SpecError) -> float:
         self.rolls.done(key)
@@ -190,8 +211,10 @@ class Reconciler:
             return 0.0
         if look.problems or look.waiting is not None:
             return SLOW_RETRY_SECONDS
-        if look.deployment is None or is_settled(rp, look.deployment) or rp.suspend:
+        if look.deployment is None or rp.suspend:
             return None
+        if is_settled(rp, look.deployment):
+            return SLOW_RETRY_SECONDS if is_doubtful(rp, look.autoscaler) else None
         least, most = POD_LOOK_SECONDS
         status = (self.cache.get(api.RISKPREDICTOR, rp.key) or {}).get("status") or {}
         ready = conditions.find(status.get("conditions") or (), conditions.READY)

@@ -79,25 +79,32 @@ class Resync:
             metrics.PRUNED.labels(resource.plural).inc(len(gone))
             logger.info("resync: %d %s were deleted unseen", len(gone), resource.plural)
 
+    def _next(self) -> float:
+        """When everything is to be looked at again, by the loop's clock."""
+        pause = self.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+        return asyncio.get_running_loop().time() + pause
+
     async def run(self) -> None:
         """Resync for ever: at intervals, and soon after being asked.
 
         Raises:
             ClusterRestoredError: only a new process can make a true picture again.
         """
-        everything = False
+        due = self._next()
         while True:
-            pause = self.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout_at(due):
                     await self._asked.wait()
                     await asyncio.sleep(SETTLE_SECONDS)
             except TimeoutError:
-                everything = True
+                pass
             self._asked.clear()
+            # Being asked again and again must not put it off.
+            everything = asyncio.get_running_loop().time() >= due
             try:
                 await self.once(everything=everything)
-                everything = False
+                if everything:
+                    due = self._next()
                 metrics.RESYNCS.labels("ok").inc()
             except ApiError as error:
                 metrics.RESYNCS.labels("failed").inc()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from riskpredictor_operator import metrics
 from riskpredictor_operator.core.api import Key
@@ -43,15 +44,28 @@ class Rolls:
         self._tell()
         return True
 
+    def waits(self, key: Key) -> bool:
+        """Whether a predictor waits for its turn."""
+        return key in self._waiting
+
+    def withdraw(self, key: Key) -> None:
+        """A predictor need not wait any more: what it waited for was overtaken."""
+        if key in self._waiting:
+            del self._waiting[key]
+            self._tell()
+            self._wake_next()
+
     def done(self, key: Key) -> None:
         """A predictor has settled, or is gone or not to be touched: its place is free."""
         self._waiting.pop(key, None)
-        if key not in self._under_way:
-            return
-        self._under_way.remove(key)
+        self._under_way.discard(key)
         self._tell()
-        free = self.limit - len(self._under_way)
-        for waiting in list(self._waiting)[: max(0, free)]:
+        self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Also when no place has just become free: the one that was woken for it may be gone."""
+        free = max(0, self.limit - len(self._under_way))
+        for waiting in tuple(islice(self._waiting, free)):
             self.wake(waiting)
 
     def _tell(self) -> None:

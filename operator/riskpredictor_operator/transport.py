@@ -28,7 +28,7 @@ from riskpredictor_operator.core.api import Body, Resource
 from riskpredictor_operator.core.errors import ApiError
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that a date in Retry-After is believed, for the clocks may differ."""
+"""Seconds that Retry-After is believed: clocks differ, and a proxy may ask for a day."""
 
 
 class NoClusterError(Exception):
@@ -209,7 +209,7 @@ def _seconds(retry_after: str | None) -> float | None:
     if not retry_after:
         return None
     if retry_after.isdigit():
-        return float(retry_after)
+        return min(float(retry_after), LONGEST_RETRY_AFTER)
     try:
         left = parsedate_to_datetime(retry_after).timestamp() - time.time()
     except ValueError:

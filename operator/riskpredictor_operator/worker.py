@@ -58,7 +58,6 @@ class Workers:
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
-            metrics.QUEUE_DEPTH.set(len(self._queue))
             started = time.perf_counter()
             try:
                 result = await self._process(key)

@@ -28,6 +28,12 @@ def cpu_seconds(pid: int) -> float:
     return total / _TICK
 
 
+def rss_mib(pid: int) -> float:
+    """Resident memory of the one process."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+
+
 def pss_mib(pid: int) -> float:
     """Proportional set size of the tree."""
     total = 0

@@ -76,7 +76,9 @@ def _of(
     found = [f"spec.{k} is {spec.get(k)}, not {v}" for k, v in wanted.items() if spec.get(k) != v]
     found += kstatus.violations(body)
     if (health := kstatus.health(body)) != "Current":
-        found.append(f"health is {health}: {status.get('conditions')}")
+        deployment = (children[names.DEPLOYMENT] or {}).get("status")
+        said = [(c["type"], c["reason"], c["message"]) for c in status.get("conditions") or ()]
+        found.append(f"health is {health}: {said}; its Deployment says {deployment}")
     if status.get("servingVersion") != spec["modelVersion"]:
         found.append(f"serving {status.get('servingVersion')}, not {spec['modelVersion']}")
     rp = parse(body)

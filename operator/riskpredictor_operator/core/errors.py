@@ -69,6 +69,11 @@ SLOW_RETRY_SECONDS = 30.0
 """Until the next look at something that a person must mend, unless an event comes first."""
 
 _TERMINATING = "NamespaceTerminating"
+_MALFORMED = "failed to create typed patch object"
+"""How server-side apply speaks of a manifest that does not fit the schema, with status 500.
+
+Source: ``applyPatcher`` in ``k8s.io/apiserver/pkg/endpoints/handlers/patch.go``.
+"""
 
 
 def classify(error: ApiError) -> Verdict:
@@ -79,7 +84,7 @@ def classify(error: ApiError) -> Verdict:
     """
     if _TERMINATING in error.causes or error.status == 404:
         return Verdict.DROP
-    if error.status in (400, 403, 405, 413, 415, 422):
+    if error.status in (400, 403, 405, 413, 415, 422) or _MALFORMED in error.message:
         return Verdict.REPORT
     return Verdict.RETRY
 
@@ -89,7 +94,7 @@ def problem_of(error: ApiError, what: str) -> Problem:
 
     Args:
         error: the refusal.
-        what: the object that was refused, for example ``Deployment shop/risk``.
+        what: what was refused, for example ``Deployment shop/risk``.
     """
     if error.status == 403 and "exceeded quota" in error.message:
         return Problem(
@@ -99,7 +104,7 @@ def problem_of(error: ApiError, what: str) -> Problem:
     if error.status == 403 and "cannot" in error.message and "User " in error.message:
         return Problem(
             reasons.FORBIDDEN,
-            f"the operator may not write {what} ({error.message}); apply its roles again",
+            f"the operator lacks a right on {what} ({error.message}); apply its roles again",
         )
     return Problem(
         reasons.APPLY_REFUSED,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from riskpredictor_operator.core import conditions
+from riskpredictor_operator.core import conditions, reasons
 from riskpredictor_operator.core.api import ANNOTATION_HASH, Body
-from riskpredictor_operator.core.compare import contains
 from riskpredictor_operator.core.spec import RiskPredictor
 
 
 def is_induced(rp: RiskPredictor, status: Body, desired: Body, live: Body | None) -> bool:
-    """Whether applying would replace the pods of a healthy predictor that nobody has changed.
+    """Whether applying may replace the pods of a serving predictor that nobody has changed.
 
     So it is when the operator renders the same spec otherwise than the one before it did: a new
-    version of the operator, or another operator-wide default.
+    version of the operator, or another operator-wide default. A predictor whose pods do not come up
+    is no such case: the change may be what mends it.
 
     Args:
         rp: the RiskPredictor.
@@ -23,13 +23,11 @@ def is_induced(rp: RiskPredictor, status: Body, desired: Body, live: Body | None
     if live is None or status.get("observedGeneration") != rp.generation:
         return False
     ready = conditions.find(status.get("conditions") or (), conditions.READY)
-    if ready is None or ready["status"] != "True":
+    if ready is None or ready["reason"] in reasons.PODS_DO_NOT_COME_UP:
         return False
     # The same hash: what was applied is what is rendered, so somebody changed it by hand.
     applied = (live["metadata"].get("annotations") or {}).get(ANNOTATION_HASH)
-    if applied == desired["metadata"]["annotations"][ANNOTATION_HASH]:
-        return False
-    return not contains(live["spec"]["template"], desired["spec"]["template"])
+    return bool(applied != desired["metadata"]["annotations"][ANNOTATION_HASH])
 
 
 def is_rolling(deployment: Body | None) -> bool:

@@ -103,7 +103,7 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:
     applies = [
         step
         for resource, manifest, child in wanted
-        if (step := _apply(rp, resource, manifest, child)) is not None
+        if (step := _apply(rp, resource, manifest, child, observed)) is not None
     ]
     stages = (
         _removals(autoscaler, observed),
@@ -121,9 +121,11 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:
     )
 
 
-def _apply(rp: RiskPredictor, resource: Resource, manifest: Body, child: Child) -> Apply | None:
+def _apply(
+    rp: RiskPredictor, resource: Resource, manifest: Body, child: Child, observed: Observed
+) -> Apply | None:
     if child.ownership is Ownership.MISSING:
-        return Apply(resource, _first(rp, resource, manifest), uid="")
+        return Apply(resource, _first(rp, resource, manifest, observed.autoscaler), uid="")
     if child.ownership is Ownership.ORPHAN:
         return Apply(resource, manifest, child.uid)
     if child.ours is None or is_applied(manifest, child.ours):
@@ -131,12 +133,14 @@ def _apply(rp: RiskPredictor, resource: Resource, manifest: Body, child: Child) 
     return Apply(resource, manifest, child.uid)
 
 
-def _first(rp: RiskPredictor, resource: Resource, manifest: Body) -> Body:
-    """A new Deployment starts at ``minReplicas`` instead of 1. From then on the number is the
-    autoscaler's."""
+def _first(rp: RiskPredictor, resource: Resource, manifest: Body, autoscaler: Child) -> Body:
+    """A new Deployment starts at ``minReplicas`` instead of 1 or, where one was deleted under load,
+    at what its autoscaler last wanted. From then on the number is the autoscaler's."""
     if resource != api.DEPLOYMENT or not rp.autoscaled:
         return manifest
-    spec: dict[str, Any] = {**manifest["spec"], "replicas": rp.min_replicas}
+    status = (autoscaler.ours or {}).get("status") or {}
+    replicas = rp.within_bounds(status.get("desiredReplicas", 0))
+    spec: dict[str, Any] = {**manifest["spec"], "replicas": replicas}
     return {**manifest, "spec": spec}
 
 

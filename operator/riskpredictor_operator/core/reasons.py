@@ -16,6 +16,9 @@ SCALING: Final = "Scaling"
 """The number of pods is changing, or pods of a finished roll-out are not available right now."""
 SUSPENDED: Final = "Suspended"
 """``spec.suspend`` is true: the children keep running as they are and are not looked after."""
+ROLLOUT_PAUSED: Final = "RolloutPaused"
+"""Somebody paused the Deployment (``kubectl rollout pause``): its pods stay as they are until it is
+resumed."""
 WAITING_FOR_DELETION: Final = "WaitingForDeletion"
 """A child of an earlier RiskPredictor of this name is still being deleted."""
 APPLY_FAILED: Final = "ApplyFailed"
@@ -41,6 +44,12 @@ QUOTA_EXCEEDED: Final = "QuotaExceeded"
 """A ResourceQuota of the namespace leaves no room for a pod or child."""
 PODS_REFUSED: Final = "PodsRefused"
 """Admission (Pod Security, a policy) refuses the pods."""
+
+PODS_DO_NOT_COME_UP: Final = frozenset({
+    ROLLOUT_STALLED, IMAGE_PULL_FAILED, CRASH_LOOPING, OUT_OF_MEMORY, CONTAINER_START_FAILED,
+    UNSCHEDULABLE, PODS_NOT_READY, QUOTA_EXCEEDED, PODS_REFUSED,
+})  # fmt: skip
+"""All of these."""
 
 # What needs a person. Stalled.
 NOT_OWNED: Final = "NotOwned"

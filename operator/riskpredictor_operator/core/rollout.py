@@ -34,8 +34,7 @@ def wanted_replicas(rp: RiskPredictor, deployment: Body) -> int:
     """Pods that should run: the fixed number, or the autoscaler's choice held to its bounds."""
     if rp.replicas is not None:
         return rp.replicas
-    current: int = deployment["spec"].get("replicas", 1)
-    return min(max(current, rp.min_replicas), rp.max_replicas)
+    return rp.within_bounds(deployment["spec"].get("replicas", 1))
 
 
 def is_settled(rp: RiskPredictor, deployment: Body) -> bool:
@@ -110,6 +109,10 @@ def _progress(
         see = f"kubectl describe pods -l {names.selector_of(rp.key)}"
         message = f"{version} makes no progress; see {see}; meanwhile {now}"
         return Problem(reasons.ROLLOUT_STALLED, message)
+    if deployment["spec"].get("paused"):
+        resume = f"kubectl -n {rp.key.namespace} rollout resume deployment/{rp.key.name}"
+        message = f"the Deployment is paused; resume it: {resume}; meanwhile {now}"
+        return Problem(reasons.ROLLOUT_PAUSED, message)
     if not _is_observed(deployment):
         return Problem(reasons.ROLLING_OUT, f"rolling out {version}")
     complete = _condition(status, "Progressing").get("reason") == _COMPLETE

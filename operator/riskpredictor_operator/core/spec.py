@@ -75,6 +75,10 @@ class RiskPredictor:
         """Whether an autoscaler sets the number of pods."""
         return self.replicas is None
 
+    def within_bounds(self, replicas: int) -> int:
+        """The number of pods nearest to this that the autoscaler may choose."""
+        return min(max(replicas, self.min_replicas), self.max_replicas)
+
 
 def parse(body: Body) -> RiskPredictor:
     """Typed form of a RiskPredictor object.

@@ -7,6 +7,7 @@ True.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,7 @@ def build_status(
     deployment = look.deployment
     rollout = None if deployment is None else rollout_of(rp, deployment, look.pods, now)
     current = [
-        *_summary(rp, look, rollout),
+        *_summary(rp, look, rollout, _failing_seconds(previous, now)),
         _available(rollout),
         _autoscaling(rp, look.autoscaler),
     ]
@@ -109,7 +110,9 @@ def _essence(status: Body, after: Body) -> dict[str, Any]:
     return essence
 
 
-def _summary(rp: RiskPredictor, look: Look, rollout: Rollout | None) -> list[Condition]:
+def _summary(
+    rp: RiskPredictor, look: Look, rollout: Rollout | None, failing: float
+) -> list[Condition]:
     """Ready, with Reconciling or Stalled where one of them holds."""
     if rp.suspend:
         return [
@@ -125,15 +128,33 @@ def _summary(rp: RiskPredictor, look: Look, rollout: Rollout | None) -> list[Con
     if rollout is None:
         return _reconciling(Problem(reasons.ROLLING_OUT, f"creating {rp.model_version}"))
     if rollout.settled:
-        return _settled(rp, look.autoscaler, rollout.state)
+        return _settled(rp, look.autoscaler, rollout.state, failing)
     return _stalled(rollout.state) if rollout.stalled else _reconciling(rollout.state)
 
 
-def _settled(rp: RiskPredictor, autoscaler: Body | None, state: Problem) -> list[Condition]:
+def _settled(
+    rp: RiskPredictor, autoscaler: Body | None, state: Problem, failing: float
+) -> list[Condition]:
     scaling = _autoscaling(rp, autoscaler)
     if scaling.reason == reasons.AUTOSCALING_FAILED:
-        return _stalled(Problem(scaling.reason, scaling.message))
+        why = Problem(scaling.reason, scaling.message)
+        # It tries again every 15 seconds: only what lasts needs a person.
+        return _stalled(why) if failing >= AUTOSCALER_PATIENCE_SECONDS else _reconciling(why)
     return [Condition(conditions.READY, "True", state.reason, state.message)]
+
+
+def is_doubtful(rp: RiskPredictor, autoscaler: Body | None) -> bool:
+    """Whether the autoscaler fails, so that time alone makes it a matter for a person."""
+    return _autoscaling(rp, autoscaler).reason == reasons.AUTOSCALING_FAILED
+
+
+def _failing_seconds(previous: Body, now: str) -> float:
+    """How long the autoscaler has been failing, as the stored status tells."""
+    before = conditions.find(previous.get("conditions") or (), conditions.AUTOSCALING)
+    if before is None or before["reason"] != reasons.AUTOSCALING_FAILED:
+        return 0.0
+    since = datetime.datetime.fromisoformat(before["lastTransitionTime"])
+    return (datetime.datetime.fromisoformat(now) - since).total_seconds()
 
 
 def _reconciling(why: Problem) -> list[Condition]:
@@ -175,11 +196,19 @@ def _autoscaling(rp: RiskPredictor, autoscaler: Body | None) -> Condition:
         )  # fmt: skip
     if active is None:
         return _AWAITING
+    if active["status"] != "True" and active["reason"] == _SWITCHED_OFF:
+        return _AWAITING
+    if active["status"] != "True" and not str(active["reason"]).startswith(_NO_METRICS):
+        return Condition(
+            conditions.AUTOSCALING, "False", reasons.AUTOSCALING_FAILED,
+            f"the autoscaler does not work ({active['reason']}): {active.get('message', '')}",
+        )  # fmt: skip
     if active["status"] != "True":
         return Condition(
             conditions.AUTOSCALING, "False", reasons.METRICS_UNAVAILABLE,
-            f"no CPU metrics ({active.get('reason', '')}): the pods keep running, their number "
-            "does not follow the load; check that metrics-server is installed and healthy",
+            f"no CPU metrics ({active['reason']}): the pods keep running, their number does not "
+            "follow the load; check that metrics-server is installed and healthy. The autoscaler "
+            f"says: {active.get('message', '')}",
         )  # fmt: skip
     return Condition(
         conditions.AUTOSCALING, "True", reasons.SCALING_ACTIVE,
@@ -194,6 +223,13 @@ _AWAITING = Condition(
 )  # fmt: skip
 
 _BROKEN = frozenset({"FailedGetScale", "FailedUpdateScale"})
+_NO_METRICS = "FailedGet"
+"""How the reasons begin that an autoscaler gives for metrics that it cannot get."""
+_SWITCHED_OFF = "ScalingDisabled"
+"""Its reason while the Deployment has 0 replicas, which the operator raises."""
+
+AUTOSCALER_PATIENCE_SECONDS = 60.0
+"""How long an autoscaler may fail before that is called stalled."""
 
 
 def _image(rp: RiskPredictor, options: RenderOptions, deployment: Body | None) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.operator.observer import Observer
-from bench.processes import cpu_seconds
+from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -136,7 +136,7 @@ class Bench:
         # The autoscaler's first word comes up to 15 seconds later.
         time.sleep(20)
         result.cpu = cpu_seconds(operator.pid) - before
-        result.rss_mib = _rss(operator.pid)
+        result.rss_mib = rss_mib(operator.pid)
         entries = (e for e in mark.requests() if e["verb"] in WRITES)
         counted = Counter(f"{e['verb']} {resource_of(e)}" for e in entries)
         counted.pop("update leases", None)
@@ -203,11 +203,6 @@ class Bench:
 def _is_mended(observer: Observer, name: str, since: float) -> bool:
     label, when = observer.labels[name]
     return label == name and when > since
-
-
-def _rss(pid: int) -> float:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -122,6 +122,8 @@ class FakeCluster:
             self._version += 1
             made = live(resource, manifest, uid=f"uid-{self._version}")
             return copy.deepcopy(self.store(resource, made))
+        if not uid and not force:
+            raise conflict("fields of another manager")
         after = _applied(resource, known, manifest, manager, force)
         if after == known:
             return copy.deepcopy(known)

@@ -123,6 +123,14 @@ NO_METRICS = autoscaler_status(
     condition("AbleToScale", "True", "SucceededGetScale"),
     condition("ScalingActive", "False", "FailedGetResourceMetric", "no metrics"),
 )
+TWO_AUTOSCALERS = autoscaler_status(
+    condition("AbleToScale", "True", "SucceededGetScale"),
+    condition("ScalingActive", "False", "AmbiguousSelector", "pods are selected by two"),
+)
+SWITCHED_OFF = autoscaler_status(
+    condition("AbleToScale", "True", "SucceededGetScale"),
+    condition("ScalingActive", "False", "ScalingDisabled", "scaling is disabled"),
+)
 CANNOT_SCALE = autoscaler_status(
     condition("AbleToScale", "False", "FailedGetScale", "forbidden by a policy")
 )

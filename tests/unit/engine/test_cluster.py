@@ -171,6 +171,7 @@ class TestErrors:
         ("header", "seconds"),
         [
             ("7", 7.0),
+            ("86400", 60.0),
             ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
             ("Wed, 21 Oct 2099 07:28:00 GMT", 60.0),
             ("soon", None),

@@ -94,7 +94,6 @@ class TestFailingWrites:
         [
             pytest.param(WEBHOOK, PATIENCE_SECONDS - 1, id="a short one"),
             pytest.param(BUSY, PATIENCE_SECONDS, id="a server that asks for fewer writes"),
-            pytest.param(DOWN, PATIENCE_SECONDS, id="a server that is away"),
         ],
     )
     async def test_these_cost_no_further_write(
@@ -104,6 +103,25 @@ class TestFailingWrites:
         await self.fails(world, error, after=0.0)
         await self.fails(world, error, after=after)
         assert STATUS not in world.take_writes()
+
+    async def test_a_webhook_that_hangs_is_told_too(self, world: World) -> None:
+        """Then the operator's own time limit is the shorter one, and nothing is answered."""
+        await self.lose_deployment(world)
+        await self.fails(world, DOWN, after=0.0)
+        await self.fails(world, DOWN, after=PATIENCE_SECONDS)
+        assert world.reason() == reasons.APPLY_FAILED
+
+    async def test_where_the_status_cannot_be_written_either_the_first_error_counts(
+        self, world: World
+    ) -> None:
+        await self.lose_deployment(world)
+        await self.fails(world, DOWN, after=0.0)
+        world.cluster.fail("patch_status", api.RISKPREDICTOR, BUSY)
+        world.time += datetime.timedelta(seconds=PATIENCE_SECONDS)
+        world.cluster.fail("apply", api.DEPLOYMENT, DOWN)
+        with pytest.raises(ApiError) as raised:
+            await world.reconcile()
+        assert raised.value is DOWN
 
     async def test_success_in_between_starts_the_patience_anew(self, world: World) -> None:
         await self.lose_deployment(world)
@@ -116,6 +134,58 @@ class TestFailingWrites:
     async def lose_deployment_again(self, world: World) -> None:
         world.cluster.remove(api.DEPLOYMENT, KEY)
         await world.sync()
+
+
+MALFORMED = ApiError(
+    500, "InternalError",
+    "failed to create typed patch object (shop/risk; apps/v1, Kind=Deployment): "
+    ".spec.template.spec.affinity.nodeAfinity: field not declared in schema",
+)  # fmt: skip
+
+
+async def test_a_manifest_that_fits_no_schema_is_not_tried_for_ever(world: World) -> None:
+    """The API server calls that its own failure, but only a change of the spec mends it."""
+    world.cluster.fail("apply", api.DEPLOYMENT, MALFORMED)
+    assert await world.reconcile() == 30.0
+    assert world.reason() == reasons.APPLY_REFUSED
+    assert "field not declared" in str(world.status["conditions"])
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [("get", api.SERVICE), ("get", api.RISKPREDICTOR), ("list", api.POD)],
+    ids=lambda value: value if isinstance(value, str) else value.kind,
+)
+async def test_a_read_that_is_refused_is_told(world: World, verb: str, resource: Resource) -> None:
+    refusal = 'services is forbidden: User "operator" cannot get resource'
+    world.cluster.fail(verb, resource, ApiError(403, "Forbidden", refusal))
+    assert await world.reconcile() == 30.0
+    assert world.reason() == reasons.FORBIDDEN
+    await world.settle()
+    assert world.reason() == reasons.READY
+
+
+async def test_an_object_that_appears_after_the_look_is_not_taken_over(world: World) -> None:
+    theirs = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {
+            "name": KEY.name, "namespace": KEY.namespace, "uid": "theirs", "generation": 1,
+        }, "spec": {"selector": {"mine": "yes"}},
+    }  # fmt: skip
+
+    def appear(call: Call) -> None:
+        if call.verb == "apply" and KEY not in world.cluster.objects[api.SERVICE]:
+            world.cluster.store(api.SERVICE, theirs)
+
+    world.cluster.on_call = appear
+    with pytest.raises(ApiError, match="409"):
+        await world.reconcile()
+    assert world.live(api.SERVICE)["spec"] == {"selector": {"mine": "yes"}}
+    world.cluster.on_call = lambda _: None
+    await world.reconcile()
+    assert world.reason() == reasons.NOT_OWNED
+    world.cluster.remove(api.SERVICE, KEY)  # of which no watch tells, for it has no label of ours
+    await world.reconcile()
+    assert world.live(api.SERVICE)["metadata"]["uid"] != "theirs"
 
 
 async def test_once_mended_it_goes_on(world: World) -> None:

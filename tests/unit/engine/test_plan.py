@@ -78,6 +78,17 @@ def test_a_new_deployment_starts_at_the_lower_bound() -> None:
     assert stage[0].manifest["metadata"] == wanted["metadata"]
 
 
+@pytest.mark.parametrize(("wish", "start"), [(4, 4), (9, 5), (1, 2), (0, 2)])
+def test_a_deployment_deleted_under_load_comes_back_as_large(wish: int, start: int) -> None:
+    there = children(predictor(), Deployment=None)
+    autoscaler = there[api.AUTOSCALER]
+    assert autoscaler is not None
+    autoscaler["status"] = {"desiredReplicas": wish}
+    ((apply,),) = plan(predictor(), there).stages
+    assert isinstance(apply, Apply)
+    assert apply.manifest["spec"]["replicas"] == start
+
+
 def test_nothing_is_done_when_nothing_differs() -> None:
     made = plan(predictor(), children(predictor()))
     assert made == Plan(stages=(), foreign=(), leftover=())

@@ -130,6 +130,13 @@ def test_state_of_an_unsettled_rollout(
     assert words in rollout.state.message
 
 
+def test_a_paused_deployment_is_told_with_the_way_out() -> None:
+    body = deployment(deployment_status(2, updated=0), modelVersion="v2")
+    rollout = rollout_of(RP, changed(body, True, "spec", "paused"), [OLD])
+    assert rollout.state.reason == reasons.ROLLOUT_PAUSED
+    assert "kubectl -n shop rollout resume deployment/risk" in rollout.state.message
+
+
 @pytest.mark.parametrize(
     ("status", "stalled"),
     [

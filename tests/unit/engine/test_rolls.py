@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from unit.engine.builders import KEY, Object, changed
+from unit.engine.live import deployment_status, pod, waiting
 from unit.engine.world import World
 
 from riskpredictor_operator.core import api
@@ -49,6 +50,25 @@ class TestPlaces:
         rolls.done(A)
         assert rolls.admit(B)
 
+    def test_who_is_woken_and_needs_no_place_wakes_the_next(self) -> None:
+        """Its spec was changed meanwhile, or it is gone: the free place is the next one's."""
+        woken: list[Key] = []
+        rolls = Rolls(1, woken.append)
+        assert [rolls.admit(key) for key in (A, B, C)] == [True, False, False]
+        rolls.done(A)
+        rolls.done(B)
+        assert woken == [B, C]
+
+    def test_who_need_not_wait_any_more_wakes_the_next(self) -> None:
+        woken: list[Key] = []
+        rolls = Rolls(1, woken.append)
+        for key in (A, B, C):
+            rolls.admit(key)
+        rolls.done(A)
+        rolls.withdraw(B)
+        assert woken == [B, C]
+        assert not rolls.waits(B)
+
     def test_who_waits_and_goes_frees_nothing(self) -> None:
         rolls = Rolls(1, lambda _: None)
         rolls.admit(A)
@@ -76,6 +96,52 @@ class TestPasses:
         assert world.take_writes() == []
         assert image(world) == before
         assert world.reason() == "Ready"
+
+    async def test_what_an_operator_leaves_out_waits_too(self, world: World) -> None:
+        """Nothing is missing in the Deployment as it is, and yet its pods would be replaced."""
+
+        def applied_more(body: Object) -> None:
+            container = body["spec"]["template"]["spec"]["containers"][0]
+            container["env"] = [*container.get("env", []), {"name": "OLD", "value": "1"}]
+            body["metadata"]["annotations"][api.ANNOTATION_HASH] = "of-an-older-operator"
+
+        world.options = RenderOptions()
+        world.restart()
+        world.edit(api.DEPLOYMENT, applied_more)
+        world.pods_up(2)
+        await world.sync()
+        assert world.rolls.admit(A)
+        await world.reconcile()
+        assert world.take_writes() == []
+
+    async def test_a_predictor_that_scales_waits_too(self, world: World) -> None:
+        world.cluster.scale(KEY, 4)
+        await world.sync()
+        await world.reconcile()
+        assert world.reason() != "Ready"
+        world.take_writes()
+        await world.sync()
+        await world.reconcile()
+        assert "apply Deployment" not in world.take_writes()
+
+    async def test_pods_that_do_not_come_up_are_given_the_change_at_once(self) -> None:
+        world = World()
+        world.declare()
+        await world.sync()
+        await world.reconcile()
+        world.cluster.store(api.POD, pod(state=waiting("ImagePullBackOff")))
+        world.edit(
+            api.DEPLOYMENT, lambda body: body.update(status=deployment_status(2, available=0))
+        )
+        await world.sync()
+        await world.reconcile()
+        assert world.reason() == "ImagePullFailed"
+        world.options = OTHER
+        world.restart()
+        await world.sync()
+        world.rolls.admit(A)
+        await world.reconcile()
+        assert image(world).startswith("registry.example/")
 
     async def test_it_rolls_when_there_is_a_place(self, world: World) -> None:
         await world.reconcile()

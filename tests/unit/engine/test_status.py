@@ -26,6 +26,8 @@ from unit.engine.live import (
     NO_METRICS,
     PROGRESSING,
     SCALING_ACTIVE,
+    SWITCHED_OFF,
+    TWO_AUTOSCALERS,
     condition,
     deployment_status,
     live,
@@ -115,7 +117,7 @@ STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEAD
             id="serving, but no metrics",
         ),
         pytest.param(
-            Look(SETTLED, autoscaler(CANNOT_SCALE)), {}, "Failed", reasons.AUTOSCALING_FAILED,
+            Look(SETTLED, autoscaler(CANNOT_SCALE)), {}, "InProgress", reasons.AUTOSCALING_FAILED,
             id="serving, but the autoscaler cannot scale",
         ),
         pytest.param(
@@ -146,6 +148,14 @@ def test_health(look: Look, spec: Object, verdict: str, ready: str) -> None:
     assert (health(body), reason(body)) == (verdict, ready)
 
 
+def test_an_autoscaler_that_goes_on_failing_needs_a_person() -> None:
+    look = Look(SETTLED, autoscaler(CANNOT_SCALE))
+    first = said(look)
+    soon, later = NOW.replace(":00:00", ":00:59"), NOW.replace(":00:00", ":01:00")
+    assert health(said(look, previous=first["status"], now=soon)) == "InProgress"
+    assert health(said(look, previous=first["status"], now=later)) == "Failed"
+
+
 @pytest.mark.parametrize(
     ("look", "spec", "status", "why"),
     [
@@ -162,6 +172,14 @@ def test_health(look: Look, spec: Object, verdict: str, ready: str) -> None:
         pytest.param(
             Look(autoscaler=autoscaler(CANNOT_SCALE)), {}, "False", reasons.AUTOSCALING_FAILED,
             id="cannot scale",
+        ),
+        pytest.param(
+            Look(autoscaler=autoscaler(TWO_AUTOSCALERS)), {}, "False", reasons.AUTOSCALING_FAILED,
+            id="a second autoscaler on the same pods",
+        ),
+        pytest.param(
+            Look(autoscaler=autoscaler(SWITCHED_OFF)), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
+            id="zero replicas, about to be raised",
         ),
         pytest.param(
             Look(autoscaler=WORKING), {"replicas": 3}, "False", reasons.FIXED_SIZE, id="fixed size"

@@ -235,6 +235,25 @@ class TestResync:
         await asyncio.gather(task, return_exceptions=True)
         assert [call.kind for call in world.cluster.calls].count("RiskPredictor") == 1
 
+    async def test_being_asked_again_and_again_does_not_put_off_the_look_at_everything(
+        self, world: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("riskpredictor_operator.resync.SETTLE_SECONDS", 0.001)
+        world.declare()
+        await world.resync.once()
+        assert await world.queue.get() == KEY
+        world.queue.done(KEY)
+        world.resync.every = 0.2
+        task = asyncio.create_task(world.resync.run())
+
+        def queued() -> list[Key]:
+            world.resync.ask()
+            return world.queued()
+
+        await eventually(queued)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
     async def test_a_failure_is_tried_again(
         self, world: Watched, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -37,8 +37,9 @@ class World:
         self.resync = Resync(self.cluster, self.cache, self.queue, "", 600.0)
         self.rolls = Rolls(1, self.queue.add)
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.options, self.rolls, lambda: self.time
-        )
+            self.cluster, self.cache, self.options, self.rolls, lambda: self.time,
+            lambda: self.time.timestamp(),
+        )  # fmt: skip
 
     def declare(self, **spec: Any) -> Object:
         """Apply a RiskPredictor, new or changed."""
