@@ -12,13 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from riskpredictor_operator.core.api import Key, Resource, path_of
 from support import operator as operators
+from support.api import NAMESPACE, Api
+from support.bound import bounded
 from support.cluster import LocalCluster
 from support.fixtures import api, namespace, operator_config, predictors
 from support.operator import Supervisor
+from support.predictors import Predictors
 from support.proxy import Proxy
 
 __all__ = ["api", "namespace", "operator_config", "predictors"]
+
+LONG = os.environ.get("CHAOS") == "long"
+BOUND_SECONDS = 900.0
+"""Of the long run, once its cluster is up: the first time, that alone takes minutes."""
+
+collect_ignore = [] if LONG else ["test_stalled.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def long() -> bool:
     """Whether to take the time that many repetitions need."""
-    return os.environ.get("CHAOS") == "long"
+    return LONG
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_time(long: bool, cluster: LocalCluster) -> Iterator[None]:
+    """``make chaos`` takes no more than 15 minutes, whatever hangs."""
+    if not long:
+        yield
+        return
+    with bounded(BOUND_SECONDS, "By files: CHAOS=long .venv/bin/python -m pytest tests/chaos/..."):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +76,37 @@ def cut_off(proxy: Proxy, tmp_path: Path) -> Iterator[Supervisor]:
     with Supervisor(config, tmp_path / "operator.log") as supervisor:
         yield supervisor
     assert "Traceback" not in supervisor.says()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stuck(
+    long: bool,
+    in_time: None,
+    api: Api,
+    operator_config: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Key]:
+    """In the long run: a predictor whose pods are bound to a node that nobody runs, from the start.
+
+    They say nothing of themselves, so only the deadline of the roll-out tells.
+    """
+    key = Key("stuck", "risk")
+    if not long:
+        yield key
+        return
+    node = Resource("", "v1", "nodes", "Node")
+    name = Key("", "nobody")
+    labels = {"kubernetes.io/hostname": "nobody"}
+    api.create(node, {"metadata": {"name": "nobody", "labels": labels}})
+    room = {"cpu": "4", "memory": "4Gi", "pods": "10"}
+    api.patch(node, name, {"status": {"allocatable": room, "capacity": room}}, sub="status")
+    api.create(NAMESPACE, {"metadata": {"name": key.namespace}})
+    predictors = Predictors(api, key.namespace)
+    log = tmp_path_factory.mktemp("stuck") / "operator.log"
+    with Supervisor(operator_config, log):
+        there = {"nodeSelector": labels, "tolerations": [{"operator": "Exists"}]}
+        predictors.create(key.name, minReplicas=1, podTemplate=there)
+        predictors.wait(key, "False", "RollingOut")
+    yield key
+    api.delete(NAMESPACE, Key("", key.namespace))
+    api.request("DELETE", path_of(node, name))

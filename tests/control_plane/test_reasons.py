@@ -319,8 +319,11 @@ def test_an_autoscaler_that_may_not_scale_takes_ready_down(
     predictors.settle(key)
     cluster.kubectl("replace", "-f", "-", stdin=json.dumps(less))
     try:
-        predictors.wait(key, "False", "AutoscalingFailed", within=60)
+        predictors.wait(key, "False", "AutoscalingFailed", within=30)
         assert predictors.condition(key, "Autoscaling")["reason"] == "AutoscalingFailed"
+        # It may pass by itself, until it has lasted for a minute.
+        eventually(lambda: predictors.condition(key, "Stalled"), within=90, every=0.5)
+        assert predictors.condition(key)["reason"] == "AutoscalingFailed"
         assert predictors.condition(key, "Available")["status"] == "True"
     finally:
         del role["metadata"]["resourceVersion"]
