@@ -93,8 +93,16 @@ bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers 
 	PYTHONPATH=tests:predictor $(PY) -m bench.predictor.bench $(ARGS)
 
 .PHONY: bench-operator
-bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100,1000,5000")
+bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100")
 	PYTHONPATH=tests:operator:deploy/local $(PY) -m bench.operator.bench $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.ready ## The operator under churn: does its memory grow? (ARGS="--minutes 30")
+	PYTHONPATH=tests:operator:deploy/local $(PY) -m bench.operator.soak $(ARGS)
+
+.PHONY: bench-plot
+bench-plot: $(VENV)/.ready ## The picture of docs/SCALE.md (ARGS="figures.json soak.json --out FILE.png")
+	PYTHONPATH=tests $(PY) -m bench.operator.plot $(ARGS)
 
 ## Maintain it
 

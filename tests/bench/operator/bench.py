@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.operator.observer import Observer
+from bench.operator.ticker import Ticker
 from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
@@ -56,11 +57,15 @@ class Result:
     ready: list[float] = field(default_factory=list)
     total: float = 0.0
     limit: float = 0.0
-    writes: dict[str, float] = field(default_factory=dict)
-    """The operator's, a resource, by verb and kind."""
+    requests: dict[str, float] = field(default_factory=dict)
+    """The operator's, a RiskPredictor, by verb and kind; watches and the lease left out."""
     cpu: float = 0.0
     rss_mib: float = 0.0
     idle_percent: float = 0.0
+    """Of a core."""
+    ticking_percent: float = 0.0
+    """The same while the autoscalers' metrics change."""
+    ticks_per_second: float = 0.0
     repairs: list[float] = field(default_factory=list)
     restart: float = 0.0
     writes_after_restart: int = 0
@@ -84,7 +89,7 @@ class Bench:
         try:
             names = [f"risk-{n}" for n in range(SINGLES if size == 1 else size)]
             self._burst(result, namespace, names, operator)
-            self._idle(result, operator)
+            self._idle(result, operator, namespace, names)
             self._repair(result, namespace, names)
             operator.stop()
             operator = self._restart(result, namespace)
@@ -137,15 +142,26 @@ class Bench:
         time.sleep(20)
         result.cpu = cpu_seconds(operator.pid) - before
         result.rss_mib = rss_mib(operator.pid)
-        entries = (e for e in mark.requests() if e["verb"] in WRITES)
+        entries = (e for e in mark.requests() if "objectRef" in e and e["verb"] != "watch")
         counted = Counter(f"{e['verb']} {resource_of(e)}" for e in entries)
-        counted.pop("update leases", None)
-        result.writes = {what: count / len(names) for what, count in sorted(counted.items())}
+        result.requests = {
+            what: count / len(names)
+            for what, count in sorted(counted.items())
+            if not what.endswith("leases")
+        }
 
-    def _idle(self, result: Result, operator: OperatorProcess) -> None:
-        before = cpu_seconds(operator.pid)
-        time.sleep(IDLE_SECONDS)
-        result.idle_percent = 100 * (cpu_seconds(operator.pid) - before) / IDLE_SECONDS
+    def _idle(
+        self, result: Result, operator: OperatorProcess, namespace: str, names: Sequence[str]
+    ) -> None:
+        def percent() -> float:
+            before, started = cpu_seconds(operator.pid), time.monotonic()
+            time.sleep(IDLE_SECONDS)
+            return 100 * (cpu_seconds(operator.pid) - before) / (time.monotonic() - started)
+
+        result.idle_percent = percent()
+        with Ticker(self._api, namespace, names) as ticker:
+            result.ticking_percent = percent()
+        result.ticks_per_second = ticker.rate
 
     def _repair(self, result: Result, namespace: str, names: Sequence[str]) -> None:
         observer = Observer(self._api, namespace)
@@ -214,6 +230,12 @@ def _spread(values: Sequence[float]) -> str:
     )
 
 
+def _writes(result: Result) -> str:
+    writes = {what: n for what, n in result.requests.items() if what.split()[0] in WRITES}
+    told = writes.pop("create events", 0.0)
+    return f"{sum(writes.values()):.2f} + {told:.2f}"
+
+
 def rows(result: Result) -> list[tuple[str, str]]:
     """The figures of a size in words."""
     count = len(result.children)
@@ -223,10 +245,14 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("last Ready", "one at a time" if result.size == 1 else f"{result.total:.1f} s"),
         ("per RiskPredictor", f"{1000 * result.total / count:.0f} ms"),
         ("the same applies by a bare client", f"{1000 * result.limit / count:.0f} ms each"),
-        ("operator's writes per RiskPredictor", f"{sum(result.writes.values()):.2f}"),
+        ("operator's writes per RiskPredictor, and Events", _writes(result)),
         ("operator's CPU per RiskPredictor", f"{1000 * result.cpu / count:.1f} ms"),
         ("operator's memory (RSS)", f"{result.rss_mib:.0f} MiB"),
         ("idle", f"{result.idle_percent:.2f} % of a core"),
+        (
+            "idle, while the autoscalers' metrics change",
+            f"{result.ticking_percent:.2f} % at {result.ticks_per_second:.0f}/s",
+        ),
         ("drift repaired, p50 / p99 / max", _spread(result.repairs)),
         ("restart to the first new one's children", f"{result.restart:.1f} s"),
         ("writes after a restart", str(result.writes_after_restart)),
@@ -234,20 +260,20 @@ def rows(result: Result) -> list[tuple[str, str]]:
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    """One table, a column a size; then who wrote what."""
+    """One table, a column a size; then what was asked of the API server."""
     table = Table("", *(f"{result.size:,}" for result in results))
     for column in zip(*(rows(result) for result in results), strict=True):
         table.add_row(column[0][0], *(value for _, value in column))
     console.print(table)
     for result in results:
-        told = ", ".join(f"{what} {count:.2f}" for what, count in result.writes.items())
-        console.print(f"writes at {result.size:,}: {told}", highlight=False)
+        told = ", ".join(f"{what} {count:.2f}" for what, count in result.requests.items())
+        console.print(f"requests at {result.size:,}: {told}", highlight=False)
 
 
 def main() -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sizes", default="1,100,1000", help="numbers of RiskPredictors")
+    parser.add_argument("--sizes", default="1,100,1000,5000", help="numbers of RiskPredictors")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     options = parser.parse_args()
     console = Console(width=140)
