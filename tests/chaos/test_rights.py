@@ -115,7 +115,7 @@ def outcomes(
                 time.sleep(5.0)
                 for entry in mark.requests():
                     for right, home in homes.items():
-                        if entry["objectRef"].get("namespace") == home.namespace:
+                        if entry.get("objectRef", {}).get("namespace") == home.namespace:
                             refused = entry["responseStatus"].get("code") == 403
                             found[right].requests += refused
             homes[("list", "", "pods")].patch(keys[("list", "", "pods")], podTemplate=None)

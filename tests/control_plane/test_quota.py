@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Resource
-from support.api import Api, eventually
+from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from support.api import NAMESPACE, Api, eventually
 from support.audit import Mark
 from support.cluster import LocalCluster
 from support.predictors import Predictors
@@ -15,46 +15,65 @@ from support.predictors import Predictors
 pytestmark = pytest.mark.usefixtures("operator")
 
 
-@pytest.mark.parametrize("resource", CHILDREN, ids=lambda r: r.kind)
-def test_a_child_for_which_there_is_no_quota(
-    cluster: LocalCluster, api: Api, predictors: Predictors, resource: Resource
+def test_children_for_which_there_is_no_quota(
+    cluster: LocalCluster, api: Api, predictors: Predictors
 ) -> None:
-    name = f"count/{resource.plural}" + (f".{resource.group}" if resource.group else "")
-    path = f"/api/v1/namespaces/{predictors.namespace}/resourcequotas"
-    quota = {"metadata": {"name": "children"}, "spec": {"hard": {name: "1"}}}
-    api.request("POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", **quota})
-    eventually(lambda: api.request("GET", f"{path}/children").get("status", {}).get("used"))
-    first = predictors.create("first", minReplicas=1)
-    predictors.wait(first)
+    """Each kind in a namespace of its own, all at the same time: they wait for half a minute."""
+    homes = {
+        resource: Predictors(api, f"{predictors.namespace}-{resource.plural}")
+        for resource in CHILDREN
+    }
+    try:
+        for resource, home in homes.items():
+            api.create(NAMESPACE, {"metadata": {"name": home.namespace}})
+            _limit(api, home.namespace, {_count(resource): "1"})
+            home.wait(home.create("first", minReplicas=1))
+        keys = {home: home.create("second", minReplicas=1) for home in homes.values()}
+        for resource, home in homes.items():
+            _is_told(api, home, keys[home], resource)
+        mark = Mark(cluster)
+        time.sleep(3.0)
+        for resource, home in homes.items():
+            assert len(mark.writes(home.namespace)) < 6, "it does not insist"
+            _limit(api, home.namespace, {_count(resource): "2"})
+        for home in homes.values():
+            # Nobody tells that a quota has room again: it looks every half minute.
+            home.wait(keys[home], within=60)
+            home.wait(Key(home.namespace, "first"))
+    finally:
+        for home in homes.values():
+            api.delete(NAMESPACE, Key("", home.namespace))
 
-    second = predictors.create("second", minReplicas=1)
-    predictors.wait(second, "False", "QuotaExceeded")
-    message = predictors.condition(second, "Stalled")["message"]
-    assert f"{resource.kind} {second}" in message
-    assert "children" in message, "which quota"
-    assert name in message
-    assert api.get(resource, second) is None
+
+def _is_told(api: Api, home: Predictors, key: Key, resource: Resource) -> None:
+    home.wait(key, "False", "QuotaExceeded")
+    message = home.condition(key, "Stalled")["message"]
+    assert f"{resource.kind} {key}" in message
+    assert "exceeded quota: children" in message, "which quota"
+    assert _count(resource) in message
+    assert api.get(resource, key) is None
     others = [each for each in CHILDREN if each != resource]
-    eventually(lambda: all(api.get(each, second) is not None for each in others))
-    mark = Mark(cluster)
-    time.sleep(3.0)
-    assert len(mark.writes(predictors.namespace)) < 6, "it does not insist"
+    eventually(lambda: all(api.get(each, key) is not None for each in others))
 
-    raised = {"spec": {"hard": {name: "2"}}}
-    api.request("PATCH", f"{path}/children", raised, "application/merge-patch+json")
-    # Nobody tells that a quota has room again: it looks every half minute.
-    predictors.wait(second, within=60)
-    predictors.wait(first)
+
+def _count(resource: Resource) -> str:
+    return f"count/{resource.plural}" + (f".{resource.group}" if resource.group else "")
+
+
+def _limit(api: Api, namespace: str, hard: dict[str, str]) -> None:
+    """Have a ResourceQuota with these limits; returns when it is in force."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    quota = {"metadata": {"name": "children"}, "spec": {"hard": hard}}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
+    apply = f"{path}/children?fieldManager=tests&force=true"
+    api.request("PATCH", apply, body, "application/apply-patch+yaml")
+    eventually(lambda: api.request("GET", f"{path}/children").get("status", {}).get("hard") == hard)
 
 
 def test_a_quota_that_others_filled_keeps_what_serves(api: Api, predictors: Predictors) -> None:
     """A repair is no new object, so it needs no room."""
     key = predictors.create(minReplicas=1)
     predictors.wait(key)
-    path = f"/api/v1/namespaces/{predictors.namespace}/resourcequotas"
-    hard = {"count/deployments.apps": "0", "count/services": "0"}
-    quota = {"metadata": {"name": "children"}, "spec": {"hard": hard}}
-    api.request("POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", **quota})
-    eventually(lambda: api.request("GET", f"{path}/children").get("status", {}).get("used"))
+    _limit(api, predictors.namespace, {"count/deployments.apps": "0", "count/services": "0"})
     predictors.patch(key, modelVersion="v2")
     assert predictors.wait(key)["status"]["servingVersion"] == "v2"
