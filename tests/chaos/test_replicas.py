@@ -5,7 +5,6 @@ Each replica has a token of its own, so the audit log tells which of them wrote 
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -30,7 +29,6 @@ from support.proxy import Proxy
 THE_LEASE = Key(operators.SYSTEM, "riskpredictor-operator")
 LEASE_SECONDS = 5.0
 """tests/support/operator.py sets it."""
-ROUNDS = 4 if os.environ.get("CHAOS") == "long" else 1
 
 
 @dataclass(frozen=True)
@@ -88,13 +86,19 @@ def _holder(api: Api) -> str:
 @pytest.mark.parametrize("fault", ["killed", "frozen", "cut off"])
 @pytest.mark.parametrize("replicas", [2, 3], indirect=True, ids=["two", "three"])
 def test_another_takes_over_and_the_two_never_write_at_once(
-    cluster: LocalCluster, api: Api, replicas: list[Replica], namespace: str, fault: str
+    cluster: LocalCluster,
+    api: Api,
+    replicas: list[Replica],
+    namespace: str,
+    fault: str,
+    long: bool,
 ) -> None:
+    rounds = 4 if long else 1
     rng, changes = random.Random(len(replicas)), Changes(api, namespace, seed=len(replicas))
     mark = Mark(cluster)
     changes.create(4)
     await_order(api, namespace, changes.wanted)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         time.sleep(rng.uniform(0.0, 1.0))
         changes.some(3)
         holder = _holder(api)
@@ -118,11 +122,11 @@ def test_another_takes_over_and_the_two_never_write_at_once(
         return [code for replica in replicas for code in replica.supervisor.exits]
 
     status = -signal.SIGKILL if fault == "killed" else 1
-    eventually(lambda: exits() == [status] * ROUNDS, within=30, what="the failed ones ended")
+    eventually(lambda: exits() == [status] * rounds, within=30, what="the failed ones ended")
     stretches = len(_writers(mark, namespace))
     # Killed, it is started again at once, and may be the one that leads again.
-    least = 1 if fault == "killed" else ROUNDS + 1
-    assert least <= stretches <= ROUNDS + 1, "one after the other, never in turns"
+    least = 1 if fault == "killed" else rounds + 1
+    assert least <= stretches <= rounds + 1, "one after the other, never in turns"
 
 
 def _writers(mark: Mark, namespace: str) -> list[str]:
