@@ -106,6 +106,12 @@ def problem_of(error: ApiError, what: str) -> Problem:
             reasons.FORBIDDEN,
             f"the operator lacks a right on {what} ({error.message}); apply its roles again",
         )
+    if error.status == 403 and "blockOwnerDeletion" in error.message:
+        return Problem(
+            reasons.FORBIDDEN,
+            f"this cluster guards owner references, as OpenShift does ({error.message}); grant the "
+            "operator's role `update` on riskpredictors/finalizers",
+        )
     return Problem(
         reasons.APPLY_REFUSED,
         f"the API server refuses {what}: {error.message}; change the spec accordingly",

@@ -20,6 +20,10 @@ from riskpredictor_operator.worker import Workers
 from riskpredictor_operator.workqueue import Backoff, WorkQueue
 
 FORBIDDEN = ApiError(403, "Forbidden", 'User "operator" cannot patch resource')
+GUARDED = ApiError(
+    403, "Forbidden", "cannot set blockOwnerDeletion if an ownerReference refers to a resource you "
+    "can't set finalizers on",
+)  # fmt: skip
 QUOTA = ApiError(403, "Forbidden", "exceeded quota: pods")
 INVALID = ApiError(422, "Invalid", "spec.ports[0].nodePort: not in the valid range")
 GOING = ApiError(403, "Forbidden", "being terminated", causes=("NamespaceTerminating",))
@@ -44,6 +48,7 @@ async def world() -> World:
     ("error", "reason"),
     [
         pytest.param(FORBIDDEN, reasons.FORBIDDEN, id="role lacks a right"),
+        pytest.param(GUARDED, reasons.FORBIDDEN, id="guarded owner references"),
         pytest.param(QUOTA, reasons.QUOTA_EXCEEDED, id="quota"),
         pytest.param(INVALID, reasons.APPLY_REFUSED, id="invalid"),
     ],
