@@ -1,0 +1,285 @@
+"""Every field that the operator renders comes back within a second, whatever is done to it.
+
+The list is made by walking the rendered manifests, so a new field is covered by itself: each place,
+leaf or not, is removed, and each leaf gets another valid value. Where nothing at all can be done is
+listed by hand, and that list is held to be exact.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import yaml
+
+from riskpredictor_operator.core.api import Key, Resource, path_of
+from riskpredictor_operator.core.compare import contains
+from riskpredictor_operator.core.manifests import Desired, render
+from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.spec import parse
+from support.api import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    RISKPREDICTOR,
+    SERVICE,
+    Api,
+    Body,
+    Refused,
+    eventually,
+)
+from support.cluster import ROOT
+from support.predictors import Predictors
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+REPAIR_SECONDS = 1.0
+FIXED_SIZE = "fixed"
+"""Name of the predictor without an autoscaler."""
+SIDE_BY_SIDE = 3
+"""Predictors whose children are edited at the same time, each by one edit after the other."""
+
+POD = r"Deployment /spec/template/spec"
+CONTAINER = rf"{POD}/containers/0"
+
+FIXED = [
+    # The identity of the object, and what is immutable.
+    r"\w+ /metadata/(name|namespace)",
+    r"Deployment /spec/selector.*",
+    # What cannot be missing, and has no other value beside the rest of what is rendered.
+    r"Deployment /spec/template(/metadata(/labels(/healthtech.dev~1riskpredictor)?)?)?",
+    r"Deployment /spec/strategy/type",
+    rf"{POD}(/serviceAccount|/serviceAccountName)?",
+]
+"""Places that the API server lets nobody change: patterns of kind and JSON pointer."""
+
+HANDED_OVER = [r"\w+ /metadata/ownerReferences/0/(apiVersion|kind|name|uid)"]
+"""Edits that make a child somebody else's, which the operator then respects (test_children.py)."""
+
+KEYS = [
+    rf"{CONTAINER}/name",
+    rf"{CONTAINER}/env/0/name",
+    rf"{CONTAINER}/volumeMounts/0/mountPath",
+    rf"{POD}/imagePullSecrets/0/name",
+    rf"{POD}/topologySpreadConstraints/0/(topologyKey|whenUnsatisfiable)",
+]
+"""Keys of merged lists: with another key it is another item, somebody else's, and ours comes back
+beside it."""
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "type": ("ClusterIP", "Unconfined", "Pods", "Percent"),
+    "imagePullPolicy": ("Always",),
+    "whenUnsatisfiable": ("DoNotSchedule",),
+    "effect": ("NoExecute",),
+    "scheme": ("HTTPS",),
+    "protocol": ("UDP",),
+    "selectPolicy": ("Min",),
+    "fieldPath": ("metadata.namespace",),
+    "cpu": ("150m",),
+    "memory": ("130Mi",),
+    "sizeLimit": ("1Mi",),
+    "priorityClassName": ("system-node-critical",),
+    "nodePort": (30999,),
+    "operator": ("Exists",),
+}
+"""Other valid values of fields that do not take just any, by name."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place in a rendered manifest."""
+
+    resource: Resource
+    path: tuple[str, ...]
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.pointer}"
+
+    @property
+    def pointer(self) -> str:
+        return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in self.path)
+
+    def removal(self) -> list[Body]:
+        return [{"op": "remove", "path": self.pointer}]
+
+    def replacements(self) -> Iterator[list[Body]]:
+        for value in self._others():
+            yield [{"op": "replace", "path": self.pointer, "value": value}]
+
+    def _others(self) -> Iterator[Any]:
+        yield from (v for v in VALUES.get(self.path[-1], ()) if v != self.value)
+        match self.value:
+            case bool():
+                yield not self.value
+            case int():
+                yield from (self.value + 1, self.value - 1)
+            case str():
+                yield from ("other", "/other", "example.com/other")
+            case _:
+                return
+
+    def matches(self, patterns: list[str]) -> bool:
+        return any(re.fullmatch(pattern, str(self)) for pattern in patterns)
+
+
+def _places(desired: Desired) -> list[Place]:
+    manifests = {DEPLOYMENT: desired.deployment, SERVICE: desired.service}
+    if desired.autoscaler is not None:
+        manifests[AUTOSCALER] = desired.autoscaler
+    return [
+        place
+        for resource, manifest in manifests.items()
+        for part in ("metadata", "spec")
+        for place in _walk(resource, manifest[part], (part,))
+        if len(place.path) > 1
+    ]
+
+
+def _walk(resource: Resource, value: Any, path: tuple[str, ...]) -> Iterator[Place]:
+    yield Place(resource, path, value)
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, sub in items:
+            yield from _walk(resource, sub, (*path, str(name)))
+
+
+@dataclass
+class Editor:
+    """Edits the children of one predictor and sees them repaired."""
+
+    api: Api
+    key: Key
+    edits: int = 0
+    unchangeable: list[Place] = field(default_factory=list)
+    slow: list[tuple[Place, list[Body]]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def try_all(self, place: Place) -> None:
+        """Remove it, and replace it by the first value that the API server takes."""
+        before = _owned(self.api.need(place.resource, self.key))
+        changes = [self._first_accepted(place, [place.removal()], before)]
+        changes.append(self._first_accepted(place, place.replacements(), before))
+        made = [change for change in changes if change is not None]
+        if not made:
+            self.unchangeable.append(place)
+        for change in made:
+            self.edits += 1
+            if self.repair_seconds(place, change) > REPAIR_SECONDS:
+                self.slow.append((place, change))
+
+    def repair_seconds(self, place: Place, change: list[Body]) -> float:
+        """Make one edit; how long until everything is as before."""
+        before = self.api.need(place.resource, self.key)
+
+        def repaired() -> bool:
+            live = self.api.need(place.resource, self.key)
+            if place.matches(KEYS):
+                return contains(live["spec"], before["spec"], "spec")
+            return _owned(live) == _owned(before)
+
+        self.api.patch(place.resource, self.key, change, kind="json")
+        started = time.monotonic()
+        while not repaired():
+            if time.monotonic() - started > 10 * REPAIR_SECONDS:
+                live = _owned(self.api.need(place.resource, self.key))
+                self.lost.append(f"{place}: {change}: {live} instead of {_owned(before)}")
+                break
+            time.sleep(0.01)
+        seconds = time.monotonic() - started
+        if place.matches(KEYS):
+            # What came beside ours goes by the hand that brought it.
+            spec = {name: value for name, value in before["spec"].items() if name != "replicas"}
+            self.api.patch(place.resource, self.key, {"spec": spec})
+        return seconds
+
+    def _first_accepted(
+        self, place: Place, changes: Iterator[list[Body]] | list[list[Body]], before: Body
+    ) -> list[Body] | None:
+        """The first of the changes that the API server takes and that is none in name only."""
+        path = path_of(place.resource, self.key) + "?dryRun=All"
+        for change in changes:
+            try:
+                after = self.api.request("PATCH", path, change, "application/json-patch+json")
+            except Refused:
+                continue
+            if _owned(after) != before:
+                return change
+        return None
+
+
+def _owned(body: Body) -> Body:
+    """Everything but bookkeeping, status and what others may add or, as the autoscaler, decide."""
+    metadata = body["metadata"]
+    annotations = metadata.get("annotations") or {}
+    decided = {"replicas"} if metadata["name"] != FIXED_SIZE else set()
+    return {
+        "labels": metadata.get("labels"),
+        "owners": metadata.get("ownerReferences"),
+        "annotations": {k: v for k, v in annotations.items() if k.startswith("healthtech.dev/")},
+        "spec": {k: v for k, v in body["spec"].items() if k not in decided},
+    }
+
+
+def _full(number: int) -> dict[str, Any]:
+    """The sample with every field; its node port can be had once."""
+    spec: dict[str, Any] = yaml.safe_load((ROOT / "deploy/samples/full.yaml").read_text())["spec"]
+    spec["service"]["nodePort"] = 30900 + number
+    return spec | {"minReplicas": 1}
+
+
+def _made(api: Api, predictors: Predictors, name: str, spec: dict[str, Any]) -> list[Place]:
+    """Declare a predictor and wait for it; the places of its children."""
+    key = predictors.create(name, **spec)
+    predictors.wait(key, within=60)
+    options = RenderOptions(image_repository="health-predictor")
+    return _places(render(parse(api.need(RISKPREDICTOR, key)), options))
+
+
+def test_every_owned_field_is_repaired(api: Api, predictors: Predictors) -> None:
+    names = [f"risk-{number}" for number in range(SIDE_BY_SIDE)]
+    editors = [Editor(api, Key(predictors.namespace, name)) for name in names]
+    places = [
+        [p for p in _made(api, predictors, name, _full(number)) if not p.matches(HANDED_OVER)]
+        for number, name in enumerate(names)
+    ]
+
+    def work(number: int) -> None:
+        for place in places[number][number::SIDE_BY_SIDE]:
+            editors[number].try_all(place)
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        list(pool.map(work, range(SIDE_BY_SIDE)))
+    # Once more, and alone, where the machine may have been busy.
+    slow = [
+        f"{place}: {seconds:.2f} s"
+        for editor in editors
+        for place, change in editor.slow
+        if (seconds := editor.repair_seconds(place, change)) > REPAIR_SECONDS
+    ]
+    unchangeable = sorted(str(p) for editor in editors for p in editor.unchangeable)
+    expected = sorted(str(p) for p in places[0] if p.matches(FIXED))
+    assert not [lost for editor in editors for lost in editor.lost]
+    assert not slow
+    assert unchangeable == expected
+    assert sum(editor.edits for editor in editors) > 150
+
+
+def test_a_fixed_size_is_repaired(api: Api, predictors: Predictors) -> None:
+    """What is rendered only for a fixed size."""
+    spec: dict[str, Any] = yaml.safe_load((ROOT / "deploy/samples/fixed-size.yaml").read_text())
+    full = {str(place) for place in _made(api, predictors, "full", _full(9))}
+    places = _made(api, predictors, FIXED_SIZE, spec["spec"])
+    editor = Editor(api, Key(predictors.namespace, FIXED_SIZE))
+    mine = [place for place in places if str(place) not in full]
+    assert [str(place) for place in mine] == ["Deployment /spec/replicas"]
+    for place in mine:
+        editor.try_all(place)
+    assert editor.edits == 2
+    assert not editor.lost
+    assert not editor.unchangeable
+    eventually(lambda: not editor.slow or editor.repair_seconds(*editor.slow[0]) < REPAIR_SECONDS)

@@ -1,0 +1,79 @@
+"""A ResourceQuota on the children themselves; one on pods is met in tests/chaos."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from support.api import NAMESPACE, Api, eventually
+from support.audit import Mark
+from support.cluster import LocalCluster
+from support.predictors import Predictors
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+def test_children_for_which_there_is_no_quota(
+    cluster: LocalCluster, api: Api, predictors: Predictors
+) -> None:
+    """Each kind in a namespace of its own, all at the same time: they wait for half a minute."""
+    homes = {
+        resource: Predictors(api, f"{predictors.namespace}-{resource.plural}")
+        for resource in CHILDREN
+    }
+    try:
+        for resource, home in homes.items():
+            api.create(NAMESPACE, {"metadata": {"name": home.namespace}})
+            _limit(api, home.namespace, {_count(resource): "1"})
+            home.wait(home.create("first", minReplicas=1))
+        keys = {home: home.create("second", minReplicas=1) for home in homes.values()}
+        for resource, home in homes.items():
+            _is_told(api, home, keys[home], resource)
+        mark = Mark(cluster)
+        time.sleep(3.0)
+        for resource, home in homes.items():
+            assert len(mark.writes(home.namespace)) < 6, "it does not insist"
+            _limit(api, home.namespace, {_count(resource): "2"})
+        for home in homes.values():
+            # Nobody tells that a quota has room again: it looks every half minute.
+            home.wait(keys[home], within=60)
+            home.wait(Key(home.namespace, "first"))
+    finally:
+        for home in homes.values():
+            api.delete(NAMESPACE, Key("", home.namespace))
+
+
+def _is_told(api: Api, home: Predictors, key: Key, resource: Resource) -> None:
+    home.wait(key, "False", "QuotaExceeded")
+    message = home.condition(key, "Stalled")["message"]
+    assert f"{resource.kind} {key}" in message
+    assert "exceeded quota: children" in message, "which quota"
+    assert _count(resource) in message
+    assert api.get(resource, key) is None
+    others = [each for each in CHILDREN if each != resource]
+    eventually(lambda: all(api.get(each, key) is not None for each in others))
+
+
+def _count(resource: Resource) -> str:
+    return f"count/{resource.plural}" + (f".{resource.group}" if resource.group else "")
+
+
+def _limit(api: Api, namespace: str, hard: dict[str, str]) -> None:
+    """Have a ResourceQuota with these limits; returns when it is in force."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    quota = {"metadata": {"name": "children"}, "spec": {"hard": hard}}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
+    apply = f"{path}/children?fieldManager=tests&force=true"
+    api.request("PATCH", apply, body, "application/apply-patch+yaml")
+    eventually(lambda: api.request("GET", f"{path}/children").get("status", {}).get("hard") == hard)
+
+
+def test_a_quota_that_others_filled_keeps_what_serves(api: Api, predictors: Predictors) -> None:
+    """A repair is no new object, so it needs no room."""
+    key = predictors.create(minReplicas=1)
+    predictors.wait(key)
+    _limit(api, predictors.namespace, {"count/deployments.apps": "0", "count/services": "0"})
+    predictors.patch(key, modelVersion="v2")
+    assert predictors.wait(key)["status"]["servingVersion"] == "v2"

@@ -1,0 +1,117 @@
+"""Nothing confidential reaches logs, Events or conditions, at the most talkative log level."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from riskpredictor_operator.core.api import CHILDREN, EVENT, Key
+from support import operator as operators
+from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, eventually
+from support.cluster import LocalCluster
+from support.predictors import Predictors
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_what_is_confidential_stays_where_it_is(
+    cluster: LocalCluster,
+    api: Api,
+    operator_config: Path,
+    predictors: Predictors,
+    tmp_path: Path,
+    form: str,
+) -> None:
+    token = yaml.safe_load(operator_config.read_text())["users"][0]["user"]["token"]
+    sentinels = {
+        where: f"{where}-{secrets.token_hex(12)}"
+        for where in ("secret", "annotation", "template", "pods", "environment")
+    }
+    namespace, key = predictors.namespace, Key(predictors.namespace, "risk")
+    _secret(api, namespace, sentinels["secret"])
+    log = tmp_path / "operator.log"
+    process = operators.OperatorProcess(
+        operator_config, log, "--log-level=debug", f"--log-format={form}",
+        environment={"PREDICTOR_PASSWORD": sentinels["environment"]},
+    )  # fmt: skip
+    try:
+        process.wait_for("listed ")
+        manifest = {
+            "apiVersion": RISKPREDICTOR.api_version,
+            "kind": RISKPREDICTOR.kind,
+            "metadata": {
+                "name": "risk",
+                "namespace": namespace,
+                # kubectl adds its copy of the whole object.
+                "annotations": {"example.com/patient": sentinels["annotation"]},
+            },
+            "spec": {
+                "modelVersion": "v1",
+                "minReplicas": 1,
+                "image": {"pullSecrets": [{"name": "registry"}]},
+                "podTemplate": {"annotations": {"example.com/token": sentinels["template"]}},
+            },
+        }
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+        predictors.wait(key)
+        template = api.need(DEPLOYMENT, key)["spec"]["template"]
+        assert template["metadata"]["annotations"]["example.com/token"] == sentinels["template"]
+        _through_everything(api, predictors, key, sentinels["pods"])
+    finally:
+        process.stop()
+    told = {
+        "log": log.read_text(),
+        "Events": json.dumps(api.items(EVENT, namespace)),
+        "status": json.dumps([b["status"] for b in api.items(RISKPREDICTOR, namespace)]),
+        "children": json.dumps([api.need(r, key)["metadata"] for r in CHILDREN]),
+    }
+    assert f"{key}: Ready" in told["log"]
+    assert "ApplyRefused" in told["Events"]
+    confidential = {**sentinels, "token": token, "signature": token.rpartition(".")[2]}
+    leaks = [
+        f"{what} in {where}"
+        for where, text in told.items()
+        for what, value in confidential.items()
+        if value in text
+    ]
+    assert not leaks
+
+
+def _secret(api: Api, namespace: str, value: str) -> None:
+    """Credentials of a registry, as image.pullSecrets names them."""
+    auths = {"auths": {"registry.example.com": {"username": "robot", "password": value}}}
+    body = {
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "registry", "namespace": namespace},
+        "stringData": {".dockerconfigjson": json.dumps(auths)},
+    }  # fmt: skip
+    api.request("POST", f"/api/v1/namespaces/{namespace}/secrets", body)
+
+
+def _through_everything(api: Api, predictors: Predictors, key: Key, sentinel: str) -> None:
+    """What makes an operator talk: refusals, conflicts, drift, pods that do not come up, junk."""
+    predictors.patch(key, podTemplate={"affinity": {"nodeAffinity": {"wrong": [sentinel]}}})
+    predictors.wait(key, "False", "ApplyRefused")
+    predictors.patch(key, podTemplate={"affinity": None, "nodeSelector": {"no": "node"}})
+    predictors.wait(key, "False", "Unschedulable")
+    for pod in _pods(api, key):
+        note = {"metadata": {"annotations": {"example.com/patient": sentinel}}}
+        path = f"/api/v1/namespaces/{key.namespace}/pods/{pod}"
+        api.request("PATCH", path, note, "application/merge-patch+json")
+    predictors.patch(key, podTemplate={"nodeSelector": None})
+    predictors.wait(key)
+    api.patch(SERVICE, key, {"metadata": {"labels": {"app": sentinel}}})
+    eventually(lambda: api.need(SERVICE, key)["metadata"]["labels"]["app"] == key.name)
+    api.delete(SERVICE, key)
+    eventually(lambda: api.get(SERVICE, key) is not None)
+    predictors.wait(key)
+    time.sleep(0.5)
+
+
+def _pods(api: Api, key: Key) -> list[str]:
+    path = f"/api/v1/namespaces/{key.namespace}/pods"
+    return [pod["metadata"]["name"] for pod in api.request("GET", path)["items"]]
