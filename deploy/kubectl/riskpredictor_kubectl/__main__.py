@@ -37,10 +37,6 @@ def _run() -> int:
         return _say(f"error: {error.format_message()}")
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough. What is left in the buffer goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if os.environ.get("RISKPREDICTOR_DEBUG"):
             raise

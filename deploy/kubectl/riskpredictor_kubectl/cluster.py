@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+import yaml
 
 from riskpredictor_kubectl import __version__, names
 from riskpredictor_kubectl.errors import PluginError, ServerError
@@ -61,8 +62,8 @@ class Cluster:
             context = _context(path, target.context)
             self.namespace = target.namespace or context.get("namespace") or "default"
             load_kube_config(path, target.context or None, configuration)
-        except (ConfigException, OSError, ValueError, LookupError, TypeError) as error:
-            raise PluginError(f"kubeconfig {path}: {error}") from None
+        except (ConfigException, yaml.YAMLError, OSError, ValueError, LookupError, TypeError) as e:
+            raise PluginError(f"kubeconfig {path}: {' '.join(str(e).split())}") from None
         self._server = configuration.host
         self._patience = patience
         self._client = ApiClient(configuration)

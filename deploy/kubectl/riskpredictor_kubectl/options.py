@@ -11,7 +11,6 @@ from click.shell_completion import CompletionItem
 
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.cluster import Cluster, Target, contexts
-from riskpredictor_kubectl.errors import PluginError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +40,8 @@ def _offer(find: Callable[[Target], list[str]]) -> Callable[..., list[Completion
     ) -> list[CompletionItem]:
         try:
             found = find(_target(context))
-        except PluginError:
+        except Exception:
+            # Whatever it is: the command itself says so when it runs.
             return []
         return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 

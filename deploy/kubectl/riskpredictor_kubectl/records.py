@@ -51,7 +51,9 @@ def read(lines: Iterable[str], name: str, unit: str = "") -> list[Row]:
             row, wrong = _row(line, cells, unit)
             rows.append(row)
             problems += wrong
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise PluginError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from None
+    except csv.Error as error:
         raise PluginError(f"{name}: line {reader.line_num + 1} is no CSV: {error}") from None
     if problems:
         raise refused(name, problems)

@@ -58,7 +58,8 @@ def _declared(template: Body) -> dict[str, Any]:
         "image": _present(
             pullPolicy=container.get("imagePullPolicy"), pullSecrets=spec.get("imagePullSecrets")
         ),
-        "resources": _present(requests=resources.get("requests"), limits=resources.get("limits")),
+        # Empty is something else than absent here: the latter means the defaults.
+        "resources": {name: resources.get(name) or {} for name in ("requests", "limits")},
         "podTemplate": _present(
             labels=_own(metadata.get("labels")),
             annotations=_own(metadata.get("annotations")),
