@@ -9,11 +9,12 @@ import signal
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
-from support.api import POD, Api, eventually
+from riskpredictor_operator.core.api import POD, Key
+from support.api import Api, eventually
 from support.cluster import LocalCluster
 from support.plugin import Plugin
 from support.predictors import Predictors
@@ -32,6 +33,11 @@ def predictor(predictors: Predictors) -> Key:
 @pytest.fixture(scope="module")
 def plugin(cluster: LocalCluster, home: str) -> Plugin:
     return Plugin(cluster, home)
+
+
+def _lines(pattern: str, text: str) -> list[Any]:
+    """What begins a line and fits."""
+    return re.findall(f"^{pattern}", text, re.MULTILINE)
 
 
 def test_a_prediction_from_flags(plugin: Plugin, predictor: Key) -> None:
@@ -72,9 +78,8 @@ def test_a_file_of_patients_in_many_requests(
     assert {row["predicted_risk"] for row in answered} == {"Low", "Medium", "High"}
     assert {row["model_version"] for row in answered} == {"v1"}
     one = answered[137]
-    alone = plugin.json("predict", predictor.name, f"--heart-rate={one['heart_rate']}",
-                        "--blood-pressure=120", f"--temperature={one['temperature']}",
-                        "--temperature-unit=C", f"--oxygen-level={one['oxygen_level']}")  # fmt: skip
+    vitals = [f"--{name.replace('_', '-')}={one[name]}" for name in HEADER.split(",")[1:]]
+    alone = plugin.json("predict", predictor.name, *vitals)
     assert one["predicted_risk"] == alone["risk_level"]
     assert float(one["confidence"]) == pytest.approx(alone["confidence"], abs=1e-4)
 
@@ -137,17 +142,12 @@ def test_a_load_ends_in_time_and_leaves_nothing(
     assert time.monotonic() - started < 60
     assert said.returncode == 0, said.stderr
     assert said.stderr == "5 users for 6 s, everybody from the first second to the last\n"
-    figures = dict(
-        re.findall(r"^(answered|failed|requests/s) +([\d.]+)$", said.stdout, re.MULTILINE)
-    )
+    figures = dict(_lines(r"(answered|failed|requests/s) +([\d.]+)$", said.stdout))
     assert int(figures["answered"]) > 100
     assert int(figures["failed"]) == 0
-    assert re.search(
-        r"^latency +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms$", said.stdout, re.MULTILINE
-    )
-    assert len(re.findall(r"^pod health-predictor-\S+ +\d+$", said.stdout, re.MULTILINE)) == 2
-    seconds = re.findall(r"^(\d+) +\d+ +[\d.]+ +[\d.]+ +0 ", said.stdout, re.MULTILINE)
-    assert len(seconds) >= 5, said.stdout
+    assert _lines(r"latency +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms$", said.stdout)
+    assert len(_lines(r"pod health-predictor-\S+ +\d+$", said.stdout)) == 2
+    assert len(_lines(r"\d+ +\d+ +[\d.]+ +[\d.]+ +0 ", said.stdout)) >= 5, said.stdout
     left = cluster.kubectl("-n", predictor.namespace, "get", "pod", "-l", "app=load-generator")
     assert not left, "the pod is gone"
 

@@ -98,9 +98,9 @@ def test_an_answer_of_something_else_is_passed_on(config: Path, answers: Answers
 
 
 def test_a_long_list_is_read_to_its_end(config: Path, answers: Answers) -> None:
-    answers[f"{LIST}?limit=500"] = 200, {"items": [1], "metadata": {"continue": "there"}}
-    answers[f"{LIST}?limit=500&continue=there"] = 200, {"items": [2], "metadata": {}}
-    assert Cluster(Target(str(config))).predictors("icu") == [1, 2]
+    answers[f"{LIST}?limit=500"] = 200, {"items": [{"a": 1}], "metadata": {"continue": "there"}}
+    answers[f"{LIST}?limit=500&continue=there"] = 200, {"items": [{"a": 2}], "metadata": {}}
+    assert Cluster(Target(str(config))).predictors("icu") == [{"a": 1}, {"a": 2}]
 
 
 def test_lines_come_as_they_are_even_without_an_end(config: Path, answers: Answers) -> None:
