@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
 import yaml
+from packaging.requirements import Requirement
 
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.advice import REASONS, advise
@@ -13,6 +21,7 @@ from riskpredictor_server.schema import VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
 
+PACKAGE = ROOT / "deploy" / "kubectl"
 TROUBLE_FREE = {"Ready", "PodsAvailable", "ScalingActive", "FixedSize", "NoPodsAvailable",
                 "AwaitingAutoscaler"}  # fmt: skip
 """Ready never gives these as the reason for being False, or there is nothing to do about them."""
@@ -42,6 +51,40 @@ def test_the_columns_of_a_csv_are_the_fields_of_a_patient() -> None:
     assert VITALS == VITAL_NAMES
     assert UNIT == "temperature_unit"
     assert Settings().max_batch >= BATCH
+
+
+def test_the_package_needs_what_it_declares_and_nothing_else() -> None:
+    declared = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
+    imported = set()
+    for path in (PACKAGE / "riskpredictor_kubectl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"riskpredictor_kubectl"}
+    names_of = {"yaml": "pyyaml"}
+    assert {names_of.get(name, name) for name in foreign} == {
+        Requirement(text).name for text in declared
+    }
+    listed = (PACKAGE / "requirements.in").read_text().splitlines()
+    assert sorted(line for line in listed if not line.startswith("#")) == sorted(declared)
+
+
+def test_the_wheel_has_all_that_runs(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--disable-pip-version-check", f"--wheel-dir={tmp_path}", str(PACKAGE)],
+        check=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = zipfile.ZipFile(wheel).namelist()
+    sources = {str(p.relative_to(PACKAGE)) for p in PACKAGE.glob("riskpredictor_kubectl/**/*.py")}
+    assert sources <= set(inside)
+    (points,) = [name for name in inside if name.endswith("entry_points.txt")]
+    text = zipfile.ZipFile(wheel).read(points).decode()
+    assert "kubectl-riskpredictor = " in text
+    assert "kubectl_complete-riskpredictor = " in text
 
 
 def test_a_status_without_ready_is_no_reason_to_fail() -> None:

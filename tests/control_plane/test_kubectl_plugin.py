@@ -116,6 +116,10 @@ def test_a_child_of_somebody_else_is_shown_as_such(
     assert service[-1] == "not of this RiskPredictor: without a controller"
     assert "\nNot ready: NotOwned\n" in text
     assert _row(text, "Stalled")[-1] == "nothing will change until somebody acts"
+    for command in (("load",), ("open", "--no-browser")):
+        assert plugin.refused(*command, "risk").startswith(
+            "error: risk does not own the Service of its name; see:"
+        )
 
 
 def test_a_watch_shows_a_new_version_come(

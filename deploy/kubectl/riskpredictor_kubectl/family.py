@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.cluster import Cluster
+from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.names import Body, path
 
 
@@ -50,6 +51,20 @@ def gather(cluster: Cluster, namespace: str, name: str) -> Family:
         pods=sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])),
         events=_events(cluster, namespace, name, pods),
     )
+
+
+def own_service(cluster: Cluster, name: str) -> tuple[Body, Body]:
+    """A RiskPredictor and its Service; what others run under its name is not talked to.
+
+    Raises:
+        PluginError: there is none, or it is somebody else's.
+    """
+    predictor = cluster.predictor(cluster.namespace, name)
+    service = cluster.find(path(names.SERVICES, cluster.namespace, name))
+    if service is None or owner(service).get("uid") != predictor["metadata"]["uid"]:
+        what = "has no Service yet" if service is None else "does not own the Service of its name"
+        raise PluginError(f"{name} {what}; see: kubectl riskpredictor status {name}")
+    return predictor, service
 
 
 def owner(child: Body) -> Body:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 from riskpredictor_kubectl.cluster import Cluster
 from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.family import own_service
 
 STOP_SECONDS = 5.0
+POD_SECONDS = 15
+"""How long a pod that starts is waited for."""
 
 
 @dataclass
@@ -41,11 +44,13 @@ def forwarding(cluster: Cluster, name: str, port: int = 0) -> Iterator[Forwardin
     """Forward a port, a free one where it is 0, until the end of the block.
 
     Raises:
-        PluginError: kubectl said why not.
+        PluginError: kubectl said why not, or the Service is missing or somebody else's.
     """
+    own_service(cluster, name)
     command = [
         "kubectl", *cluster.target.kubectl_flags, "--namespace", cluster.namespace, "port-forward",
-        "--address=127.0.0.1", f"service/{name}", f"{port or ''}:http",
+        "--address=127.0.0.1", f"--pod-running-timeout={POD_SECONDS}s", f"service/{name}",
+        f"{port or ''}:http",
     ]  # fmt: skip
     try:
         process = subprocess.Popen(

@@ -15,6 +15,7 @@ from riskpredictor_kubectl import names
 from riskpredictor_kubectl.cluster import Cluster
 from riskpredictor_kubectl.errors import PluginError, ServerError
 from riskpredictor_kubectl.facts import cpu_percent
+from riskpredictor_kubectl.family import own_service
 from riskpredictor_kubectl.loadgen import PROFILES
 from riskpredictor_kubectl.loadpod import Demand, manifest, url_of
 from riskpredictor_kubectl.names import Body, path
@@ -80,8 +81,7 @@ def load(
     removed at the end; should nobody be there to do so, Kubernetes stops it. Made-up patients only.
     """
     demand = Demand(users, duration, think, profile, rate)
-    predictor = cluster.predictor(cluster.namespace, name)
-    service = cluster.get(path(names.SERVICES, cluster.namespace, name))
+    predictor, service = own_service(cluster, name)
     image = image or (predictor.get("status") or {}).get("image", "")
     if not image:
         raise PluginError(f"{name} has no image yet; see: kubectl riskpredictor status {name}")

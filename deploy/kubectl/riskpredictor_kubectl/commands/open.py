@@ -26,7 +26,6 @@ def open_command(cluster: Cluster, name: str, port: int | None, no_browser: bool
 
     Keeps its address when the pod behind it goes away, in a roll-out for example.
     """
-    cluster.predictor(cluster.namespace, name)
     try:
         _serve(cluster, name, port or 0, browser=not no_browser)
     except KeyboardInterrupt:

@@ -77,7 +77,6 @@ def _flag(field: str) -> str:
 
 
 def _one(cluster: Cluster, name: str, record: Record) -> Answer:
-    cluster.predictor(cluster.namespace, name)
     with forwarding(cluster, name) as forward:
         try:
             return Predictor(forward.url).predict(record)
@@ -86,7 +85,6 @@ def _one(cluster: Cluster, name: str, record: Record) -> Answer:
 
 
 def _many(cluster: Cluster, name: str, file: str, rows: list[Row]) -> list[Answer]:
-    cluster.predictor(cluster.namespace, name)
     with forwarding(cluster, name) as forward:
         try:
             return Predictor(forward.url).predict_many([row.record for row in rows])
