@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.advice import REASONS, advise
+from riskpredictor_kubectl.advice import REASONS, findings
 from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.records import UNIT, VITALS
 from riskpredictor_operator.core import api, reasons
@@ -89,6 +89,5 @@ def test_the_wheel_has_all_that_runs(tmp_path: Path) -> None:
 
 def test_a_status_without_ready_is_no_reason_to_fail() -> None:
     body = {"metadata": {"name": "risk", "namespace": "ward", "generation": 1}, "spec": {}}
-    advice = advise(body)
-    assert advice
-    assert advice.commands
+    (finding,) = findings(body)
+    assert finding.commands

@@ -53,6 +53,7 @@ def test_a_ready_predictor_is_shown_with_its_children(plugin: Plugin, ready: Key
     assert _row(text, "Autoscaling")[1:3] == ["False", "MetricsUnavailable"]
     assert re.search(r"^\d+s +Normal +Ready +RiskPredictor +v1 is served", text, re.MULTILINE)
     assert "ot ready" not in text
+    assert "\nNot scaling: MetricsUnavailable\n" in text, "there is no metrics-server"
 
 
 def test_the_overview_has_a_row_for_each(
@@ -79,7 +80,7 @@ def test_the_overview_has_a_row_for_each(
 def test_a_script_learns_all_of_it(plugin: Plugin, ready: Key) -> None:
     facts = plugin.json("status", f"rp/{ready.name}")
     assert (facts["ready"], facts["ready_pods"], facts["wanted_pods"]) == ("True", 2, 2)
-    assert facts["advice"] is None
+    assert [finding["reason"] for finding in facts["findings"]] == ["MetricsUnavailable"]
     assert [child["kind"] for child in facts["tree"]["children"]] == [
         "Deployment", "Service", "HorizontalPodAutoscaler",
     ]  # fmt: skip

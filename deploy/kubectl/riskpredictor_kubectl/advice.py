@@ -134,6 +134,8 @@ REASONS: Final = {
     "FixedSize": Advice("spec.replicas is set, so there is no autoscaler."),
 }
 
+_NOT_SEEN: Final = "NotSeen"
+"""Our word, in place of a reason of the operator's."""
 _UNSEEN: Final = Advice(
     "The operator has not looked at it yet.",
     ("If it lasts, see whether the operator runs and watches this namespace.",),
@@ -156,21 +158,45 @@ def verdict(predictor: Body) -> tuple[str, str, str]:
     """Ready's status, reason and message. Unknown while the operator has not seen the spec."""
     ready = condition(predictor, "Ready")
     if not ready:
-        return "Unknown", "NotSeen", _UNSEEN.meaning
+        return "Unknown", _NOT_SEEN, _UNSEEN.meaning
     if not is_current(predictor):
-        return "Unknown", "NotSeen", _STALE.meaning
+        return "Unknown", _NOT_SEEN, _STALE.meaning
     return ready["status"], ready["reason"], ready["message"]
 
 
-def advise(predictor: Body) -> Advice | None:
-    """What to do; None while it is Ready. An unknown reason is a newer operator's."""
-    status, reason, _ = verdict(predictor)
-    if status == "True":
-        return None
-    if reason == "NotSeen":
-        return _STALE if condition(predictor, "Ready") else _UNSEEN
-    found = REASONS.get(reason, Advice("", ("Update the plug-in: it does not know this reason.",)))
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    title: str
+    reason: str
+    message: str
+    """What the operator says."""
+    meaning: str
+    steps: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def findings(predictor: Body) -> list[Finding]:
+    """Why it is not ready, and why it does not scale; empty where all is well."""
+    found = []
+    status, reason, message = verdict(predictor)
+    if status != "True":
+        title = "Not ready" if status == "False" else "Not known to be ready"
+        found.append(_finding(predictor, title, reason, message))
+    scaling = condition(predictor, "Autoscaling")
+    # That it is not meant to scale needs no advice.
+    if scaling.get("status") == "False" and scaling["reason"] not in ("FixedSize", reason):
+        found.append(_finding(predictor, "Not scaling", scaling["reason"], scaling["message"]))
+    return found
+
+
+def _finding(predictor: Body, title: str, reason: str, message: str) -> Finding:
+    # An unknown reason is a newer operator's.
+    advice = REASONS.get(reason, Advice("", ("Update the plug-in: it does not know this reason.",)))
+    if reason == _NOT_SEEN:
+        advice = _STALE if condition(predictor, "Ready") else _UNSEEN
     metadata = predictor["metadata"]
-    commands = [c.format(name=metadata["name"], namespace=metadata["namespace"])
-                for c in found.commands]  # fmt: skip
-    return Advice(found.meaning, found.steps, tuple(commands))
+    commands = (c.format(name=metadata["name"], namespace=metadata["namespace"])
+                for c in advice.commands)  # fmt: skip
+    return Finding(title, reason, message, advice.meaning, advice.steps, tuple(commands))

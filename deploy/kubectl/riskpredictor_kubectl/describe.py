@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from riskpredictor_kubectl.advice import advise, verdict
+from riskpredictor_kubectl.advice import Finding, findings
 from riskpredictor_kubectl.facts import Node, Summary, tree
 from riskpredictor_kubectl.family import Family, event_time
 from riskpredictor_kubectl.names import Body
-from riskpredictor_kubectl.text import NONE, age, align, fold, table
+from riskpredictor_kubectl.text import GAP, NONE, age, align, columns, fold, table
+
+NARROW = 40
+"""With less room than this a message does not stand beside the rest."""
 
 _WORDS = {
     ("Ready", "False"): "what is declared is not what runs; see below",
+    ("Autoscaling", "False"): "the number of pods does not follow the load; see below",
     ("Stalled", "True"): "nothing will change until somebody acts",
     ("Reconciling", "True"): "the operator is at work on it",
 }
@@ -46,7 +50,8 @@ class Overview:
 
 def describe(family: Family, last_events: int) -> str:
     """The whole text."""
-    sections = [_tree(tree(family)), _conditions(family), _why(family)]
+    sections = [_tree(tree(family)), _conditions(family)]
+    sections += map(_finding, findings(family.predictor))
     sections.append(_events(family, last_events) if last_events else "")
     return "\n\n".join(filter(None, sections))
 
@@ -73,7 +78,8 @@ def _conditions(family: Family) -> str:
     rows = [
         (
             c["type"], c["status"], c["reason"], age(c["lastTransitionTime"]),
-            _WORDS.get((c["type"], c["status"]), c["message"]),
+            c["message"] if c["reason"] == "FixedSize"
+            else _WORDS.get((c["type"], c["status"]), c["message"]),
         )
         for c in conditions
     ]  # fmt: skip
@@ -104,26 +110,24 @@ def _short(about: Body, name: str) -> str:
 
 
 def _folded(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose last column is folded below its heading."""
+    """A table whose last column is folded below its heading, or has lines of its own."""
     front = align([header[:-1], *(row[:-1] for row in rows)]).splitlines()
-    width = max(map(len, front)) + 3
+    width = max(map(len, front)) + len(GAP)
+    if columns() - width < NARROW:
+        texts = ["", *(f"\n{fold(row[-1], '    ')}" for row in rows)]
+        return "\n".join(line + text for line, text in zip(front, texts, strict=True))
     return "\n".join(
         fold(text, line.ljust(width), " " * width)
         for line, text in zip(front, [header[-1], *(row[-1] for row in rows)], strict=True)
     )
 
 
-def _why(family: Family) -> str:
-    advice = advise(family.predictor)
-    if advice is None:
-        return ""
-    status, reason, message = verdict(family.predictor)
-    head = "Not ready" if status == "False" else "Not known to be ready"
-    lines = [f"{head}: {reason}", fold(message, "  ")]
-    if advice.meaning and advice.meaning != message:
-        lines.append(fold(advice.meaning, "  "))
-    if advice.steps:
-        lines += ["What to do:", *(fold(step, "  ") for step in advice.steps)]
+def _finding(finding: Finding) -> str:
+    lines = [f"{finding.title}: {finding.reason}", fold(finding.message, "  ")]
+    if finding.meaning and finding.meaning != finding.message:
+        lines.append(fold(finding.meaning, "  "))
+    if finding.steps:
+        lines += ["What to do:", *(fold(step, "  ") for step in finding.steps)]
     # Never folded: a command is to be copied.
-    lines += [f"    {command}" for command in advice.commands]
+    lines += [f"    {command}" for command in finding.commands]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.advice import advise, verdict
+from riskpredictor_kubectl.advice import findings, verdict
 from riskpredictor_kubectl.family import Family, event_time, owner
 from riskpredictor_kubectl.names import Body, condition
 
@@ -211,10 +211,9 @@ def _pod(body: Body) -> Node:
 def everything(family: Family) -> dict[str, Any]:
     """All of it as plain data."""
     one = summary(family.predictor, _own(family, family.autoscaler))
-    advice = advise(family.predictor)
     return {
         **asdict(one),
-        "advice": None if advice is None else asdict(advice),
+        "findings": [asdict(finding) for finding in findings(family.predictor)],
         "tree": asdict(tree(family)),
         "conditions": list((family.predictor.get("status") or {}).get("conditions") or ()),
         "events": [_event(event) for event in family.events],

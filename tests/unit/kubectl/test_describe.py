@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from unit.kubectl import bodies
 
-from riskpredictor_kubectl.advice import REASONS, advise, verdict
+from riskpredictor_kubectl.advice import REASONS, findings, verdict
 from riskpredictor_kubectl.describe import Overview, describe
 from riskpredictor_kubectl.facts import everything, summaries, summary, tree
 from riskpredictor_kubectl.family import Family
@@ -98,10 +98,9 @@ def test_one_that_is_not_ready_is_told_why_and_what_to_do() -> None:
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_has_words_and_commands_that_can_be_copied(reason: str) -> None:
-    advice = advise(bodies.broken(reason))
-    assert advice
-    assert advice.meaning.endswith(".")
-    assert not [command for command in advice.commands if "{" in command]
+    (finding,) = findings(bodies.broken(reason))
+    assert finding.meaning.endswith(".")
+    assert not [command for command in finding.commands if "{" in command]
 
 
 def test_a_reason_of_a_newer_operator_is_shown_all_the_same() -> None:
@@ -124,6 +123,29 @@ def test_a_status_that_is_not_about_the_present_spec_is_none(
     text = describe(_family(predictor), 0)
     assert words in text
     assert "kubectl get pods -A -l app.kubernetes.io/name=riskpredictor-operator" in text
+
+
+def test_one_that_is_ready_but_does_not_scale_is_told_so() -> None:
+    without = bodies.condition("Autoscaling", "False", "MetricsUnavailable", "no CPU metrics")
+    well = bodies.condition("Ready", "True", "Ready")
+    text = describe(_family(bodies.predictor(well, without)), 0)
+    assert "\nNot scaling: MetricsUnavailable\n  no CPU metrics\n" in text
+    assert "\n    kubectl get apiservice v1beta1.metrics.k8s.io" in text
+    assert "ot ready" not in text
+    fixed = bodies.condition("Autoscaling", "False", "FixedSize", "spec.replicas fixes the size")
+    text = describe(_family(bodies.predictor(well, fixed, replicas=2), autoscaler=None), 0)
+    assert text.splitlines()[-1].endswith("spec.replicas fixes the size")
+
+
+def test_on_a_narrow_terminal_a_message_has_lines_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("riskpredictor_kubectl.describe.columns", lambda: 80)
+    text = describe(
+        _family(bodies.ready(), events=[bodies.event("Pod", "risk-5f7-x", "B" * 20)]), 1
+    )
+    assert text.splitlines()[-2].endswith("Pod/x")
+    assert text.splitlines()[-1] == "    it happened"
 
 
 def test_the_last_events_name_their_object_shortly() -> None:
@@ -151,5 +173,5 @@ def test_rows_that_come_later_stay_below_their_headings() -> None:
 def test_machines_get_the_same_as_plain_data() -> None:
     data = everything(_family(bodies.broken("OutOfMemory"), pods=[bodies.pod("risk-a-1")]))
     assert data["ready"] == "False"
-    assert data["advice"]["steps"]
+    assert data["findings"][0]["steps"]
     assert data["tree"]["children"][0]["children"][0]["name"] == "risk-a-1"
