@@ -14,7 +14,7 @@ from riskpredictor_kubectl.names import Body, condition
 
 @dataclass(frozen=True)
 class Summary:
-    """One row of the overview. Numbers of pods and percentages are None while unknown."""
+    """One row of the overview."""
 
     namespace: str
     name: str
@@ -24,11 +24,11 @@ class Summary:
     model: str
     serving: str
     ready_pods: int
-    wanted_pods: int | None
+    wanted_pods: int
     scaling: str
     """Bounds of the autoscaler, or the fixed size."""
     cpu_percent: int | None
-    """Average over the pods, in percent of their CPU request."""
+    """Average over the pods, in percent of their CPU request; None while unknown."""
     cpu_target: int | None
     """None where there is no autoscaler."""
     url: str
@@ -46,7 +46,7 @@ class Summary:
     @property
     def pods(self) -> str:
         """Ready ones of those wanted."""
-        return f"{self.ready_pods}/{'?' if self.wanted_pods is None else self.wanted_pods}"
+        return f"{self.ready_pods}/{self.wanted_pods}"
 
 
 def summary(predictor: Body, autoscaler: Body | None) -> Summary:
@@ -54,7 +54,6 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
     metadata, spec = predictor["metadata"], predictor["spec"]
     status = predictor.get("status") or {}
     fixed = spec.get("replicas")
-    scaled = (autoscaler or {}).get("status") or {}
     ready, reason, message = verdict(predictor)
     return Summary(
         namespace=metadata["namespace"],
@@ -65,8 +64,7 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
         model=spec["modelVersion"],
         serving=status.get("servingVersion", ""),
         ready_pods=status.get("readyReplicas", 0),
-        # An autoscaler that has yet to look says 0.
-        wanted_pods=fixed if fixed is not None else scaled.get("desiredReplicas") or None,
+        wanted_pods=_wanted(spec, status, autoscaler),
         scaling=f"{spec['minReplicas']}-{spec['maxReplicas']}" if fixed is None else str(fixed),
         cpu_percent=cpu_percent(autoscaler) if fixed is None else None,
         cpu_target=spec["targetCPUUtilizationPercentage"] if fixed is None else None,
@@ -74,6 +72,15 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
         image=status.get("image", ""),
         created=metadata["creationTimestamp"],
     )
+
+
+def _wanted(spec: Body, status: Body, autoscaler: Body | None) -> int:
+    if "replicas" in spec:
+        return int(spec["replicas"])
+    desired = ((autoscaler or {}).get("status") or {}).get("desiredReplicas")
+    # An autoscaler that has never seen metrics says 0; what runs stays then, within the bounds.
+    number = desired or status.get("replicas", 0)
+    return int(min(max(number, spec["minReplicas"]), spec["maxReplicas"]))
 
 
 def summaries(predictors: Sequence[Body], autoscalers: Sequence[Body]) -> list[Summary]:

@@ -84,7 +84,8 @@ def test_an_autoscaler_of_somebody_else_says_nothing_about_ours() -> None:
     foreign = bodies.autoscaler()
     foreign["metadata"]["ownerReferences"] = []
     (row,) = summaries([bodies.ready()], [foreign])
-    assert (row.wanted_pods, row.cpu) == (None, "<unknown>/70%")
+    assert (row.wanted_pods, row.cpu) == (2, "<unknown>/70%")
+    assert summary(bodies.ready(), bodies.autoscaler()).wanted_pods == 3
 
 
 def test_one_that_is_not_ready_is_told_why_and_what_to_do() -> None:
