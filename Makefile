@@ -159,6 +159,7 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) predictor/requirements.in -o predictor/requirements.lock
 	$(UV_COMPILE) predictor/requirements-train.in -o predictor/requirements-train.lock
 	$(UV_COMPILE) predictor/requirements-sklearn.in -o predictor/requirements-sklearn.lock
+	$(UV_COMPILE) deploy/kubectl/requirements.in -o deploy/kubectl/requirements.lock
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
 	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
 
@@ -172,12 +173,12 @@ images: ## Build the operator's image and the predictor's, with the models v1 an
 clean: ## Remove what was built in this folder (not the caches outside it)
 	rm -rf $(VENV) build dist models .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyproject.toml
+$(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyproject.toml deploy/kubectl/pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: python3 --version"; exit 1; }
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -qq || true; } && apt-get install -y -qq python3-venv; } \
 	  || { echo "python3 has no venv module: sudo apt-get install python3-venv"; exit 1; }
 	@echo "setting up $(VENV) from requirements-dev.lock ..."
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e predictor
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e predictor -e deploy/kubectl
 	@touch $@

@@ -14,10 +14,11 @@ import time
 from functools import partial
 
 from riskdemo.live import watch
-from riskdemo.load import Demand, Load, PodLoad
+from riskdemo.load import Load, PodLoad
 from riskdemo.predict import PATIENTS, forwarded, predict
 from riskdemo.shell import DemoError
 from riskdemo.stage import PREDICTOR, Stage, arguments, perform
+from riskpredictor_kubectl.loadpod import Demand
 
 LOAD_SECONDS = 420
 

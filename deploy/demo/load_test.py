@@ -24,13 +24,14 @@ from rich.table import Table
 
 from riskdemo.install import DEMO_NAMESPACE, VERSIONS, Installation
 from riskdemo.live import Screen
-from riskdemo.load import Demand, Load, PodLoad, ProcessLoad
-from riskdemo.loadgen import PROFILES
+from riskdemo.load import Load, PodLoad, ProcessLoad
 from riskdemo.report import write
 from riskdemo.run import Run, figures
 from riskdemo.shell import Cluster, DemoError, Kubectl
 from riskdemo.stage import PREDICTOR
 from riskdemo.state import State, read
+from riskpredictor_kubectl.loadgen import PROFILES
+from riskpredictor_kubectl.loadpod import Demand
 
 AFTER_SECONDS = 30
 """How long after its end a load test may take to say its last word."""

@@ -96,9 +96,8 @@ IMAGES = (
 
 def lock_files() -> list[Path]:
     """All of the repository, those of tools and training too."""
-    found = [path for folder in (ROOT, ROOT / "operator", ROOT / "predictor")
-             for path in folder.glob("requirements*.lock")]  # fmt: skip
-    return sorted(found)
+    folders = (ROOT, ROOT / "operator", ROOT / "predictor", ROOT / "deploy" / "kubectl")
+    return sorted(path for folder in folders for path in folder.glob("requirements*.lock"))
 
 
 def read(path: Path) -> list[Pin]:

@@ -16,7 +16,8 @@ from packaging.markers import Marker
 
 from support.cluster import ROOT
 
-LOCKS = sorted(path.relative_to(ROOT) for folder in (ROOT, ROOT / "operator", ROOT / "predictor")
+FOLDERS = (ROOT, ROOT / "operator", ROOT / "predictor", ROOT / "deploy" / "kubectl")
+LOCKS = sorted(path.relative_to(ROOT) for folder in FOLDERS
                for path in folder.glob("requirements*.lock"))  # fmt: skip
 IMAGES = {
     "operator": ("Dockerfile.operator", ["operator/requirements.lock"]),
@@ -104,8 +105,7 @@ def test_every_entry_of_a_lock_is_pinned_and_has_hashes(lock: Path) -> None:
 
 
 def test_every_list_of_requirements_is_locked() -> None:
-    sources = [path for folder in (ROOT, ROOT / "operator", ROOT / "predictor")
-               for path in folder.glob("requirements*.in")]  # fmt: skip
+    sources = [path for folder in FOLDERS for path in folder.glob("requirements*.in")]
     assert sorted(path.with_suffix(".lock").relative_to(ROOT) for path in sources) == LOCKS
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from kstatus import violations
-from riskdemo.load import Demand, PodLoad
+from riskdemo.load import PodLoad
 from riskdemo.shell import Kubectl
+from riskpredictor_kubectl.loadpod import Demand
 from riskpredictor_operator.core.api import POD, Key
 from support.api import AUTOSCALER, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster

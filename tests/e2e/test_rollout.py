@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from kstatus import health, violations
-from riskdemo.load import Demand, PodLoad, Report
+from riskdemo.load import PodLoad, Report
 from riskdemo.shell import Kubectl
+from riskpredictor_kubectl.loadpod import Demand
 from riskpredictor_operator.core.api import POD, Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.predictors import Predictors

@@ -13,13 +13,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from riskdemo.shell import DemoError, Kubectl
+from riskpredictor_kubectl.loadpod import SCRIPT, Demand, manifest, url_of
 
-SCRIPT = Path(__file__).with_name("loadgen.py")
 POD = "load-generator"
 
 
@@ -51,25 +50,6 @@ class Report:
         self.versions.update(line["versions"])
         if self.on_second is not None:
             self.on_second(line)
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What load is wanted; the flags of ``loadgen.py``."""
-
-    users: int
-    seconds: float
-    think: float = 0.0
-    """Each user's mean pause between two requests, in seconds."""
-    profile: str = "constant"
-    rate: float = 0.0
-    """Requests per second of the open loop; 0 for the closed one."""
-    warmup: float = 0.0
-    """Seconds at the beginning that the sums leave out."""
-
-    def flags(self) -> list[str]:
-        """The command line."""
-        return [f"--{name}={value}" for name, value in asdict(self).items()]
 
 
 class Load(ABC):
@@ -137,10 +117,10 @@ class PodLoad(Load):
     def __init__(self, kubectl: Kubectl, image: str, service: str, demand: Demand) -> None:
         super().__init__()
         self._kubectl = kubectl
-        self._manifests = _manifests(kubectl, image, service, demand)
+        self._pod = manifest(POD, image, url_of(kubectl.json("get", "service", service)), demand)
 
     def _start(self) -> subprocess.Popen[str]:
-        self._kubectl("apply", "-f", "-", stdin=json.dumps(self._manifests))
+        self._kubectl("apply", "-f", "-", stdin=json.dumps(self._pod))
         try:
             self._kubectl("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=180s")
         except DemoError as error:
@@ -148,50 +128,4 @@ class PodLoad(Load):
         return self._kubectl.popen("logs", "--follow", POD)
 
     def _remove(self) -> None:
-        self._kubectl(
-            "delete", f"pod/{POD}", f"configmap/{POD}", "--ignore-not-found", "--grace-period=0",
-            "--force",
-        )  # fmt: skip
-
-
-def _manifests(kubectl: Kubectl, image: str, service: str, demand: Demand) -> dict[str, Any]:
-    address = kubectl.json("get", "service", service)["spec"]
-    # By address: a small cluster may have no DNS.
-    url = f"http://{address['clusterIP']}:{address['ports'][0]['port']}"
-    meta = {"name": POD, "labels": {"app": POD}}
-    container = {
-        "name": "load",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/opt/venv/bin/python", "-u", "/script/loadgen.py"],
-        "args": [f"--url={url}", *demand.flags()],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
-        "volumeMounts": [{"name": "script", "mountPath": "/script"}],
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": meta,
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-            "volumes": [{"name": "script", "configMap": {"name": POD}}],
-        },
-    }
-    script = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": meta,
-        "data": {"loadgen.py": SCRIPT.read_text()},
-    }
-    return {"apiVersion": "v1", "kind": "List", "items": [script, pod]}
+        self._kubectl("delete", f"pod/{POD}", "--ignore-not-found", "--grace-period=0", "--force")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from riskdemo.loadgen import PROFILES, Plan, Window, arrivals, percentile, share, user
+from riskpredictor_kubectl.loadgen import PROFILES, Plan, Window, arrivals, percentile, share, user
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: pod-1\r\nX-Model-Version: v1\r\n\r\n{}"

@@ -1,0 +1,21 @@
+"""What the plug-in tells instead of doing what was asked."""
+
+from __future__ import annotations
+
+
+class PluginError(Exception):
+    """The message says what is wrong and, where there is one, the next step."""
+
+    prefix = "error: "
+
+    def __str__(self) -> str:
+        return self.prefix + super().__str__()
+
+
+class ServerError(PluginError):
+    """The API server said no; worded as kubectl words it."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.prefix = f"Error from server ({reason}): " if reason else "Error from server: "

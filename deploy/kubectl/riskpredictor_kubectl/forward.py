@@ -1,0 +1,87 @@
+"""A loopback port that leads to a RiskPredictor's Service: ``kubectl port-forward``.
+
+kubectl itself, because it serves many connections at once over whatever lies between.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from riskpredictor_kubectl.cluster import Cluster
+from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.family import own_service
+
+STOP_SECONDS = 5.0
+POD_SECONDS = 15
+"""How long a pod that starts is waited for."""
+
+
+@dataclass
+class Forwarding:
+    """A running port-forward."""
+
+    port: int
+    process: subprocess.Popen[str]
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait(self) -> None:
+        """Until it has ended: its pod went away, or the connection broke."""
+        for _ in self.process.stdout or ():
+            pass
+        self.process.wait()
+
+
+@contextmanager
+def forwarding(cluster: Cluster, name: str, port: int = 0) -> Iterator[Forwarding]:
+    """Forward a port, a free one where it is 0, until the end of the block.
+
+    Raises:
+        PluginError: kubectl said why not, or the Service is missing or somebody else's.
+    """
+    own_service(cluster, name)
+    command = [
+        "kubectl", *cluster.target.kubectl_flags, "--namespace", cluster.namespace, "port-forward",
+        "--address=127.0.0.1", f"--pod-running-timeout={POD_SECONDS}s", f"service/{name}",
+        f"{port or ''}:http",
+    ]  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise PluginError("kubectl is not on the PATH; it does the port-forward") from None
+    try:
+        yield Forwarding(_port(process, name), process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _port(process: subprocess.Popen[str], name: str) -> int:
+    said = []
+    for line in process.stdout or ():
+        if (match := re.search(r"127\.0\.0\.1:(\d+)", line)) and line.startswith("Forwarding"):
+            return int(match[1])
+        said.append(line.strip().removeprefix("error: "))
+    why = " ".join(said)
+    if "pod is not running" in why or "no pods" in why or "timed out" in why:
+        raise PluginError(
+            f"no pod of {name} can be reached ({why}); see: kubectl riskpredictor status {name}"
+        )
+    raise PluginError(f"kubectl port-forward: {why or 'it ended without a word'}")

@@ -1,0 +1,64 @@
+"""The revisions of a RiskPredictor: what its Deployment's ReplicaSets remember."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from riskpredictor_kubectl import names
+from riskpredictor_kubectl.family import owner
+from riskpredictor_kubectl.names import Body
+
+REVISION = "deployment.kubernetes.io/revision"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One template of pods that ran, or runs."""
+
+    number: int
+    model: str
+    image: str
+    ready: int
+    pods: int
+    created: str
+    declared: bool
+    """It is the newest: the Deployment's own template."""
+    template: Body
+
+    @property
+    def state(self) -> str:
+        """In words."""
+        words = ["declared"] if self.declared else []
+        words += ["serving"] if self.ready else ["starting"] if self.pods else []
+        return ", ".join(words)
+
+
+def revisions(deployment: Body, replica_sets: Iterable[Body]) -> list[Revision]:
+    """Those of a Deployment, oldest first."""
+    mine = [
+        each
+        for each in replica_sets
+        if owner(each).get("uid") == deployment["metadata"]["uid"]
+        and (each["metadata"].get("annotations") or {}).get(REVISION, "").isdigit()
+    ]
+    newest = max((_number(each) for each in mine), default=0)
+    return sorted((_revision(each, newest) for each in mine), key=lambda one: one.number)
+
+
+def _number(replica_set: Body) -> int:
+    return int(replica_set["metadata"]["annotations"][REVISION])
+
+
+def _revision(replica_set: Body, newest: int) -> Revision:
+    template, status = replica_set["spec"]["template"], replica_set.get("status") or {}
+    return Revision(
+        number=_number(replica_set),
+        model=names.model_version(template),
+        image=names.image(template["spec"]),
+        ready=status.get("readyReplicas", 0),
+        pods=status.get("replicas", 0),
+        created=replica_set["metadata"]["creationTimestamp"],
+        declared=_number(replica_set) == newest,
+        template=template,
+    )

@@ -1,0 +1,121 @@
+"""The flags that all commands share, with kubectl's names, and what TAB offers for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from riskpredictor_kubectl import names
+from riskpredictor_kubectl.cluster import Cluster, Target, contexts
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COMPLETION_SECONDS = 3.0
+"""Longer, a shell must not hang at a TAB."""
+
+
+def _target(context: click.Context) -> Target:
+    """From the flags of the command, or else from those before it."""
+
+    def value(flag: str) -> str:
+        at: click.Context | None = context
+        while at is not None:
+            if at.params.get(flag):
+                return str(at.params[flag])
+            at = at.parent
+        return ""
+
+    return Target(value("kubeconfig"), value("context"), value("namespace"))
+
+
+def _offer(find: Callable[[Target], list[str]]) -> Callable[..., list[CompletionItem]]:
+    """A completion; without a cluster nothing is offered, and nothing said."""
+
+    def complete(
+        context: click.Context, _: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        try:
+            found = find(_target(context))
+        except Exception:
+            # Whatever it is: the command itself says so when it runs.
+            return []
+        return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+    return complete
+
+
+def _namespaces(target: Target) -> list[str]:
+    cluster = Cluster(target, patience=COMPLETION_SECONDS)
+    return [str(b["metadata"]["name"]) for b in cluster.items(names.path(names.NAMESPACES))]
+
+
+def _predictors(target: Target) -> list[str]:
+    cluster = Cluster(target, patience=COMPLETION_SECONDS)
+    return [str(b["metadata"]["name"]) for b in cluster.predictors(cluster.namespace)]
+
+
+class PredictorName(click.ParamType[str]):
+    """A name, or ``rp/NAME`` as kubectl prints it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind, _, name = str(value).rpartition("/")
+        if kind not in ("", "rp", "riskpredictor", "riskpredictors", names.RESOURCE,
+                        names.RESOURCE.replace("riskpredictors", "riskpredictor")):  # fmt: skip
+            self.fail(f"{value!r} is no RiskPredictor", param, ctx)
+        if not name:
+            self.fail("a name must not be empty", param, ctx)
+        return name
+
+
+def name_argument(*, required: bool = True) -> Callable[[F], F]:
+    """NAME, completed from the cluster."""
+    return click.argument(
+        "name", type=PredictorName(), required=required, shell_complete=_offer(_predictors)
+    )
+
+
+def target_flags(function: F) -> F:
+    """``-n``, ``--context`` and ``--kubeconfig``."""
+    for flags, text, offer in (
+        (("--kubeconfig",), "Path to the kubeconfig file.", None),
+        (("--context",), "Context of the kubeconfig.", contexts),
+        (("-n", "--namespace"), "Namespace; the context's otherwise.", _namespaces),
+    ):
+        complete = None if offer is None else _offer(offer)
+        kind = click.Path() if offer is None else None
+        option = click.option(*flags, default="", help=text, shell_complete=complete, type=kind)
+        function = option(function)
+    return function
+
+
+def with_cluster(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the flags of ``target_flags`` and calls with the cluster that they mean."""
+
+    @target_flags
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapper(context: click.Context, /, **arguments: Any) -> Any:
+        for flag in ("kubeconfig", "context", "namespace"):
+            arguments.pop(flag)
+        return function(Cluster(_target(context)), **arguments)
+
+    return wrapper
+
+
+def output_flag(*forms: str) -> Callable[[F], F]:
+    """``-o``."""
+    return click.option(
+        "-o", "--output", "form", type=click.Choice(forms), default=None,
+        help="Other output than a table.",
+    )  # fmt: skip
+
+
+def to_screen(text: str) -> None:
+    """Something for a person that is no result: it must not end up in a pipe."""
+    click.echo(text, err=True)

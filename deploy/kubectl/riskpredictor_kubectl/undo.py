@@ -1,0 +1,116 @@
+"""The change of a RiskPredictor's spec that brings an earlier template of its pods back.
+
+Compares two templates, so that what the API server or the operator fills in is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from riskpredictor_kubectl.names import CONTAINER, LABEL, Body, image, model_version
+
+_OURS = ("app.kubernetes.io/", "healthtech.dev/")
+_NOT_DECLARED = ("app", "pod-template-hash", "kubectl.kubernetes.io/restartedAt")
+
+
+def patch(spec: Body, now: Body, then: Body) -> dict[str, Any]:
+    """A JSON merge patch of the spec; empty if there is nothing to change.
+
+    Args:
+        spec: as it is declared.
+        now: the template that it made.
+        then: the template that is wanted back.
+    """
+    changes = _difference(_declared(now), _declared(then))
+    image_changes = _image(spec, now, then) | changes.pop("image", {})
+    if image_changes:
+        changes = {"image": image_changes, **changes}
+    if spec["modelVersion"] != model_version(then):
+        changes = {"modelVersion": model_version(then), **changes}
+    return changes
+
+
+def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
+    declared = spec.get("image") or {}
+    (repository, _), (wanted_repository, tag) = map(_split, (now, then))
+    changes: dict[str, Any] = {}
+    if repository != wanted_repository:
+        changes["repository"] = wanted_repository
+    # Without a tag it is the model version.
+    wanted_tag = None if tag == model_version(then) else tag
+    if declared.get("tag") != wanted_tag:
+        changes["tag"] = wanted_tag
+    return changes
+
+
+def _split(template: Body) -> tuple[str, str]:
+    repository, _, tag = image(template["spec"]).rpartition(":")
+    return repository, tag
+
+
+def _declared(template: Body) -> dict[str, Any]:
+    """What of a template comes from the spec, named and nested as it is there."""
+    metadata, spec = template["metadata"], template["spec"]
+    container = next(c for c in spec["containers"] if c["name"] == CONTAINER)
+    resources = container.get("resources") or {}
+    return {
+        "image": _present(
+            pullPolicy=container.get("imagePullPolicy"), pullSecrets=spec.get("imagePullSecrets")
+        ),
+        # Empty is something else than absent here: the latter means the defaults.
+        "resources": {name: resources.get(name) or {} for name in ("requests", "limits")},
+        "podTemplate": _present(
+            labels=_own(metadata.get("labels")),
+            annotations=_own(metadata.get("annotations")),
+            nodeSelector=spec.get("nodeSelector"),
+            tolerations=spec.get("tolerations"),
+            affinity=spec.get("affinity"),
+            priorityClassName=spec.get("priorityClassName"),
+            serviceAccountName=spec.get("serviceAccountName"),
+            topologySpreadConstraints=_spread(template),
+        ),
+    }
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _own(entries: Mapping[str, str] | None) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in (entries or {}).items()
+        if key not in _NOT_DECLARED and not key.startswith(_OURS)
+    }
+
+
+def _spread(template: Body) -> list[Any]:
+    """Without what the operator adds: its selector, and a constraint where there is none."""
+    name = template["metadata"]["labels"][LABEL]
+    own = {"matchLabels": {LABEL: name}}
+    constraints = template["spec"].get("topologySpreadConstraints") or []
+    bare = [
+        {key: value for key, value in c.items() if key != "labelSelector" or value != own}
+        for c in constraints
+    ]
+    standard = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+    }
+    return [] if bare == [standard] else bare
+
+
+def _difference(now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """As a merge patch: null removes."""
+    changes: dict[str, Any] = {}
+    for key in [*then, *(k for k in now if k not in then)]:
+        before, after = now.get(key), then.get(key)
+        if before == after:
+            continue
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            changes[key] = _difference(before, after)
+        else:
+            changes[key] = after
+    return changes

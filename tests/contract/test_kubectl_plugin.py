@@ -1,0 +1,93 @@
+"""What the kubectl plug-in says about the operator and the CRD is what they are."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+from riskpredictor_kubectl import names
+from riskpredictor_kubectl.advice import REASONS, findings
+from riskpredictor_kubectl.predictor import BATCH
+from riskpredictor_kubectl.records import UNIT, VITALS
+from riskpredictor_operator.core import api, reasons
+from riskpredictor_server.schema import VITAL_NAMES
+from riskpredictor_server.settings import Settings
+from support.cluster import ROOT
+
+PACKAGE = ROOT / "deploy" / "kubectl"
+TROUBLE_FREE = {"Ready", "PodsAvailable", "ScalingActive", "FixedSize", "NoPodsAvailable",
+                "AwaitingAutoscaler"}  # fmt: skip
+"""Ready never gives these as the reason for being False, or there is nothing to do about them."""
+
+
+def test_every_reason_of_the_operator_is_explained_and_no_other() -> None:
+    known = {value for name, value in vars(reasons).items() if name.isupper()}
+    assert set(REASONS) == known
+    assert {name for name, advice in REASONS.items() if not advice.steps} == TROUBLE_FREE
+
+
+def test_the_names_are_the_operators() -> None:
+    crd = yaml.safe_load((ROOT / "crds/riskpredictors.yaml").read_text())
+    assert crd["metadata"]["name"] == names.RESOURCE
+    assert api.RISKPREDICTOR.api_version == names.API_VERSION
+    assert (api.KIND, api.LABEL_PREDICTOR, api.LABEL_MODEL_VERSION, api.CONTAINER) == (
+        names.KIND, names.LABEL, names.LABEL_MODEL_VERSION, names.CONTAINER,
+    )  # fmt: skip
+    for ours, theirs in (
+        (names.PREDICTORS, api.RISKPREDICTOR), (names.DEPLOYMENTS, api.DEPLOYMENT),
+        (names.SERVICES, api.SERVICE), (names.AUTOSCALERS, api.AUTOSCALER), (names.PODS, api.POD),
+    ):  # fmt: skip
+        assert names.path(ours, "ward", "risk") == api.path_of(theirs, api.Key("ward", "risk"))
+
+
+def test_the_columns_of_a_csv_are_the_fields_of_a_patient() -> None:
+    assert VITALS == VITAL_NAMES
+    assert UNIT == "temperature_unit"
+    assert Settings().max_batch >= BATCH
+
+
+def test_the_package_needs_what_it_declares_and_nothing_else() -> None:
+    declared = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
+    imported = set()
+    for path in (PACKAGE / "riskpredictor_kubectl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"riskpredictor_kubectl"}
+    names_of = {"yaml": "pyyaml"}
+    assert {names_of.get(name, name) for name in foreign} == {
+        Requirement(text).name for text in declared
+    }
+    listed = (PACKAGE / "requirements.in").read_text().splitlines()
+    assert sorted(line for line in listed if not line.startswith("#")) == sorted(declared)
+
+
+def test_the_wheel_has_all_that_runs(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--disable-pip-version-check", f"--wheel-dir={tmp_path}", str(PACKAGE)],
+        check=True,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = zipfile.ZipFile(wheel).namelist()
+    sources = {str(p.relative_to(PACKAGE)) for p in PACKAGE.glob("riskpredictor_kubectl/**/*.py")}
+    assert sources <= set(inside)
+    (points,) = [name for name in inside if name.endswith("entry_points.txt")]
+    text = zipfile.ZipFile(wheel).read(points).decode()
+    assert "kubectl-riskpredictor = " in text
+    assert "kubectl_complete-riskpredictor = " in text
+
+
+def test_a_status_without_ready_is_no_reason_to_fail() -> None:
+    body = {"metadata": {"name": "risk", "namespace": "ward", "generation": 1}, "spec": {}}
+    (finding,) = findings(body)
+    assert finding.commands

@@ -1,0 +1,68 @@
+"""The plug-in's side of the HTTP API against a real predictor process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from unit.serving.support import HEALTHY, SICK, ServerProcess
+
+from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.predictor import BATCH, Predictor, Problem, Record, RefusedError
+
+WELL: Record = dict(HEALTHY)
+ILL: Record = dict(SICK)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with ServerProcess() as running:
+        yield running
+
+
+@pytest.fixture
+def predictor(server: ServerProcess) -> Predictor:
+    return Predictor(f"http://127.0.0.1:{server.port}")
+
+
+def _problems(predictor: Predictor, *records: Record) -> list[Problem]:
+    with pytest.raises(RefusedError) as caught:
+        predictor.predict_many(records)
+    return caught.value.problems
+
+
+def test_answers_come_in_the_order_of_the_questions_however_many(predictor: Predictor) -> None:
+    records = [WELL, ILL] * BATCH
+    answers = predictor.predict_many(records)
+    assert [answer["risk_level"] for answer in answers] == ["Low", "High"] * BATCH
+    assert predictor.predict(ILL)["probabilities"] == answers[1]["probabilities"]
+
+
+def test_a_refused_record_is_counted_from_the_first_of_all(predictor: Predictor) -> None:
+    wrong = [WELL] * (BATCH + 5)
+    wrong[2] = {**WELL, "heart_rate": 999}
+    wrong[BATCH + 1] = {**WELL, "temperature_unit": "K"}
+    assert _problems(predictor, *wrong) == [
+        Problem(2, "heart_rate", "must be 20 to 300 bpm, not 999"),
+        Problem(BATCH + 1, "temperature_unit", 'temperature_unit must be "F" or "C", not K'),
+    ]
+
+
+def test_every_field_of_one_record_is_named(predictor: Predictor) -> None:
+    with pytest.raises(RefusedError) as caught:
+        predictor.predict({"heart_rate": 10, "blood_pressure": 120, "temperature": 98})
+    assert caught.value.problems == [
+        Problem(None, "heart_rate", "must be 20 to 300 bpm, not 10"),
+        Problem(None, "oxygen_level", "required, 40 to 100 %"),
+    ]
+
+
+def test_a_server_that_takes_fewer_records_says_so() -> None:
+    with ServerProcess(max_batch="50") as small:
+        problems = _problems(Predictor(f"http://127.0.0.1:{small.port}"), *[WELL] * BATCH)
+    assert problems == [Problem(None, "instances", "must be an array of 1 to 50 records")]
+
+
+def test_nobody_there_is_an_error_in_words() -> None:
+    with pytest.raises(PluginError, match="the connection to the predictor broke"):
+        Predictor("http://127.0.0.1:9").predict(WELL)
