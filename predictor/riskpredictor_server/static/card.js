@@ -1,5 +1,6 @@
 // The model card: what the model is, what it was trained on, how good it is.
 
+import { ask } from "./api.js";
 import { byId, element, percent } from "./dom.js";
 
 function table(caption, head, rows) {
@@ -46,12 +47,10 @@ function tables(card) {
   ];
 }
 
-export async function showCard() {
+async function showCard() {
   const body = byId("card-body");
   try {
-    const response = await fetch("model");
-    const card = await response.json();
-    if (!response.ok) throw new Error(card.detail);
+    const { answer: card } = await ask("model");
     const metrics = card.metrics;
     body.replaceChildren(
       element("p", "", `Version ${card.model_version}: ${card.model_type}. Recipe: ${card.recipe.summary}.`),
@@ -61,7 +60,18 @@ export async function showCard() {
       ...tables(card),
       element("p", "meta", `scorer.json SHA-256 ${card.files["scorer.json"] ?? "none"}`),
     );
+    return true;
   } catch (error) {
     body.replaceChildren(element("p", "error", `The model card could not be read: ${error.message}`));
+    return false;
   }
+}
+
+// Read when first opened; after a failure, again at the next opening.
+export function setUpCard() {
+  const card = byId("card");
+  let shown = false;
+  card.addEventListener("toggle", async () => {
+    if (card.open && !shown) shown = await showCard();
+  });
 }
