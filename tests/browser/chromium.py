@@ -21,12 +21,16 @@ ARGUMENTS = [
 ]
 
 
+def program() -> str:
+    """Where the browser is; installs Debian's where there is none."""
+    others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
+    return next(filter(None, others), None) or debian.ensure("chromium")
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A running browser; installs Debian's where there is none."""
-    others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
-    program = next(filter(None, others), None) or debian.ensure("chromium")
+    """A running browser."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        running = playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         yield running
         running.close()

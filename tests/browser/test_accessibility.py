@@ -58,7 +58,7 @@ def test_the_page_in_every_state(
         expect(page.locator("#level")).to_have_text(level)
         assert violations(page, axe) == [], f"with a result: {level}"
     page.get_by_text("Model card").click()
-    expect(page.locator("#card-body table")).to_have_count(3)
+    expect(page.locator("#card-body table")).to_have_count(4)
     page.get_by_role("button", name="Light").click()
     expect(page.locator("#load-pods .name")).to_be_visible()
     assert violations(page, axe) == [], "under load"

@@ -1,7 +1,7 @@
 // The model card: what the model is, what it was trained on, how good it is.
 
 import { ask } from "./api.js";
-import { byId, element, percent } from "./dom.js";
+import { byId, drawing, element, percent } from "./dom.js";
 
 function table(caption, head, rows) {
   const node = element("table");
@@ -26,6 +26,30 @@ function table(caption, head, rows) {
   box.setAttribute("aria-label", caption);
   box.append(node);
   return box;
+}
+
+// Does the confidence come true? On the diagonal it does exactly; a point is as large as its group.
+function reliability(bins, records) {
+  const at = (share) => (100 * share).toFixed(1);
+  const points = bins.map((bin) => drawing("circle", {
+    cx: at(bin.mean_confidence), cy: at(1 - bin.accuracy), r: (1.5 + 4 * Math.sqrt(bin.records / records)).toFixed(1),
+  }));
+  const label = (x, y, text) => drawing("text", { x, y }, text);
+  const plot = drawing("svg", {
+    viewBox: "-14 -6 122 122", class: "reliability", role: "img",
+    "aria-label": "Reliability: share of right answers over confidence; the table has the figures",
+  },
+  drawing("path", { class: "frame", d: "M0 0V100H100" }), drawing("path", { class: "ideal", d: "M0 100L100 0" }),
+  ...points, label(38, 109, "confidence"), label(3, 6, "right"), label(-5, 109, "0"), label(93, 109, "1"), label(-6, 4, "1"));
+  const range = (bin) => `${Math.round(100 * bin.from)} to ${Math.round(100 * bin.to)} %`;
+  const figures = table(
+    "Reliability: of the answers with this confidence, how many are right?",
+    ["Confidence", "Mean", "Right", "Records"],
+    bins.map((bin) => [range(bin), percent(bin.mean_confidence), percent(bin.accuracy), bin.records]),
+  );
+  const both = element("div", "beside");
+  both.append(figures, plot);
+  return both;
 }
 
 function tables(card) {
@@ -58,6 +82,7 @@ async function showCard() {
         `${percent(metrics.accuracy)}, Brier score ${metrics.brier.toFixed(3)}, calibration error ` +
         `${metrics.expected_calibration_error.toFixed(3)}. Intended use: ${card.intended_use}.`),
       ...tables(card),
+      reliability(metrics.reliability, metrics.records),
       element("p", "meta", `scorer.json SHA-256 ${card.files["scorer.json"] ?? "none"}`),
     );
     return true;
