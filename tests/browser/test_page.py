@@ -169,28 +169,6 @@ def test_behind_a_path_prefix(visit: Visit, server: ServerProcess, address: str)
         assert page.request.get(openapi).ok
 
 
-@pytest.mark.parametrize(
-    ("name", "users"), [("Light", "10"), ("Medium", "50"), ("Peak Load", "100")]
-)
-def test_load_runs_shows_who_answers_and_stops(page: Page, name: str, users: str) -> None:
-    page.get_by_role("button", name=name).click()
-    expect(page.locator("#load-users")).to_have_text(users)
-    expect(page.locator("#load-pods .name")).to_have_text("pod-under-test")
-    expect(page.locator("#load-p95")).to_contain_text("ms")
-    expect(page.locator("#load-rate")).not_to_have_text("0")
-    expect(page.get_by_role("button", name="Light")).to_be_disabled()
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#load-summary")).to_contain_text(f"Done. {users} users")
-    expect(page.locator("#load-summary")).to_contain_text("0 errors, answered by 1 pod.")
-    expect(page.get_by_role("button", name="Light")).to_be_enabled()
-
-
-def test_load_ends_by_itself(page: Page) -> None:
-    page.select_option("#load-seconds", "10")
-    page.get_by_role("button", name="Light").click()
-    expect(page.locator("#load-summary")).to_contain_text("Done.", timeout=20_000)
-
-
 def test_on_a_phone_the_result_comes_into_view_and_nothing_needs_sideways_scrolling(
     page: Page,
 ) -> None:
