@@ -107,7 +107,12 @@ def test_the_patients_of_the_demo_look_like_those_of_the_training(visit: Visit) 
 
 def test_each_demo_sends_the_same_patients(page: Page) -> None:
     bodies: list[str] = []
-    page.on("request", lambda asked: asked.post_data and bodies.append(asked.post_data))
+
+    def asked(request: Request) -> None:
+        if request.post_data:
+            bodies.append(request.post_data)
+
+    page.on("request", asked)
     runs = []
     for _ in range(2):
         bodies.clear()
