@@ -21,15 +21,19 @@ ARGUMENTS = [
 ]
 
 
+def program() -> str:
+    """Where the browser is; installs Debian's where there is none."""
+    others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
+    return next(filter(None, others), None) or debian.ensure("chromium")
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A running browser; installs Debian's where there is none."""
+    """A running browser."""
     expect.set_options(timeout=30_000)
-    others = (shutil.which(name) for name in ("chromium-browser", "google-chrome"))
-    program = next(filter(None, others), None) or debian.ensure("chromium")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=program, args=ARGUMENTS, timeout=120_000
+            executable_path=program(), args=ARGUMENTS, timeout=120_000
         )
         yield running
         running.close()

@@ -15,10 +15,12 @@ from typing import Any
 
 from browser.balancer import service
 from browser.chromium import chromium
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-MOST_BYTES = 150_000
+COLOURS = 128
+MOST_BYTES = 80_000
 """Pictures are in Git for ever."""
 
 DESKTOP = {"width": 1080, "height": 720}
@@ -92,6 +94,10 @@ def picture(
     else:
         page.screenshot(path=path, full_page=True, clip=page.evaluate(_DOWN_TO, to))
     context.close()
+    # A palette does for flat colours, and more than halves the file.
+    Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
     size = path.stat().st_size
     print(f"{path.name}: {size / 1000:.0f} kB")
     if size > MOST_BYTES:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from browser.conftest import Visit
+from playwright.sync_api import Page, expect
 from unit.serving.support import ServerProcess
 
 from support import debian
@@ -42,15 +43,14 @@ def violations(page: Page, axe: str) -> list[str]:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
 def test_the_page_in_every_state(
-    browser: Browser, server: ServerProcess, axe: str, scheme: Any, width: int
+    visit: Visit, server: ServerProcess, axe: str, scheme: str, width: int
 ) -> None:
-    context = browser.new_context(
+    page = visit(
+        server.url,
         color_scheme=scheme,
         viewport={"width": width, "height": 800},
         reduced_motion="reduce",
     )
-    page = context.new_page()
-    page.goto(server.url)
     assert violations(page, axe) == [], "at first"
     page.get_by_role("button", name="Predict Risk Level").click()
     expect(page.locator("#heart_rate-error")).to_contain_text("required")
@@ -60,24 +60,20 @@ def test_the_page_in_every_state(
         expect(page.locator("#level")).to_have_text(level)
         assert violations(page, axe) == [], f"with a result: {level}"
     page.get_by_text("Model card").click()
-    expect(page.locator("#card-body table")).to_have_count(3)
+    expect(page.locator("#card-body table")).to_have_count(4)
     page.get_by_role("button", name="Light").click()
     expect(page.locator("#load-pods .name")).to_be_visible()
     assert violations(page, axe) == [], "under load"
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#load-summary")).to_contain_text("Done")
     assert violations(page, axe) == [], "after the load"
-    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_api_page(browser: Browser, server: ServerProcess, axe: str, scheme: Any) -> None:
-    context = browser.new_context(color_scheme=scheme)
-    page = context.new_page()
-    page.goto(f"{server.url}/docs")
+def test_the_api_page(visit: Visit, server: ServerProcess, axe: str, scheme: str) -> None:
+    page = visit(f"{server.url}/docs", color_scheme=scheme)
     page.locator("summary").first.click()
     assert violations(page, axe) == []
-    context.close()
 
 
 def test_everything_can_be_reached_by_keyboard(page: Page) -> None:

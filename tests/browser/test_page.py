@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from browser.chromium import ARGUMENTS, program
+from browser.conftest import Visit
+from browser.prefix import behind_prefix
+from playwright.sync_api import Browser, Page, expect
+from unit.serving.support import ServerProcess
 
 pytestmark = pytest.mark.browser
 
@@ -34,6 +38,7 @@ def test_a_healthy_patient_is_low(page: Page) -> None:
     ("example", "level"),
     [
         ("Healthy adult", "Low"),
+        ("Short of breath", "Medium"),
         ("Fever", "High"),
         ("Respiratory failure", "High"),
         ("Septic shock", "High"),
@@ -84,38 +89,84 @@ def test_celsius_is_understood(page: Page) -> None:
     expect(page.locator("#temperature-error")).to_have_text("must be 25 to 45 °C")
 
 
+def test_a_change_of_the_unit_keeps_the_patient(page: Page) -> None:
+    page.fill("#temperature", "98.7")
+    page.select_option("#temperature_unit", "C")
+    expect(page.locator("#temperature")).to_have_value("37.06")
+    page.select_option("#temperature_unit", "F")
+    expect(page.locator("#temperature")).to_have_value("98.7")
+    page.select_option("#temperature_unit", "C")
+    page.fill("#temperature", "40")
+    page.select_option("#temperature_unit", "F")
+    expect(page.locator("#temperature")).to_have_value("104")
+
+
 def test_an_extrapolation_is_warned_about(page: Page) -> None:
     fill(page, "290", "120", "98.6", "97")
     predict(page)
     expect(page.locator("#warnings")).to_contain_text("Heart rate: outside")
 
 
-def test_the_model_card_opens(page: Page) -> None:
+def test_a_warning_names_the_unit_that_was_entered(page: Page) -> None:
+    fill(page, "85", "120", "43.5", "97")
+    page.select_option("#temperature_unit", "C")
+    predict(page)
+    expect(page.locator("#warnings")).to_contain_text("Temperature: outside")
+    expect(page.locator("#warnings")).to_contain_text("°C")
+
+
+def test_the_model_card_opens(page: Page, server: ServerProcess) -> None:
     page.get_by_text("Model card").click()
-    expect(page.locator("#card-body table")).to_have_count(3)
+    expect(page.locator("#card-body table")).to_have_count(4)
     expect(page.locator("#card-body")).to_contain_text("Held-out accuracy")
+    bins = server.get("/model").json()["metrics"]["reliability"]
+    rows = page.get_by_role("table", name="Reliability").locator("tbody tr")
+    expect(rows).to_have_count(len(bins))
+    expect(rows.last).to_contain_text(f"{100 * bins[-1]['accuracy']:.1f} %")
+    plot = page.get_by_role("img", name="Reliability")
+    expect(plot).to_be_visible()
+    expect(plot.locator("circle")).to_have_count(len(bins))
 
 
-@pytest.mark.parametrize(
-    ("name", "users"), [("Light", "10"), ("Medium", "50"), ("Peak Load", "100")]
-)
-def test_load_runs_shows_who_answers_and_stops(page: Page, name: str, users: str) -> None:
-    page.get_by_role("button", name=name).click()
-    expect(page.locator("#load-users")).to_have_text(users)
-    expect(page.locator("#load-pods .name")).to_have_text("pod-under-test")
-    expect(page.locator("#load-p95")).to_contain_text("ms")
-    expect(page.locator("#load-rate")).not_to_have_text("0")
-    expect(page.get_by_role("button", name="Light")).to_be_disabled()
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#load-summary")).to_contain_text(f"Done. {users} users")
-    expect(page.locator("#load-summary")).to_contain_text("0 errors, answered by 1 pod.")
-    expect(page.get_by_role("button", name="Light")).to_be_enabled()
+def test_live_regions_are_rendered_before_they_have_something_to_say(page: Page) -> None:
+    """A screen reader does not announce the text that a region already had when it appeared."""
+    hidden = """() => [...document.querySelectorAll("[role=status], [role=alert], [aria-live]")]
+        .filter((region) => !region.checkVisibility()).map((region) => region.outerHTML)"""
+    assert page.evaluate(hidden) == []
+    assert page.locator("[role=status], [role=alert]").count() == 3
+    page.get_by_role("button", name="Septic shock").click()
+    expect(page.get_by_role("status").filter(has_text="High risk")).to_be_visible()
+    assert page.evaluate(hidden) == []
 
 
-def test_load_ends_by_itself(page: Page) -> None:
-    page.select_option("#load-seconds", "10")
-    page.get_by_role("button", name="Light").click()
-    expect(page.locator("#load-summary")).to_contain_text("Done.", timeout=20_000)
+def test_without_scripts_the_page_says_what_to_do(browser: Browser, server: ServerProcess) -> None:
+    # Playwright's own switch stops scripts, but lets the parser believe that they run.
+    arguments = [*ARGUMENTS, "--blink-settings=scriptEnabled=false"]
+    without = browser.browser_type.launch(executable_path=program(), args=arguments)
+    page = without.new_page()
+    page.goto(server.url)
+    # Without scripts there are no locators; what a screen reader gets is there.
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")
+    text = " ".join(str(node.get("name", {}).get("value")) for node in tree["nodes"])
+    without.close()
+    assert "This page needs JavaScript" in text
+
+
+@pytest.mark.parametrize("address", ["/", "/docs"])
+def test_behind_a_path_prefix(visit: Visit, server: ServerProcess, address: str) -> None:
+    with behind_prefix(server.url, "/team/risk") as url:
+        page = visit(url + address)
+        if address == "/docs":
+            expect(page.locator("pre")).to_contain_text(f"{url}/predict")
+            page.get_by_role("link", name="here").click()
+        page.get_by_role("button", name="Septic shock").click()
+        expect(page.locator("#level")).to_have_text("High")
+        page.get_by_text("Model card").click()
+        expect(page.locator("#card-body table")).to_have_count(4)
+        page.get_by_role("link", name="API", exact=True).click()
+        openapi = page.get_by_role("link", name="openapi.json").evaluate("link => link.href")
+        assert openapi == f"{url}/openapi.json"
+        assert page.request.get(openapi).ok
 
 
 def test_on_a_phone_the_result_comes_into_view_and_nothing_needs_sideways_scrolling(

@@ -1,6 +1,7 @@
 // The model card: what the model is, what it was trained on, how good it is.
 
-import { byId, element, percent } from "./dom.js";
+import { ask } from "./api.js";
+import { byId, drawing, element, percent } from "./dom.js";
 
 function table(caption, head, rows) {
   const node = element("table");
@@ -27,6 +28,30 @@ function table(caption, head, rows) {
   return box;
 }
 
+// Does the confidence come true? On the diagonal it does exactly; a point is as large as its group.
+function reliability(bins, records) {
+  const at = (share) => (100 * share).toFixed(1);
+  const points = bins.map((bin) => drawing("circle", {
+    cx: at(bin.mean_confidence), cy: at(1 - bin.accuracy), r: (1.5 + 4 * Math.sqrt(bin.records / records)).toFixed(1),
+  }));
+  const label = (x, y, text) => drawing("text", { x, y }, text);
+  const plot = drawing("svg", {
+    viewBox: "-14 -6 122 122", class: "reliability", role: "img",
+    "aria-label": "Reliability: share of right answers over confidence; the table has the figures",
+  },
+  drawing("path", { class: "frame", d: "M0 0V100H100" }), drawing("path", { class: "ideal", d: "M0 100L100 0" }),
+  ...points, label(38, 109, "confidence"), label(3, 6, "right"), label(-5, 109, "0"), label(93, 109, "1"), label(-6, 4, "1"));
+  const range = (bin) => `${Math.round(100 * bin.from)} to ${Math.round(100 * bin.to)} %`;
+  const figures = table(
+    "Reliability: of the answers with this confidence, how many are right?",
+    ["Confidence", "Mean", "Right", "Records"],
+    bins.map((bin) => [range(bin), percent(bin.mean_confidence), percent(bin.accuracy), bin.records]),
+  );
+  const both = element("div", "beside");
+  both.append(figures, plot);
+  return both;
+}
+
 function tables(card) {
   const metrics = card.metrics;
   const levels = metrics.confusion.levels;
@@ -46,12 +71,10 @@ function tables(card) {
   ];
 }
 
-export async function showCard() {
+async function showCard() {
   const body = byId("card-body");
   try {
-    const response = await fetch("model");
-    const card = await response.json();
-    if (!response.ok) throw new Error(card.detail);
+    const { answer: card } = await ask("model");
     const metrics = card.metrics;
     body.replaceChildren(
       element("p", "", `Version ${card.model_version}: ${card.model_type}. Recipe: ${card.recipe.summary}.`),
@@ -59,9 +82,21 @@ export async function showCard() {
         `${percent(metrics.accuracy)}, Brier score ${metrics.brier.toFixed(3)}, calibration error ` +
         `${metrics.expected_calibration_error.toFixed(3)}. Intended use: ${card.intended_use}.`),
       ...tables(card),
+      reliability(metrics.reliability, metrics.records),
       element("p", "meta", `scorer.json SHA-256 ${card.files["scorer.json"] ?? "none"}`),
     );
+    return true;
   } catch (error) {
     body.replaceChildren(element("p", "error", `The model card could not be read: ${error.message}`));
+    return false;
   }
+}
+
+// Read when first opened; after a failure, again at the next opening.
+export function setUpCard() {
+  const card = byId("card");
+  let shown = false;
+  card.addEventListener("toggle", async () => {
+    if (card.open && !shown) shown = await showCard();
+  });
 }

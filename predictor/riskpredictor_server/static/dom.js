@@ -9,6 +9,13 @@ export function element(tag, className = "", text = "") {
   return node;
 }
 
+export function drawing(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 // Never "100 %" or "0 %" of a probability: a model is never certain.
 export function percent(share) {
   if (share > 0.999 && share < 1) return "> 99.9 %";

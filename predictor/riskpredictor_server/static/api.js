@@ -1,0 +1,37 @@
+// Questions to the service, and every way to get no answer put into words.
+
+const TIMEOUT_MS = 10000;
+
+export class Refusal extends Error {
+  constructor(message, errors = []) {
+    super(message);
+    this.errors = errors;
+  }
+}
+
+async function exchange(path, options) {
+  const signals = [AbortSignal.timeout(TIMEOUT_MS), options.signal].filter(Boolean);
+  try {
+    const response = await fetch(path, { ...options, signal: AbortSignal.any(signals) });
+    return { response, text: await response.text() };
+  } catch (error) {
+    if (error.name === "TimeoutError") {
+      throw new Refusal(`The service did not answer within ${TIMEOUT_MS / 1000} seconds. Try again.`);
+    }
+    throw new Refusal("The service did not answer. Is it still running? Try again.");
+  }
+}
+
+// The decoded answer and the pod that gave it. Raises Refusal, with one entry per bad field.
+export async function ask(path, options = {}) {
+  const { response, text } = await exchange(path, options);
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    // A proxy's own error page, for example.
+    throw new Refusal(`Something between this page and the service answered: HTTP ${response.status}.`);
+  }
+  if (!response.ok) throw new Refusal(answer.detail ?? `HTTP ${response.status}`, answer.errors);
+  return { answer, pod: response.headers.get("X-Served-By") ?? "an unnamed pod" };
+}
