@@ -98,14 +98,14 @@ def _columns(document: Any, max_batch: int) -> list[list[Any]]:
     if len(tensors) == 1:
         name, shape, data = tensors[0]
         if len(shape) != 2 or shape[1] != len(VITAL_NAMES):
-            raise _TensorError(f"inputs: {name!r}: shape must be [n, {len(VITAL_NAMES)}]")
+            raise _TensorError(f"inputs: {name[:64]!r}: shape must be [n, {len(VITAL_NAMES)}]")
         width = len(VITAL_NAMES)
         rows = [data[start : start + width] for start in range(0, len(data), width)]
     elif sorted(names) == sorted(VITAL_NAMES):
         by_name = {name: (shape, data) for name, shape, data in tensors}
         for name, (shape, _) in by_name.items():
             if len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
-                raise _TensorError(f"inputs: {name!r}: shape must be [n] or [n, 1]")
+                raise _TensorError(f"inputs: {name[:64]!r}: shape must be [n] or [n, 1]")
         columns = [by_name[name][1] for name in VITAL_NAMES]
         if len({len(column) for column in columns}) != 1:
             raise _TensorError("inputs: the four tensors must have the same length")
@@ -129,8 +129,13 @@ def _tensor(value: Any, index: int) -> tuple[str, list[int], list[Any]]:
         raise _TensorError(f"{where}.name: must be a string")
     if not isinstance(datatype, str) or datatype not in _NUMERIC:
         raise _TensorError(f"{where}.datatype: must be a numeric type such as FP64")
-    if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
-        raise _TensorError(f"{where}.shape: must be an array of whole numbers")
+    # Bounded before anything is computed with it: a product of many sizes has thousands of digits.
+    if (
+        not isinstance(shape, list)
+        or not 1 <= len(shape) <= 2
+        or not all(type(n) is int and 0 <= n < 2**31 for n in shape)
+    ):
+        raise _TensorError(f"{where}.shape: must be an array of one or two whole numbers")
     if not isinstance(value.get("data"), list):
         raise _TensorError(f"{where}.data: must be an array; binary tensors are not supported")
     data = _flat(value["data"], len(shape))
