@@ -26,6 +26,9 @@ _QUIET = 0.5
 _IDLE_MS = 75_000
 """Idle connections outlive the 60 s of common client and proxy pools, so that they close first."""
 
+_BUFFER = 16_384
+"""Bytes that each connection may buffer, and the longest head of a request."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns 0 after a clean stop, 2 for a wrong setting, 1 if it cannot listen."""
@@ -63,7 +66,7 @@ async def _serve(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.RSGI,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS, max_buffer_size=65536),
+        http1_settings=HTTP1Settings(header_read_timeout=_IDLE_MS, max_buffer_size=_BUFFER),
         websockets=False,
         backlog=1024,
         backpressure=settings.max_connections,

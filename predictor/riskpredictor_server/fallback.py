@@ -17,6 +17,8 @@ from riskpredictor_server.scoring import Scored
 class PipelineScorer:
     """``predict_proba`` of a fitted classifier over the four raw vitals."""
 
+    explains = False
+
     def __init__(self, pipeline: Any) -> None:
         """Raises ValueError if the classifier does not know exactly the three levels."""
         classes = [str(name) for name in getattr(pipeline, "classes_", ())]

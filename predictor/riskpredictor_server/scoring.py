@@ -27,6 +27,9 @@ class Scored(NamedTuple):
 class Scorer(Protocol):
     """What serving needs of a model."""
 
+    explains: bool
+    """Whether answers have contributions."""
+
     def score(self, values: Values) -> Scored:
         """Score one checked record."""
         ...
@@ -45,6 +48,8 @@ class LinearScorer:
     ``(w_High - w_Low) · (f - mean) / scale``, in log-odds: with the baseline
     ``b_High - b_Low`` they add up to ln(P(High) / P(Low)).
     """
+
+    explains = True
 
     def __init__(self, form: Mapping[str, Any]) -> None:
         """``form`` is the decoded scorer.json; raises ValueError naming what is wrong in it."""

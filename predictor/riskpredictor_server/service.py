@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from riskpredictor_server import __version__
+from riskpredictor_server import __version__, oip
 from riskpredictor_server.artifact import ArtifactError, Model, load
 from riskpredictor_server.audit import AuditLog
 from riskpredictor_server.drift import drift
@@ -75,6 +75,33 @@ class Service:
         if self.predictor is None:
             return self.not_ready(request_id)
         return self.predictor.reply(body, content_type, request_id)
+
+    def infer(
+        self,
+        name: str,
+        version: str | None,
+        binary: bool,
+        body: bytes,
+        content_type: str,
+        request_id: str,
+    ) -> Reply:
+        """``POST /v2/models/{name}/infer``; ``binary`` if the client announced binary tensors."""
+        if self.predictor is None:
+            return self.not_ready(request_id)
+        absent = self.absent(name, version, request_id)
+        if absent:
+            return absent
+        return oip.infer(self.predictor, name, binary, body, content_type, request_id)
+
+    def absent(self, name: str, version: str | None, request_id: str) -> Reply | None:
+        """The 404 for a model or version that is not served here."""
+        own, served = self.settings.model_name, self.model.version if self.model else ""
+        if name != own:
+            return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
+        if version not in (None, served):
+            detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
+            return oip.refuse(404, detail, request_id)
+        return None
 
     def health(self) -> Reply:
         """``GET /health``: the process answers."""

@@ -34,8 +34,9 @@ class Settings:
     max_batch: int = 1000
     body_timeout: float = 5.0
     max_pending: int = 512
+    max_pending_bytes: int = 33_554_432
     max_lag: float = 0.5
-    max_connections: int = 4096
+    max_connections: int = 2048
     keepalive_requests: int = 1000
     drain_seconds: float = 20.0
 
@@ -54,6 +55,8 @@ _HELP: dict[str, str] = {
     "max_batch": "most records in one request",
     "body_timeout": "seconds a client may take to send a body",
     "max_pending": "requests waiting for a body or a page before new ones get 503",
+    "max_pending_bytes": "memory for large bodies on their way or waiting for their turn, before"
+    " new ones get 503",
     "max_lag": "seconds of queueing at which predictions get 503",
     "max_connections": "open connections",
     "keepalive_requests": "answers per connection, on average, before it is closed so that clients"
@@ -72,6 +75,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "max_batch": (1, 100_000),
     "body_timeout": (0.1, 300),
     "max_pending": (1, 100_000),
+    "max_pending_bytes": (1024, 1_073_741_824),
     "max_lag": (0.01, 60),
     "max_connections": (1, 100_000),
     "keepalive_requests": (0, 1e9),
@@ -113,7 +117,13 @@ def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.envir
         values[name] = _convert(name, text, source)
     if not values.get("pod_name"):
         values["pod_name"] = environ.get("POD_NAME") or socket.gethostname()
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.max_pending_bytes < settings.max_body_bytes:
+        raise SettingsError(
+            f"--max-pending-bytes is {settings.max_pending_bytes}: must be at least"
+            f" --max-body-bytes, {settings.max_body_bytes}, or such a body could never be taken"
+        )
+    return settings
 
 
 def _convert(name: str, text: str, source: str) -> Any:
