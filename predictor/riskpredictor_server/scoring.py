@@ -53,9 +53,10 @@ class LinearScorer:
 
     def __init__(self, form: Mapping[str, Any]) -> None:
         """``form`` is the decoded scorer.json; raises ValueError naming what is wrong in it."""
-        if form.get("format") != SCORER_FORMAT:
-            raise ValueError(f"format is {form.get('format')!r}, this server reads {SCORER_FORMAT}")
-        if tuple(form.get("classes", ())) != RISK_LEVELS:
+        found = form.get("format") if isinstance(form, Mapping) else type(form).__name__
+        if found != SCORER_FORMAT:
+            raise ValueError(f"format is {found!r}, this server reads {SCORER_FORMAT}")
+        if form.get("classes") != list(RISK_LEVELS):
             raise ValueError(f"classes must be {', '.join(RISK_LEVELS)}")
         try:
             self._fold(form)
