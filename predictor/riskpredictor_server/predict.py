@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from riskpredictor_server.artifact import Model
 from riskpredictor_server.audit import AuditLog
 from riskpredictor_server.decode import BodyError, decode
-from riskpredictor_server.drift import DRIFT_WINDOW
+from riskpredictor_server.drift import Recent
 from riskpredictor_server.errors import JSON, Reply, problem
 from riskpredictor_server.metrics import Metrics
 from riskpredictor_server.schema import (
@@ -43,8 +43,8 @@ class Predictor:
         self._audit = audit
         self.metrics = metrics
         self.max_batch = max_batch
-        self.recent: deque[Values] = deque(maxlen=DRIFT_WINDOW)
-        """The latest scored values, for the drift score; in memory only."""
+        self.recent = Recent()
+        """For the drift score."""
         self._trained_on = tuple(
             (row["trained_on"]["minimum"], row["trained_on"]["maximum"])
             for row in sorted(
@@ -79,7 +79,7 @@ class Predictor:
         answer = self._answer(values, self.model.scorer.score(values))
         answer["request_id"] = request_id
         self.metrics.predictions.add((answer["risk_level"],))
-        self.recent.append(values)
+        self.recent.add(values)
         if self._audit:
             self._audit.write([values], [answer], request_id)
         return Reply(200, JSON, orjson.dumps(answer))

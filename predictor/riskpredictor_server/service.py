@@ -35,6 +35,7 @@ class Service:
         self.draining = False
         self.reason = ""
         self.predictor: Predictor | None = None
+        self.audit: AuditLog | None = None
         self._ids = itertools.count(1)
         self._boot = secrets.token_hex(6)
         try:
@@ -42,11 +43,10 @@ class Service:
         except ArtifactError as error:
             self.reason = str(error)
         else:
-            audit = None
             if settings.audit_log != "off":
                 vitals = settings.audit_log == "vitals"
-                audit = AuditLog(model.version, model.digest, vitals)
-            self.predictor = Predictor(model, self.metrics, settings.max_batch, audit)
+                self.audit = AuditLog(model.version, model.digest, vitals)
+            self.predictor = Predictor(model, self.metrics, settings.max_batch, self.audit)
             log.info("model %s loaded, golden cases pass", model.version)
         if self.reason:
             log.error("not ready: %s", self.reason)
@@ -140,13 +140,24 @@ class Service:
             text = "The model that answers; always 1."
             gauges.append(("riskpredictor_model_info", text, labels, 1.0))
         if self.predictor:
-            text = "Population stability index of recent inputs against training; 0.25 is a shift."
-            scores = drift(list(self.predictor.recent), self.predictor.model.card["features"])
+            text = (
+                "Population stability index of the inputs of the last hour, at most 2,000, against"
+                " training; 0.25 is a shift, absent below 200."
+            )
+            scores = drift(self.predictor.recent.values(), self.predictor.model.card["features"])
             gauges += [
                 ("riskpredictor_input_drift", text, {"field": name}, score)
                 for name, score in scores.items()
             ]
+        text = "Lines of the audit log that could not be written."
+        lost = self.audit.lost if self.audit else 0
+        gauges.append(("riskpredictor_audit_lost_total", text, {}, float(lost)))
         return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        if self.audit:
+            self.audit.close()
 
     def busy(self, request_id: str, detail: str) -> Reply:
         """Overload: say so at once rather than let everybody wait."""
