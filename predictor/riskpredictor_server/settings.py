@@ -8,13 +8,16 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PREFIX = "RISKPREDICTOR_"
 
 
 class SettingsError(ValueError):
     """A setting is missing or out of bounds; the message names it and the fix."""
+
+    log_format = "human"
+    """How to say so."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,15 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """An unknown flag is a wrong setting like any other."""
+        raise SettingsError(f"{message}; --help lists what there is")
+
+
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Flags over environment over defaults; raises SettingsError."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m riskpredictor_server",
         description="Serve a trained patient-risk model over HTTP.",
         epilog=f"Each flag can be set by environment too: --max-batch is {PREFIX}MAX_BATCH.",
@@ -99,8 +108,15 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Setti
         default = getattr(defaults, name)
         shown = f" (default: {default})" if default != "" else ""
         parser.add_argument(_flag(name), metavar="X", help=text + shown)
-    given = {k: v for k, v in vars(parser.parse_args(argv)).items() if v is not None}
-    return from_strings(given, environ)
+    given: dict[str, str] = {}
+    try:
+        given |= {k: v for k, v in vars(parser.parse_args(argv)).items() if v is not None}
+        return from_strings(given, environ)
+    except SettingsError as error:
+        wanted = given.get("log_format", environ.get(PREFIX + "LOG_FORMAT"))
+        if wanted in _CHOICES["log_format"]:
+            error.log_format = wanted
+        raise
 
 
 def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:

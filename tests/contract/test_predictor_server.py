@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -169,6 +171,26 @@ def test_a_taken_port_and_a_wrong_setting_end_with_one_line(server: ServerProces
     assert wrong.stderr == "--port=x: must be a whole number from 1 to 65535\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["--port", "x"], "--port=x: must be a whole number from 1 to 65535", 2),
+        (["--prot", "1"], "unrecognized arguments: --prot 1; --help lists", 2),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:5000:", 1),
+    ],
+)
+def test_where_logs_are_json_a_server_that_cannot_start_says_so_in_json(
+    arguments: list[str], words: str, code: int
+) -> None:
+    command = [sys.executable, "-m", "riskpredictor_server", *arguments]
+    path = str(Path(__file__).parents[2] / "predictor")
+    env = {"PYTHONPATH": path, "RISKPREDICTOR_LOG_FORMAT": "json"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["level"], done.returncode) == ("error", code)
+    assert words in line["message"]
+
+
 def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() -> None:
     code = (
         "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
@@ -227,6 +249,42 @@ def test_sigterm_under_load_loses_no_request() -> None:
     assert failures == []
     assert answered.count(first.port) > 500
     assert answered.count(second.port) > 100
+
+
+def test_connections_that_never_end_do_not_keep_a_stopped_server() -> None:
+    with ServerProcess() as server, connect(server) as half, connect(server) as deaf:
+        half.sendall(b"GET /health HTTP/1.1\r\nHost:")
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        batch = json.dumps({"instances": [HEALTHY] * 1000}).encode()
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100):
+                deaf.sendall(HEAD % len(batch) + batch)
+        time.sleep(1)
+        server.terminate()
+        assert server.process.wait(20) == 0
+        assert "connections are still open after 5 s, leaving them" in server.log()
+
+
+def test_a_second_signal_ends_the_server_at_once() -> None:
+    with ServerProcess() as server, connect(server) as sock:
+        sock.sendall(HEAD % 80 + b'{"heart')
+        time.sleep(0.2)
+        server.terminate()
+        time.sleep(0.5)
+        assert server.process.poll() is None
+        server.terminate()
+        assert server.process.wait(2) == 128 + signal.SIGTERM
+        assert "leaving at once" in server.log()
+
+
+def test_an_audit_line_is_written_before_the_server_leaves() -> None:
+    with ServerProcess(audit_log="on") as server:
+        answer = server.post("/predict", HEALTHY).json()
+        server.terminate()
+        assert server.process.wait(10) == 0
+        (line,) = [line for line in server.log().splitlines() if line.startswith('{"audit"')]
+    assert json.loads(line)["request_id"] == answer["request_id"]
 
 
 def test_sigterm_waits_for_a_body_that_is_on_its_way() -> None:
