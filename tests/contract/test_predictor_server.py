@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import re
 import shutil
@@ -56,7 +57,9 @@ def test_hot_and_flask_routes_carry_the_same_headers(server: ServerProcess, path
     assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]+", answer.headers["x-request-id"])
 
 
-@pytest.mark.parametrize("path", ["/absent", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/predict/"])
+@pytest.mark.parametrize(
+    "path", ["/absent", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/predict/", "/%2568ealth"]
+)
 def test_what_is_not_there_is_a_404_problem(server: ServerProcess, path: str) -> None:
     answer = server.get(path)
     assert answer.status == 404
@@ -81,6 +84,51 @@ def test_a_chunked_body_is_read_and_bounded(server: ServerProcess) -> None:
     with connect(server) as sock:
         sock.sendall(head + b"1000\r\n" + b" " * 4096 + b"\r\n1000\r\n" + b" " * 4096 + b"\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("first", ["Content-Length: 500", "Transfer-Encoding: chunked"])
+def test_a_length_beside_chunks_is_ignored_and_ends_the_connection(
+    server: ServerProcess, first: str
+) -> None:
+    """Two framings for one body are how requests are smuggled past a proxy (RFC 9112, 6.3)."""
+    both = [b"Content-Length: 500", b"Transfer-Encoding: chunked"]
+    if first.startswith("T"):
+        both.reverse()
+    head = HEAD.replace(b"Content-Length: %d", b"\r\n".join(both))
+    body = json.dumps(HEALTHY).encode()
+    with connect(server) as sock:
+        sock.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        answer = sock.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(4096) == b""
+
+
+@pytest.mark.parametrize(
+    "lengths", [b"Content-Length: 2\r\nContent-Length: 3", b"Content-Length: x"]
+)
+def test_a_length_that_means_nothing_is_refused(server: ServerProcess, lengths: bytes) -> None:
+    with connect(server) as sock:
+        sock.sendall(HEAD.replace(b"Content-Length: %d", lengths) + b"{}")
+        assert sock.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_a_callers_request_id_comes_back_through_every_way_in(server: ServerProcess) -> None:
+    """In the header of the answer, in its body and in that of an error."""
+    for path in ("/predict", "/v2/models/riskpredictor/infer", "/health", "/model", "/absent"):
+        body = json.dumps(HEALTHY if path == "/predict" else {}).encode()
+        method = "GET" if path in ("/health", "/model") else "POST"
+        headers = {"X-Request-Id": f"ward-7:{path.count('/')}", "Content-Type": "application/json"}
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        client.request(method, path, body if method == "POST" else None, headers)
+        answer = client.getresponse()
+        assert answer.headers.get_all("X-Request-Id") == [headers["X-Request-Id"]], path
+        document = json.loads(answer.read())
+        if method == "POST":
+            assert document["request_id"] == headers["X-Request-Id"], path
+        client.close()
 
 
 def test_stalled_bodies_hold_nobody_up_and_are_ended(server: ServerProcess) -> None:
