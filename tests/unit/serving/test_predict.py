@@ -73,6 +73,13 @@ def test_a_batch_is_answered_row_by_row() -> None:
     assert answer["request_id"] == "request-7"
 
 
+def test_a_row_of_a_batch_has_the_warnings_of_its_record() -> None:
+    far = HEALTHY | {"heart_rate": 290}
+    rows = orjson.loads(ask({"instances": [HEALTHY, far, SICK]}).body)["predictions"]
+    assert [len(row["warnings"]) for row in rows] == [0, 1, 0]
+    assert rows[1]["warnings"] == orjson.loads(ask(far).body)["warnings"]
+
+
 def test_every_bad_row_of_a_batch_is_named() -> None:
     reply = ask({"instances": [HEALTHY, HEALTHY | {"heart_rate": 1}, 5]})
     assert reply.status == 422
