@@ -8,6 +8,7 @@ never asked for an answer. Digests prove that files belong together, not who mad
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 
 import orjson
 
-from riskpredictor_server.schema import InvalidRecordError, read_record
+from riskpredictor_server.schema import RISK_LEVELS, VITAL_NAMES, InvalidRecordError, read_record
 from riskpredictor_server.scoring import LinearScorer, Scorer
 
 ARTIFACT_FORMAT = "riskpredictor-artifact/1"
 CARD, LINEAR, JOBLIB = "card.json", "scorer.json", "model.joblib"
+VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+"""A model version becomes an image tag, a label and a header."""
 GOLDEN_TOLERANCE = 1e-9
 """Largest difference of a probability from its golden value: far above rounding, far below harm."""
 
@@ -71,10 +74,50 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: format is {found!r}, this server reads {ARTIFACT_FORMAT}")
     if card.get("card_sha256") != card_digest(card):
         raise ArtifactError(f"{path}: digest mismatch; the card was changed after training")
-    for name, kind in (("model_version", str), ("files", dict), ("golden_cases", list)):
-        if not isinstance(card.get(name), kind) or not card[name]:
-            raise ArtifactError(f"{path}: {name} is missing or empty")
+    wrong = _wrong_shape(card)
+    if wrong:
+        raise ArtifactError(f"{path}: {wrong}; train the model again")
     return card
+
+
+def _wrong_shape(card: Mapping[str, Any]) -> str:
+    """What serving reads of a card and cannot use in this one, or nothing."""
+    kinds = {"model_version": str, "files": dict, "features": list, "golden_cases": list}
+    for name, kind in kinds.items():
+        if not isinstance(card.get(name), kind) or not card[name]:
+            return f"{name} is missing or empty"
+    if not VERSION.fullmatch(card["model_version"]):
+        return f"model_version {card['model_version'][:64]!r} is not a version"
+    names = [row.get("name") if isinstance(row, dict) else None for row in card["features"]]
+    if sorted(map(str, names)) != sorted(VITAL_NAMES):
+        return f"features must be {', '.join(VITAL_NAMES)}"
+    for row in card["features"]:
+        span, baseline = (row.get(key) for key in ("trained_on", "baseline"))
+        if not isinstance(span, dict) or not _numbers([span.get("minimum"), span.get("maximum")]):
+            return f"features: {row['name']}: trained_on must have minimum and maximum"
+        if not isinstance(baseline, dict) or not _is_baseline(baseline):
+            return f"features: {row['name']}: baseline must have edges and one more shares"
+    for index, case in enumerate(card["golden_cases"]):
+        if not isinstance(case, dict) or not isinstance(case.get("name"), str):
+            return f"golden_cases[{index}] must be an object with a name"
+        if not _numbers(case.get("probabilities"), len(RISK_LEVELS)):
+            return f"golden case {case['name'][:64]!r}: probabilities must be 3 numbers"
+        if "input" not in case:
+            return f"golden case {case['name'][:64]!r}: input is missing"
+    return ""
+
+
+def _is_baseline(baseline: Mapping[str, Any]) -> bool:
+    edges = baseline.get("edges")
+    return _numbers(edges) and _numbers(baseline.get("shares"), len(edges or ()) + 1)
+
+
+def _numbers(value: Any, count: int | None = None) -> bool:
+    return (
+        isinstance(value, list)
+        and all(type(each) in (int, float) for each in value)
+        and count in (None, len(value))
+    )
 
 
 def _read_file(folder: Path, name: str, digest: str) -> bytes:
@@ -118,7 +161,12 @@ def _check_golden(scorer: Scorer, cases: list[dict[str, Any]]) -> None:
             values = read_record(case["input"])
         except InvalidRecordError as error:
             raise ArtifactError(f"golden case {case['name']!r}: invalid input: {error}") from error
-        got = scorer.score(values).probabilities
+        try:
+            got = scorer.score(values).probabilities
+        except Exception as error:  # whatever an unpickled classifier raises
+            raise ArtifactError(
+                f"golden case {case['name']!r}: the model cannot score it: {error!r}"
+            ) from error
         if not all(
             abs(a - b) <= GOLDEN_TOLERANCE for a, b in zip(got, case["probabilities"], strict=True)
         ):

@@ -6,7 +6,6 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 
 def call_wsgi(
@@ -37,8 +36,8 @@ def _environ(scope: Any, body: bytes, request_id: str) -> dict[str, Any]:
     environ = {
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
-        # PEP 3333: the path's bytes, decoded as latin-1.
-        "PATH_INFO": unquote_to_bytes(scope.path).decode("latin-1"),
+        # PEP 3333: the path's bytes, decoded as latin-1. Granian has resolved the escapes already.
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "SERVER_NAME": host,
         "SERVER_PORT": port,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+_LONGEST_INTEGER = 400
+"""Digits and sign; a float ends at 309."""
+_TOO_DEEP = "the document is nested too deeply"
 
 
 class BodyError(Exception):
@@ -17,12 +22,14 @@ class BodyError(Exception):
         self.field = field
 
 
-class _DuplicateError(Exception):
-    pass
+@dataclass(frozen=True)
+class _Constant:
+    """NaN, Infinity or -Infinity, which Python's decoder takes for numbers and JSON does not."""
+
+    name: str
 
 
-class _ConstantError(Exception):
-    pass
+_WALKED = frozenset((_Constant, dict, list))
 
 
 def decode(body: bytes) -> Any:
@@ -37,7 +44,7 @@ def decode(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         return _second_look(body, error)
     if body.count(b'"') != _key_quotes(value):
-        _refuse_duplicates(body)
+        _slowly(body.decode())
     return value
 
 
@@ -55,25 +62,30 @@ def _key_quotes(value: Any) -> int:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen = dict(pairs)
-    if len(seen) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _DuplicateError(next(key for key in keys if keys.count(key) > 1)[:64])
-    return seen
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                name = _printable(key)
+                raise BodyError(f'the field "{name}" is given more than once', name)
+            seen.add(key)
+    return value
 
 
-def _constant(name: str) -> Any:
-    raise _ConstantError(name)
+def _integer(text: str) -> float:
+    """Whole numbers beyond any float become infinite: to convert their digits takes too long."""
+    return int(text) if len(text) <= _LONGEST_INTEGER else float(text)
 
 
-def _refuse_duplicates(body: bytes) -> None:
+def _slowly(text: str) -> Any:
+    """Decode with the standard library, which shows every key; raises BodyError, ValueError."""
     try:
-        json.loads(body, object_pairs_hook=_pairs)
-    except _DuplicateError as duplicate:
-        name = str(duplicate)
-        raise BodyError(f'the field "{name}" is given more than once', name) from None
-    except (RecursionError, ValueError) as error:
-        raise BodyError(f"not valid JSON: {error}") from None
+        return json.loads(
+            text, parse_constant=_Constant, parse_int=_integer, object_pairs_hook=_pairs
+        )
+    except RecursionError:
+        raise BodyError(_TOO_DEEP) from None
 
 
 def _second_look(body: bytes, error: orjson.JSONDecodeError) -> Any:
@@ -84,16 +96,59 @@ def _second_look(body: bytes, error: orjson.JSONDecodeError) -> Any:
     if not body.strip():
         raise BodyError("the body is empty; send one JSON object")
     try:
-        body.decode("utf-8")
-        value = json.loads(body, parse_constant=_constant, object_pairs_hook=_pairs)
+        value = _slowly(_text(body))
+        if type(value) in _WALKED:
+            _refuse_constants(value)
         # Lone surrogates are JSON but no text: they could not be repeated in an answer.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeDecodeError as wrong:
-        raise BodyError(f"the body is not UTF-8: byte {wrong.start} is invalid") from None
-    except _ConstantError as constant:
-        raise BodyError(f"{constant} is not JSON; send a finite number") from None
     except RecursionError:
-        raise BodyError("the document is nested too deeply") from None
-    except (_DuplicateError, ValueError):
+        raise BodyError(_TOO_DEEP) from None
+    except ValueError:
         raise BodyError(f"not valid JSON: {error}") from None
     return value
+
+
+def _text(body: bytes) -> str:
+    # json.loads() of bytes would take UTF-16 and UTF-32 without a word.
+    looks = json.detect_encoding(body)
+    if looks == "utf-8-sig":
+        raise BodyError("the body begins with a byte order mark; send UTF-8 without one")
+    if looks != "utf-8" and _decodes(body, looks):
+        raise BodyError(f"the body looks like {looks.upper()}; send JSON in UTF-8")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise BodyError(f"the body is not UTF-8: byte {wrong.start} is invalid") from None
+
+
+def _decodes(body: bytes, encoding: str) -> bool:
+    try:
+        body.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_constants(value: Any) -> None:
+    """Raise BodyError for a NaN or Infinity, with its path as in ``instances[3].heart_rate``."""
+    rest: list[tuple[str, Any]] = [("", value)]
+    while rest:
+        path, value = rest.pop()
+        if type(value) is _Constant:
+            name = f'the field "{path}": ' if path else ""
+            raise BodyError(f"{name}{value.name} is not JSON; send a finite number", path)
+        if type(value) is dict:
+            rest += [
+                (f"{path}.{_printable(key)}".removeprefix("."), inner)
+                for key, inner in value.items()
+                if type(inner) in _WALKED
+            ]
+        else:
+            rest += [
+                (f"{path}[{i}]", inner) for i, inner in enumerate(value) if type(inner) in _WALKED
+            ]
+
+
+def _printable(key: str) -> str:
+    """A client's key as an answer may repeat it: short, and text."""
+    return key[:64].encode("utf-8", "replace").decode()

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from riskpredictor_server.schema import RISK_LEVELS, Values
-from riskpredictor_server.scoring import Scored
+from riskpredictor_server.scoring import Scored, ScoredMany
 
 
 class PipelineScorer:
     """``predict_proba`` of a fitted classifier over the four raw vitals."""
+
+    explains = False
 
     def __init__(self, pipeline: Any) -> None:
         """Raises ValueError if the classifier does not know exactly the three levels."""
@@ -29,12 +31,14 @@ class PipelineScorer:
 
     def score(self, values: Values) -> Scored:
         """Score one checked record."""
-        return self.score_many([values])[0]
+        (low,), (medium,), (high,), _ = self.score_many([values])
+        return Scored((low, medium, high), None)
 
-    def score_many(self, rows: Sequence[Values]) -> list[Scored]:
+    def score_many(self, rows: Sequence[Values]) -> ScoredMany:
         """Score a batch in one vectorised call."""
-        table = self._pipeline.predict_proba(list(rows))[:, self._order].tolist()
-        return [Scored((low, medium, high), None) for low, medium, high in table]
+        table = self._pipeline.predict_proba(list(rows))[:, self._order]
+        low, medium, high = table.T.tolist()
+        return ScoredMany(low, medium, high, None)
 
 
 def load_pipeline(data: bytes) -> PipelineScorer:

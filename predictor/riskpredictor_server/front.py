@@ -10,20 +10,24 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import Any
 
-from riskpredictor_server.bodies import CLOSE, Bodies, BodyRefusedError
+from riskpredictor_server.bodies import CLOSE, LARGE_BYTES, Bodies, BodyRefusedError
 from riskpredictor_server.errors import Reply, problem
+from riskpredictor_server.oip import BINARY_HEADER, infer_target
 from riskpredictor_server.pages import Pages
 from riskpredictor_server.service import Service
-from riskpredictor_server.turns import LARGE_BYTES, Turns
+from riskpredictor_server.turns import Turns
 
 log = logging.getLogger("riskpredictor")
 
 _SWEEP = 0.1
 _BODYLESS = frozenset(("GET", "HEAD", "OPTIONS"))
+Work = Callable[[bytes, str, str], Reply]
+"""From body, content type and request id to the reply."""
 
 
 class Front:
@@ -55,28 +59,23 @@ class Front:
         request_id = self.service.request_id(headers.get("x-request-id"))
         try:
             if route == "/predict" and scope.method == "POST":
-                if self.lag > self._max_lag:
-                    detail = "overloaded: requests queue too long here"
-                    reply = self.service.busy(request_id, detail)
-                else:
-                    body = await self._bodies.read(headers, protocol, request_id)
-                    content_type = headers.get("content-type", "")
-                    if len(body) < LARGE_BYTES:
-                        reply = self.service.predict(body, content_type, request_id)
-                    else:
-                        reply = await self._large(body, content_type, request_id)
+                reply = await self._post(headers, protocol, request_id, self.service.predict)
             elif route in self._gets and scope.method == "GET":
                 reply = self._gets[route](request_id)
+            elif scope.method == "POST" and (target := infer_target(route)):
+                route, name, version = target
+                work = partial(self.service.infer, name, version, BINARY_HEADER in headers)
+                reply = await self._post(headers, protocol, request_id, work)
             else:
+                route = "page"
                 # Flask counts what it answers itself.
                 await self._page(scope, protocol, request_id)
                 return
         except BodyRefusedError as refused:
             reply = refused.reply
-            route = route if route == "/predict" else "page"
         except Exception:
             where = {"request_id": request_id}
-            log.exception("%s %s failed", scope.method, route[:200], extra=where)
+            log.exception("%s %s failed", scope.method, scope.path[:200], extra=where)
             detail = "the server failed; its log has the reason under this request_id"
             route, reply = "error", problem(500, detail, request_id)
         finally:
@@ -85,19 +84,33 @@ class Front:
         self._send(protocol, reply, request_id)
         self.service.observe(route, reply.status, perf_counter() - started, request_id)
 
-    async def _large(self, body: bytes, content_type: str, request_id: str) -> Reply:
-        if self._turns.too_long:
-            return self.service.busy(request_id, "overloaded: batches queue too long here")
-        return await self._turns.take(lambda: self.service.predict(body, content_type, request_id))
+    async def _post(self, headers: Any, protocol: Any, request_id: str, work: Work) -> Reply:
+        """The reply of ``work`` to a body, unless that would have to wait too long."""
+        if self.lag > self._max_lag:
+            busy = self.service.busy(request_id, "overloaded: requests queue too long here")
+            raise await self._bodies.refusal(busy, headers, aiter(protocol))
+        body = await self._bodies.read(headers, protocol, request_id)
+        content_type = headers.get("content-type", "")
+        if len(body) < LARGE_BYTES:
+            return work(body, content_type, request_id)
+        try:
+            if self._turns.too_long:
+                return self.service.busy(request_id, "overloaded: batches queue too long here")
+            return await self._turns.take(len(body), lambda: work(body, content_type, request_id))
+        finally:
+            self._bodies.release(body)
 
     async def _page(self, scope: Any, protocol: Any, request_id: str) -> None:
         if self._metrics.in_flight > self.service.settings.max_pending:
-            detail = "overloaded: too many requests at once"
-            raise BodyRefusedError(self.service.busy(request_id, detail))
+            busy = self.service.busy(request_id, "overloaded: too many requests at once")
+            raise await self._bodies.refusal(busy, scope.headers, aiter(protocol))
         body = b""
         if scope.method not in _BODYLESS:
             body = await self._bodies.read(scope.headers, protocol, request_id)
-        status, headers, data = await self._pages.answer(scope, body, request_id)
+        try:
+            status, headers, data = await self._pages.answer(scope, body, request_id)
+        finally:
+            self._bodies.release(body)
         if self._closes():
             headers += CLOSE
         protocol.response_bytes(status, headers, data)

@@ -31,6 +31,14 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
+def complain(text: str, log_format: str) -> None:
+    """Say on stderr why there will be no server: the bare text, or a log line for machines."""
+    if log_format == "json":
+        record = {"name": "riskpredictor", "levelname": "ERROR", "msg": text}
+        text = JsonFormatter().format(logging.makeLogRecord(record))
+    print(text, file=sys.stderr)
+
+
 def configure(settings: Settings) -> None:
     """Install the handler. Called once by the process entry point, not on import."""
     handler = logging.StreamHandler(sys.stderr)

@@ -7,6 +7,7 @@ named like the vitals, of shape [n] or [n, 1]. Temperatures are °F. Outputs: ``
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import prod
 from typing import Any
 
@@ -26,8 +27,27 @@ _NUMERIC = frozenset(
 ) | frozenset(("FP16", "FP32", "FP64"))
 
 
+MODEL_ROUTE = "/v2/models/<name>"
+VERSION_ROUTE = MODEL_ROUTE + "/versions/<version>"
+BINARY_HEADER = "inference-header-content-length"
+_BINARY = (
+    "binary tensors (header Inference-Header-Content-Length) are not supported; send each input's"
+    ' "data" in the JSON (tritonclient: set_data_from_numpy(..., binary_data=False))'
+)
+
+
 class _TensorError(Exception):
     """An input is not what the protocol or the model wants; the message names it."""
+
+
+def infer_target(path: str) -> tuple[str, str, str | None] | None:
+    """Route, model and version of a path that asks to infer; None for any other path."""
+    match path.split("/"):
+        case ["", "v2", "models", name, "infer"] if name:
+            return MODEL_ROUTE + "/infer", name, None
+        case ["", "v2", "models", name, "versions", version, "infer"] if name and version:
+            return VERSION_ROUTE + "/infer", name, version
+    return None
 
 
 def server_metadata() -> Reply:
@@ -37,35 +57,46 @@ def server_metadata() -> Reply:
 
 def model_metadata(predictor: Predictor, name: str) -> Reply:
     """``GET /v2/models/{name}``."""
-    outputs = [
-        {"name": "risk_level", "datatype": "BYTES", "shape": [-1]},
-        {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(RISK_LEVELS)]},
-        {"name": "contributions", "datatype": "FP64", "shape": [-1, len(VITAL_NAMES)]},
-    ]
+    explains = predictor.model.scorer.explains
     body = {
         "name": name,
         "versions": [predictor.model.version],
-        "platform": "riskpredictor_linear",
+        "platform": "riskpredictor_linear" if explains else "scikit-learn",
         "inputs": [{"name": "vitals", "datatype": "FP64", "shape": [-1, len(VITAL_NAMES)]}],
-        "outputs": outputs,
+        "outputs": [
+            {"name": output, "datatype": datatype, "shape": [-1, *width]}
+            for output, (datatype, *width) in _known_outputs(predictor).items()
+        ],
     }
     return json_reply(body)
 
 
 def infer(
-    predictor: Predictor, name: str, body: bytes, content_type: str, request_id: str
+    predictor: Predictor,
+    name: str,
+    binary: bool,
+    body: bytes,
+    content_type: str,
+    request_id: str,
 ) -> Reply:
     """``POST /v2/models/{name}/infer``; problem documents carry the protocol's ``error`` too."""
+    rejected = predictor.metrics.rejected
     # The protocol's clients often leave the type out.
-    if content_type and not is_json(content_type) and "octet-stream" not in content_type:
-        return refuse(415, f"Content-Type is {content_type[:64]!r}; send JSON", request_id)
+    plain = not content_type or is_json(content_type) or "octet-stream" in content_type
+    if binary or not plain:
+        rejected.add(("", "not_json"))
+        detail = f"Content-Type is {content_type[:64]!r}; send JSON"
+        return refuse(415, _BINARY if binary else detail, request_id)
+    known = _known_outputs(predictor)
     try:
         document = decode(body)
         columns = _columns(document, predictor.max_batch)
-        wanted = _wanted(document)
+        wanted = _wanted(document, known)
     except BodyError as error:
+        rejected.add(("", "malformed"))
         return refuse(400, error.detail, request_id)
     except _TensorError as error:
+        rejected.add(("", "malformed"))
         return refuse(400, str(error), request_id)
     records = [dict(zip(VITAL_NAMES, row, strict=True)) for row in columns]
     try:
@@ -98,14 +129,14 @@ def _columns(document: Any, max_batch: int) -> list[list[Any]]:
     if len(tensors) == 1:
         name, shape, data = tensors[0]
         if len(shape) != 2 or shape[1] != len(VITAL_NAMES):
-            raise _TensorError(f"inputs: {name!r}: shape must be [n, {len(VITAL_NAMES)}]")
+            raise _TensorError(f"inputs: {name[:64]!r}: shape must be [n, {len(VITAL_NAMES)}]")
         width = len(VITAL_NAMES)
         rows = [data[start : start + width] for start in range(0, len(data), width)]
     elif sorted(names) == sorted(VITAL_NAMES):
         by_name = {name: (shape, data) for name, shape, data in tensors}
         for name, (shape, _) in by_name.items():
             if len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
-                raise _TensorError(f"inputs: {name!r}: shape must be [n] or [n, 1]")
+                raise _TensorError(f"inputs: {name[:64]!r}: shape must be [n] or [n, 1]")
         columns = [by_name[name][1] for name in VITAL_NAMES]
         if len({len(column) for column in columns}) != 1:
             raise _TensorError("inputs: the four tensors must have the same length")
@@ -129,8 +160,13 @@ def _tensor(value: Any, index: int) -> tuple[str, list[int], list[Any]]:
         raise _TensorError(f"{where}.name: must be a string")
     if not isinstance(datatype, str) or datatype not in _NUMERIC:
         raise _TensorError(f"{where}.datatype: must be a numeric type such as FP64")
-    if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
-        raise _TensorError(f"{where}.shape: must be an array of whole numbers")
+    # Bounded before anything is computed with it: a product of many sizes has thousands of digits.
+    if (
+        not isinstance(shape, list)
+        or not 1 <= len(shape) <= 2
+        or not all(type(n) is int and 0 <= n < 2**31 for n in shape)
+    ):
+        raise _TensorError(f"{where}.shape: must be an array of one or two whole numbers")
     if not isinstance(value.get("data"), list):
         raise _TensorError(f"{where}.data: must be an array; binary tensors are not supported")
     data = _flat(value["data"], len(shape))
@@ -148,8 +184,18 @@ def _flat(data: list[Any], depth: int) -> list[Any]:
     return data
 
 
-def _wanted(document: dict[str, Any]) -> set[str]:
-    known = {"risk_level", "probabilities", "contributions"}
+def _known_outputs(predictor: Predictor) -> dict[str, tuple[Any, ...]]:
+    """Datatype and width of every output that this model has."""
+    outputs: dict[str, tuple[Any, ...]] = {
+        "risk_level": ("BYTES",),
+        "probabilities": ("FP64", len(RISK_LEVELS)),
+    }
+    if predictor.model.scorer.explains:
+        outputs["contributions"] = ("FP64", len(VITAL_NAMES))
+    return outputs
+
+
+def _wanted(document: dict[str, Any], known: Collection[str]) -> Collection[str]:
     outputs = document.get("outputs")
     if not outputs:
         return known
@@ -158,8 +204,10 @@ def _wanted(document: dict[str, Any]) -> set[str]:
     names = [str(each.get("name")) for each in outputs]
     unknown = [name[:64] for name in names if name not in known]
     if unknown:
-        raise _TensorError(f"outputs: unknown {unknown[0]!r}; there are {', '.join(sorted(known))}")
-    return set(names)
+        raise _TensorError(
+            f"outputs: unknown {unknown[0]!r}; this model has {', '.join(sorted(known))}"
+        )
+    return names
 
 
 def _outputs(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LABEL = "risk_level"
 COLUMNS = (*VITAL_NAMES, LABEL)
+UNIT = "temperature_unit"
+"""An optional column, F or C in every row; without it temperatures are °F."""
 MIN_PER_LEVEL = 10
 """Fewer of one level can be neither split nor evaluated."""
 _MAX_SHOWN = 10
@@ -42,14 +44,13 @@ def read_csv(path: Path) -> tuple[NDArray[np.float64], list[str]]:
                     f"{path}: column {', '.join(missing)} is missing;"
                     f" the header must name {', '.join(COLUMNS)}"
                 )
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordsError(f"{path}: cannot be read as UTF-8 CSV: {error}") from error
     vitals: list[Values] = []
     levels: list[str] = []
     findings: list[str] = []
-    # Line 1 is the header.
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         found = _read_row(row, vitals, levels)
         findings.extend(f"{path}: line {line}: {finding}" for finding in found)
     findings.extend(f"{path}: {finding}" for finding in ([] if findings else _too_few(levels)))
@@ -69,6 +70,8 @@ def _read_row(row: dict[str, str], vitals: list[Values], levels: list[str]) -> l
             record[name] = float(text)
         except ValueError:
             record[name] = text
+    if UNIT in row:
+        record[UNIT] = row[UNIT] or ""
     findings = []
     values = None
     try:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, Response, g, request
 
 from riskpredictor_server import oip
-from riskpredictor_server.errors import Reply, json_reply
+from riskpredictor_server.errors import json_reply
 from riskpredictor_server.responses import current_service, to_response
 
 v2 = Blueprint("v2", __name__, url_prefix="/v2")
 
-MODEL = "/models/<name>"
-VERSION = MODEL + "/versions/<version>"
+MODEL, VERSION = (rule.removeprefix("/v2") for rule in (oip.MODEL_ROUTE, oip.VERSION_ROUTE))
 
 
 @v2.get("")
@@ -40,7 +39,7 @@ def metadata(name: str, version: str | None = None) -> Response:
     service = current_service()
     if service.predictor is None:
         return to_response(service.not_ready(g.request_id))
-    absent = _absent(name, version)
+    absent = service.absent(name, version, g.request_id)
     return to_response(absent or oip.model_metadata(service.predictor, name))
 
 
@@ -48,32 +47,22 @@ def metadata(name: str, version: str | None = None) -> Response:
 @v2.get(VERSION + "/ready")
 def model_ready(name: str, version: str | None = None) -> Response:
     """Readiness of the model."""
-    reply = current_service().ready(g.request_id)
+    service = current_service()
+    reply = service.ready(g.request_id)
     if reply.status == 200:
-        reply = _absent(name, version) or json_reply({"name": name, "ready": True})
+        absent = service.absent(name, version, g.request_id)
+        reply = absent or json_reply({"name": name, "ready": True})
     return to_response(reply)
 
 
 @v2.post(MODEL + "/infer")
 @v2.post(VERSION + "/infer")
 def infer(name: str, version: str | None = None) -> Response:
-    """Predict."""
-    service = current_service()
-    if service.predictor is None:
-        return to_response(service.not_ready(g.request_id))
+    """Predict. The product's own server answers this route without Flask: see front.py."""
+    binary = oip.BINARY_HEADER in request.headers
     content_type = request.headers.get("Content-Type", "")
-    reply = _absent(name, version) or oip.infer(
-        service.predictor, name, request.get_data(), content_type, g.request_id
+    return to_response(
+        current_service().infer(
+            name, version, binary, request.get_data(), content_type, g.request_id
+        )
     )
-    return to_response(reply)
-
-
-def _absent(name: str, version: str | None) -> Reply | None:
-    service = current_service()
-    own, served = service.settings.model_name, service.model.version if service.model else ""
-    if name != own:
-        return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", g.request_id)
-    if version not in (None, served):
-        detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
-        return oip.refuse(404, detail, g.request_id)
-    return None

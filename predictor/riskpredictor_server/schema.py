@@ -112,9 +112,10 @@ def read_records(records: Any, path: str) -> list[Values]:
     """
     rows: list[Values] = []
     errors: list[dict[str, Any]] = []
+    read, add = read_record, rows.append
     for index, record in enumerate(records):
         try:
-            rows.append(read_record(record))
+            add(read(record))
         except InvalidRecordError as invalid:
             for error in invalid.errors:
                 field = f"{path}[{index}].{error['field']}".removesuffix(".")

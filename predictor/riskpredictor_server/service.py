@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from riskpredictor_server import __version__
+from riskpredictor_server import __version__, oip
 from riskpredictor_server.artifact import ArtifactError, Model, load
 from riskpredictor_server.audit import AuditLog
 from riskpredictor_server.drift import drift
@@ -35,6 +35,7 @@ class Service:
         self.draining = False
         self.reason = ""
         self.predictor: Predictor | None = None
+        self.audit: AuditLog | None = None
         self._ids = itertools.count(1)
         self._boot = secrets.token_hex(6)
         try:
@@ -42,11 +43,10 @@ class Service:
         except ArtifactError as error:
             self.reason = str(error)
         else:
-            audit = None
             if settings.audit_log != "off":
                 vitals = settings.audit_log == "vitals"
-                audit = AuditLog(model.version, model.digest, vitals)
-            self.predictor = Predictor(model, self.metrics, settings.max_batch, audit)
+                self.audit = AuditLog(model.version, model.digest, vitals)
+            self.predictor = Predictor(model, self.metrics, settings.max_batch, self.audit)
             log.info("model %s loaded, golden cases pass", model.version)
         if self.reason:
             log.error("not ready: %s", self.reason)
@@ -75,6 +75,33 @@ class Service:
         if self.predictor is None:
             return self.not_ready(request_id)
         return self.predictor.reply(body, content_type, request_id)
+
+    def infer(
+        self,
+        name: str,
+        version: str | None,
+        binary: bool,
+        body: bytes,
+        content_type: str,
+        request_id: str,
+    ) -> Reply:
+        """``POST /v2/models/{name}/infer``; ``binary`` if the client announced binary tensors."""
+        if self.predictor is None:
+            return self.not_ready(request_id)
+        absent = self.absent(name, version, request_id)
+        if absent:
+            return absent
+        return oip.infer(self.predictor, name, binary, body, content_type, request_id)
+
+    def absent(self, name: str, version: str | None, request_id: str) -> Reply | None:
+        """The 404 for a model or version that is not served here."""
+        own, served = self.settings.model_name, self.model.version if self.model else ""
+        if name != own:
+            return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
+        if version not in (None, served):
+            detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
+            return oip.refuse(404, detail, request_id)
+        return None
 
     def health(self) -> Reply:
         """``GET /health``: the process answers."""
@@ -113,13 +140,24 @@ class Service:
             text = "The model that answers; always 1."
             gauges.append(("riskpredictor_model_info", text, labels, 1.0))
         if self.predictor:
-            text = "Population stability index of recent inputs against training; 0.25 is a shift."
-            scores = drift(list(self.predictor.recent), self.predictor.model.card["features"])
+            text = (
+                "Population stability index of the inputs of the last hour, at most 2,000, against"
+                " training; 0.25 is a shift, absent below 200."
+            )
+            scores = drift(self.predictor.recent.values(), self.predictor.model.card["features"])
             gauges += [
                 ("riskpredictor_input_drift", text, {"field": name}, score)
                 for name, score in scores.items()
             ]
+        text = "Lines of the audit log that could not be written."
+        lost = self.audit.lost if self.audit else 0
+        gauges.append(("riskpredictor_audit_lost_total", text, {}, float(lost)))
         return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        if self.audit:
+            self.audit.close()
 
     def busy(self, request_id: str, detail: str) -> Reply:
         """Overload: say so at once rather than let everybody wait."""

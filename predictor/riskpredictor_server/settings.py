@@ -8,13 +8,16 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PREFIX = "RISKPREDICTOR_"
 
 
 class SettingsError(ValueError):
     """A setting is missing or out of bounds; the message names it and the fix."""
+
+    log_format = "human"
+    """How to say so."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class Settings:
     max_batch: int = 1000
     body_timeout: float = 5.0
     max_pending: int = 512
+    max_pending_bytes: int = 33_554_432
     max_lag: float = 0.5
-    max_connections: int = 4096
+    max_connections: int = 2048
     keepalive_requests: int = 1000
     drain_seconds: float = 20.0
 
@@ -54,6 +58,8 @@ _HELP: dict[str, str] = {
     "max_batch": "most records in one request",
     "body_timeout": "seconds a client may take to send a body",
     "max_pending": "requests waiting for a body or a page before new ones get 503",
+    "max_pending_bytes": "memory for large bodies on their way or waiting for their turn, before"
+    " new ones get 503",
     "max_lag": "seconds of queueing at which predictions get 503",
     "max_connections": "open connections",
     "keepalive_requests": "answers per connection, on average, before it is closed so that clients"
@@ -72,6 +78,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "max_batch": (1, 100_000),
     "body_timeout": (0.1, 300),
     "max_pending": (1, 100_000),
+    "max_pending_bytes": (1024, 1_073_741_824),
     "max_lag": (0.01, 60),
     "max_connections": (1, 100_000),
     "keepalive_requests": (0, 1e9),
@@ -83,9 +90,15 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """An unknown flag is a wrong setting like any other."""
+        raise SettingsError(f"{message}; --help lists what there is")
+
+
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Flags over environment over defaults; raises SettingsError."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m riskpredictor_server",
         description="Serve a trained patient-risk model over HTTP.",
         epilog=f"Each flag can be set by environment too: --max-batch is {PREFIX}MAX_BATCH.",
@@ -95,8 +108,15 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Setti
         default = getattr(defaults, name)
         shown = f" (default: {default})" if default != "" else ""
         parser.add_argument(_flag(name), metavar="X", help=text + shown)
-    given = {k: v for k, v in vars(parser.parse_args(argv)).items() if v is not None}
-    return from_strings(given, environ)
+    given: dict[str, str] = {}
+    try:
+        given |= {k: v for k, v in vars(parser.parse_args(argv)).items() if v is not None}
+        return from_strings(given, environ)
+    except SettingsError as error:
+        wanted = given.get("log_format", environ.get(PREFIX + "LOG_FORMAT"))
+        if wanted in _CHOICES["log_format"]:
+            error.log_format = wanted
+        raise
 
 
 def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -113,7 +133,13 @@ def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.envir
         values[name] = _convert(name, text, source)
     if not values.get("pod_name"):
         values["pod_name"] = environ.get("POD_NAME") or socket.gethostname()
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.max_pending_bytes < settings.max_body_bytes:
+        raise SettingsError(
+            f"--max-pending-bytes is {settings.max_pending_bytes}: must be at least"
+            f" --max-body-bytes, {settings.max_body_bytes}, or such a body could never be taken"
+        )
+    return settings
 
 
 def _convert(name: str, text: str, source: str) -> Any:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from pathlib import Path
 
+from riskpredictor_server.artifact import VERSION
 from riskpredictor_server.recipes import DEFAULT_RECIPE, RECIPES
-
-_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Command line. Returns 0, or 2 after saying on stderr what to correct."""
     args = _parser().parse_args(argv)
-    if not _VERSION.fullmatch(args.model_version):
+    if not VERSION.fullmatch(args.model_version):
         return _fail(
             f"--model-version {args.model_version!r}: at most 63 letters, digits, '-', '_', '.',"
             " beginning and ending with a letter or digit (it becomes an image tag and a label)"

@@ -2,7 +2,8 @@
 
 Scoring a batch of 1,000 takes milliseconds of the one event loop, and under a CPU limit five times
 as long on the clock. One batch per turn of the loop lets single predictions and probes pass in
-between. A queue that has come to wait too long refuses newcomers instead of growing.
+between. Who would wait too long behind those that are queued already is refused at once: how long
+is known from their bytes and from how long a byte took lately.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from time import monotonic
 
 from riskpredictor_server.errors import Reply
 
-LARGE_BYTES = 4096
-"""About fifty records: half a millisecond of work."""
+FIRST_PACE = 4e-7
+"""Seconds per byte before anything was measured: a pod's under 200 millicores."""
+_MEMORY = 8
+"""Batches over which the pace is averaged: a CPU limit makes one slow and the next one quick."""
 
 
 class Turns:
@@ -23,18 +26,30 @@ class Turns:
     def __init__(self, longest_wait: float) -> None:
         self._lock = asyncio.Lock()
         self._longest_wait = longest_wait
-        self._last_wait = 0.0
+        self._queued = 0
+        self._pace = FIRST_PACE
+
+    @property
+    def wait(self) -> float:
+        """Seconds until a newcomer's turn, by measure."""
+        return self._queued * self._pace
 
     @property
     def too_long(self) -> bool:
-        """Whether the latest in the queue waited longer than allowed, and others still do."""
-        return self._lock.locked() and self._last_wait > self._longest_wait
+        """Whether a newcomer would wait longer than allowed; never when nobody is queued."""
+        return self.wait > self._longest_wait
 
-    async def take(self, work: Callable[[], Reply]) -> Reply:
-        """Run ``work`` when it is its turn."""
-        begun = monotonic()
-        async with self._lock:
-            self._last_wait = monotonic() - begun
-            # A free lock is taken without a pause: make one, for the others on the loop.
-            await asyncio.sleep(0)
-            return work()
+    async def take(self, size: int, work: Callable[[], Reply]) -> Reply:
+        """Run ``work`` on a body of ``size`` bytes when it is its turn."""
+        self._queued += size
+        try:
+            async with self._lock:
+                begun = monotonic()
+                # A free lock is taken without a pause: make one, for the others on the loop. What
+                # they take is part of the pace.
+                await asyncio.sleep(0)
+                reply = work()
+                self._pace += ((monotonic() - begun) / size - self._pace) / _MEMORY
+                return reply
+        finally:
+            self._queued -= size

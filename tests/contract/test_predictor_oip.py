@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from sklearn.ensemble import RandomForestClassifier
 from unit.serving.support import HEALTHY, SICK, ServerProcess, service
 
 from riskpredictor_server.app import create_app
+from riskpredictor_server.fallback import PipelineScorer
+from riskpredictor_server.synthetic import generate
 
 PATH = "/v2/models/riskpredictor"
 VITALS = [list(HEALTHY.values()), list(SICK.values())]
@@ -60,6 +64,73 @@ def test_tritons_client_gets_right_answers(server: ServerProcess) -> None:
         client.close()
 
 
+def test_tritons_binary_tensors_are_refused_by_name(server: ServerProcess) -> None:
+    """Its default: whoever forgets binary_data=False must read that, not "not valid JSON"."""
+    http = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is not installed")
+    client = http.InferenceServerClient(f"127.0.0.1:{server.port}")
+    try:
+        vitals = http.InferInput("vitals", [2, 4], "FP64")
+        vitals.set_data_from_numpy(np.array(VITALS, dtype=np.float64))
+        with pytest.raises(Exception, match=r"binary tensors .* binary_data=False"):
+            client.infer("riskpredictor", [vitals])
+    finally:
+        client.close()
+
+
+def test_the_server_and_flask_answer_alike(server: ServerProcess, client: FlaskClient) -> None:
+    """The server's own path of this route knows the same models, versions and errors."""
+    good, bad = {"inputs": [tensor()], "id": "1"}, {"inputs": 1}
+    for path in (PATH, PATH + "/versions/v1", PATH + "/versions/v2", "/v2/models/other", "/v2/x"):
+        for body in (good, bad):
+            ours = server.post(path + "/infer", body)
+            flask = client.post(path + "/infer", json=body)
+            assert (ours.status, ours.headers["content-type"]) == (
+                flask.status_code,
+                flask.content_type,
+            )
+            documents = [ours.json(), flask.get_json(force=True)]
+            for document in documents:
+                document.pop("request_id", None)
+            assert documents[0] == documents[1]
+    metrics = server.get("/metrics").body.decode()
+    assert 'route="/v2/models/<name>/infer",status="200"} ' in metrics
+    assert 'route="/v2/models/<name>/versions/<version>/infer",status="404"} ' in metrics
+
+
+def test_a_model_without_contributions_does_not_offer_them() -> None:
+    serving = service()
+    assert serving.predictor
+    vitals, labels = generate(200, seed=1)
+    forest = PipelineScorer(RandomForestClassifier(2, random_state=0).fit(vitals, labels))
+    serving.predictor.model = replace(serving.predictor.model, scorer=forest)
+    client = create_app(serving).test_client()
+    metadata = client.get(PATH).get_json()
+    assert metadata["platform"] == "scikit-learn"
+    assert [output["name"] for output in metadata["outputs"]] == ["risk_level", "probabilities"]
+    answer = client.post(PATH + "/infer", json={"inputs": [tensor()]}).get_json()
+    assert [output["name"] for output in answer["outputs"]] == ["risk_level", "probabilities"]
+    wanted = {"inputs": [tensor()], "outputs": [{"name": "contributions"}]}
+    refused = client.post(PATH + "/infer", json=wanted)
+    assert refused.status_code == 400
+    detail = refused.get_json(force=True)["detail"]
+    assert detail == ("outputs: unknown 'contributions'; this model has probabilities, risk_level")
+
+
+def test_every_refusal_is_counted() -> None:
+    serving = service()
+    client = create_app(serving).test_client()
+    client.post(PATH + "/infer", data=b"x", content_type="text/plain")
+    client.post(PATH + "/infer", data=b"x", headers={"Inference-Header-Content-Length": "1"})
+    client.post(PATH + "/infer", json={"inputs": []})
+    client.post(PATH + "/infer", data=b"{", content_type="application/json")
+    client.post(PATH + "/infer", json={"inputs": [tensor(data=[8500, *FLAT[1:]])]})
+    text = serving.exposition().body.decode()
+    rejected = "riskpredictor_rejected_inputs_total"
+    assert rejected + '{field="",problem="not_json"} 2' in text
+    assert rejected + '{field="",problem="malformed"} 2' in text
+    assert rejected + '{field="heart_rate",problem="out_of_range"} 1' in text
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
@@ -105,6 +176,11 @@ def test_outputs_can_be_chosen(client: FlaskClient) -> None:
         ({"inputs": [tensor(datatype="BYTES")]}, "inputs[0].datatype"),
         ({"inputs": [tensor(datatype=[])]}, "inputs[0].datatype"),
         ({"inputs": [tensor(shape=[2, "4"])]}, "inputs[0].shape"),
+        ({"inputs": [tensor(shape=[])]}, "shape: must be an array of one or two"),
+        ({"inputs": [tensor(shape=[2, 4, 1])]}, "shape: must be an array of one or two"),
+        ({"inputs": [tensor(shape=[2**31 - 1] * 700)]}, "shape: must be an array of one or two"),
+        ({"inputs": [tensor(shape=[2**31 - 1] * 2)]}, "has 8 values, its shape says 46116860"),
+        ({"inputs": [tensor(name="x" * 9999, shape=[8])]}, f"inputs: '{'x' * 64}': shape"),
         ({"inputs": [tensor(shape=[3, 4])]}, "has 8 values, its shape says 12"),
         ({"inputs": [tensor(shape=[8])]}, "shape must be [n, 4]"),
         ({"inputs": [tensor(shape=[4, 2])]}, "shape must be [n, 4]"),

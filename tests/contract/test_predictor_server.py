@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -67,7 +70,9 @@ def test_hot_and_flask_routes_carry_the_same_headers(server: ServerProcess, path
     assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]+", answer.headers["x-request-id"])
 
 
-@pytest.mark.parametrize("path", ["/absent", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/predict/"])
+@pytest.mark.parametrize(
+    "path", ["/absent", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/predict/", "/%2568ealth"]
+)
 def test_what_is_not_there_is_a_404_problem(server: ServerProcess, path: str) -> None:
     answer = server.get(path)
     assert answer.status == 404
@@ -92,6 +97,51 @@ def test_a_chunked_body_is_read_and_bounded(server: ServerProcess) -> None:
     with connect(server) as sock:
         sock.sendall(head + b"1000\r\n" + b" " * 4096 + b"\r\n1000\r\n" + b" " * 4096 + b"\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("first", ["Content-Length: 500", "Transfer-Encoding: chunked"])
+def test_a_length_beside_chunks_is_ignored_and_ends_the_connection(
+    server: ServerProcess, first: str
+) -> None:
+    """Two framings for one body are how requests are smuggled past a proxy (RFC 9112, 6.3)."""
+    both = [b"Content-Length: 500", b"Transfer-Encoding: chunked"]
+    if first.startswith("T"):
+        both.reverse()
+    head = HEAD.replace(b"Content-Length: %d", b"\r\n".join(both))
+    body = json.dumps(HEALTHY).encode()
+    with connect(server) as sock:
+        sock.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        answer = sock.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(4096) == b""
+
+
+@pytest.mark.parametrize(
+    "lengths", [b"Content-Length: 2\r\nContent-Length: 3", b"Content-Length: x"]
+)
+def test_a_length_that_means_nothing_is_refused(server: ServerProcess, lengths: bytes) -> None:
+    with connect(server) as sock:
+        sock.sendall(HEAD.replace(b"Content-Length: %d", lengths) + b"{}")
+        assert sock.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_a_callers_request_id_comes_back_through_every_way_in(server: ServerProcess) -> None:
+    """In the header of the answer, in its body and in that of an error."""
+    for path in ("/predict", "/v2/models/riskpredictor/infer", "/health", "/model", "/absent"):
+        body = json.dumps(HEALTHY if path == "/predict" else {}).encode()
+        method = "GET" if path in ("/health", "/model") else "POST"
+        headers = {"X-Request-Id": f"ward-7:{path.count('/')}", "Content-Type": "application/json"}
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        client.request(method, path, body if method == "POST" else None, headers)
+        answer = client.getresponse()
+        assert answer.headers.get_all("X-Request-Id") == [headers["X-Request-Id"]], path
+        document = json.loads(answer.read())
+        if method == "POST":
+            assert document["request_id"] == headers["X-Request-Id"], path
+        client.close()
 
 
 def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
@@ -180,6 +230,26 @@ def test_a_taken_port_and_a_wrong_setting_end_with_one_line(server: ServerProces
     assert wrong.stderr == "--port=x: must be a whole number from 1 to 65535\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["--port", "x"], "--port=x: must be a whole number from 1 to 65535", 2),
+        (["--prot", "1"], "unrecognized arguments: --prot 1; --help lists", 2),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:5000:", 1),
+    ],
+)
+def test_where_logs_are_json_a_server_that_cannot_start_says_so_in_json(
+    arguments: list[str], words: str, code: int
+) -> None:
+    command = [sys.executable, "-m", "riskpredictor_server", *arguments]
+    path = str(Path(__file__).parents[2] / "predictor")
+    env = {"PYTHONPATH": path, "RISKPREDICTOR_LOG_FORMAT": "json"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    (line,) = map(json.loads, done.stderr.splitlines())
+    assert (line["level"], done.returncode) == ("error", code)
+    assert words in line["message"]
+
+
 def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() -> None:
     code = (
         "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
@@ -238,6 +308,42 @@ def test_sigterm_under_load_loses_no_request() -> None:
             for thread in threads:
                 thread.join(10)
     assert failures == []
+
+
+def test_connections_that_never_end_do_not_keep_a_stopped_server() -> None:
+    with ServerProcess() as server, connect(server) as half, connect(server) as deaf:
+        half.sendall(b"GET /health HTTP/1.1\r\nHost:")
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        batch = json.dumps({"instances": [HEALTHY] * 1000}).encode()
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100):
+                deaf.sendall(HEAD % len(batch) + batch)
+        time.sleep(1)
+        server.terminate()
+        assert server.process.wait(20) == 0
+        assert "connections are still open after 5 s, leaving them" in server.log()
+
+
+def test_a_second_signal_ends_the_server_at_once() -> None:
+    with ServerProcess() as server, connect(server) as sock:
+        sock.sendall(HEAD % 80 + b'{"heart')
+        time.sleep(0.2)
+        server.terminate()
+        time.sleep(0.5)
+        assert server.process.poll() is None
+        server.terminate()
+        assert server.process.wait(2) == 128 + signal.SIGTERM
+        assert "leaving at once" in server.log()
+
+
+def test_an_audit_line_is_written_before_the_server_leaves() -> None:
+    with ServerProcess(audit_log="on") as server:
+        answer = server.post("/predict", HEALTHY).json()
+        server.terminate()
+        assert server.process.wait(10) == 0
+        (line,) = [line for line in server.log().splitlines() if line.startswith('{"audit"')]
+    assert json.loads(line)["request_id"] == answer["request_id"]
 
 
 def test_sigterm_waits_for_a_body_that_is_on_its_way() -> None:

@@ -51,6 +51,20 @@ def cut(name: str) -> Callable[[Path], None]:
     return damage
 
 
+def edit_form(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    form = orjson.loads((folder / "scorer.json").read_bytes())
+    change(form)
+    replace_file(folder, "scorer.json", orjson.dumps(form))
+
+
+def other_inputs(folder: Path) -> None:
+    vitals, labels = generate(200, seed=1)
+    buffer = io.BytesIO()
+    joblib.dump(RandomForestClassifier(2).fit(vitals[:, :3], labels), buffer)
+    replace_file(folder, "model.joblib", buffer.getvalue())
+    edit_card(folder, lambda c: c["files"].pop("scorer.json"))
+
+
 def other_weights(folder: Path) -> None:
     form = orjson.loads((folder / "scorer.json").read_bytes())
     form["terms"][0]["weights"][2] += 1e-4
@@ -90,6 +104,53 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "this server reads riskpredictor-scorer/1",
     ),
     "scorer is not JSON": (lambda f: replace_file(f, "scorer.json", b"{"), "scorer.json"),
+    "scorer is a list": (lambda f: replace_file(f, "scorer.json", b"[]"), "format is 'list'"),
+    "scorer of other classes": (
+        lambda f: edit_form(f, lambda form: form.update(classes=5)),
+        "classes must be Low, Medium, High",
+    ),
+    "card without features": (lambda f: edit_card(f, lambda c: c.pop("features")), "features is"),
+    "features of other vitals": (
+        lambda f: edit_card(f, lambda c: c["features"].pop()),
+        "features must be heart_rate, blood_pressure, temperature, oxygen_level",
+    ),
+    "features are numbers": (
+        lambda f: edit_card(f, lambda c: c.update(features=[1, 2, 3, 4])),
+        "features must be heart_rate",
+    ),
+    "feature without its range": (
+        lambda f: edit_card(f, lambda c: c["features"][1].pop("trained_on")),
+        "features: blood_pressure: trained_on must have minimum and maximum",
+    ),
+    "feature whose baseline has too few shares": (
+        lambda f: edit_card(f, lambda c: c["features"][2]["baseline"]["shares"].pop()),
+        "features: temperature: baseline must have edges and one more shares",
+    ),
+    "version that is no header": (
+        lambda f: edit_card(f, lambda c: c.update(model_version="v1\r\nX: y")),
+        "is not a version",
+    ),
+    "golden case is a number": (
+        lambda f: edit_card(f, lambda c: c["golden_cases"].insert(1, 5)),
+        r"golden_cases\[1\] must be an object with a name",
+    ),
+    "golden case without input": (
+        lambda f: edit_card(f, lambda c: c["golden_cases"][0].pop("input")),
+        "golden case 'healthy adult': input is missing",
+    ),
+    "golden case without probabilities": (
+        lambda f: edit_card(f, lambda c: c["golden_cases"][0].pop("probabilities")),
+        "golden case 'healthy adult': probabilities must be 3 numbers",
+    ),
+    "golden case with a probability too few": (
+        lambda f: edit_card(f, lambda c: c["golden_cases"][0]["probabilities"].pop()),
+        "golden case 'healthy adult': probabilities must be 3 numbers",
+    ),
+    "golden case with an impossible input": (
+        lambda f: edit_card(f, lambda c: c["golden_cases"][0].update(input=[])),
+        "golden case 'healthy adult': invalid input",
+    ),
+    "classifier of other inputs": (other_inputs, "golden case .*: the model cannot score it"),
     "scorer disagrees with its golden cases": (other_weights, "golden case 'athlete at rest'"),
 }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -22,7 +23,16 @@ from riskpredictor_server.decode import BodyError, decode
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b'{"a": "\xff"}', "not UTF-8: byte 7"),
-        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), "looks like UTF-16; send JSON in UTF-8"),
+        ('{"a": 1}'.encode("utf-16-le"), "looks like UTF-16-LE; send JSON in UTF-8"),
+        ('{"a": 1}'.encode("utf-16-be"), "looks like UTF-16-BE; send JSON in UTF-8"),
+        ('{"a": 1}'.encode("utf-32-le"), "looks like UTF-32-LE; send JSON in UTF-8"),
+        ('{"a": 1}'.encode("utf-8-sig"), "byte order mark"),
+        (b'{"a": 1}\x00', "not valid JSON"),
+        (b'{"a": 1, "a": 1e999}', '"a" is given more than once'),
+        (b'{"a": 1, "a": NaN}', '"a" is given more than once'),
+        (b'{"\\ud800": 1, "\\ud800": 2}', '"?" is given more than once'),
+        (b"NaN", "NaN is not JSON"),
         (b'{"\\ud800": 1}', "not valid JSON"),
         (b'{"a": 01}', "not valid JSON"),
         (b"[" * 100_000, "nested too deeply"),
@@ -43,7 +53,35 @@ def test_what_is_wrong_with_a_body_is_named(body: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["1e999", "-1e999", "1" + "0" * 400], ids=["1e999", "-1e999", "long"]
+    ("body", "field"),
+    [
+        (b'{"heart_rate": NaN}', "heart_rate"),
+        (b'{"instances": [{"a": 1}, {"a": -Infinity}]}', "instances[1].a"),
+        (b'{"inputs": [{"data": [[1, NaN]]}]}', "inputs[0].data[0][1]"),
+        (b'{"a": 1, "a": 2}', "a"),
+    ],
+)
+def test_what_is_wrong_with_a_field_names_the_field(body: bytes, field: str) -> None:
+    with pytest.raises(BodyError) as caught:
+        decode(body)
+    assert caught.value.field == field
+    assert f'"{field}"' in caught.value.detail
+
+
+def test_a_late_duplicate_among_many_keys_is_found_in_one_pass() -> None:
+    names = [f"{n:x}" for n in range(100_000)]
+    body = "{" + ",".join(f'"{name}":1' for name in [*names, names[-1]]) + "}"
+    begun = time.process_time()
+    with pytest.raises(BodyError, match=f'"{names[-1]}" is given more than once'):
+        decode(body.encode())
+    # To look for each key among all the others takes minutes.
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e999", "-1e999", "1" + "0" * 400, "-" + "1" * 5000],
+    ids=["1e999", "-1e999", "long", "longer than Python converts"],
 )
 def test_a_huge_number_is_left_for_validation_to_name(number: str) -> None:
     assert abs(decode(f'{{"heart_rate": {number}}}'.encode())["heart_rate"]) > 1e300

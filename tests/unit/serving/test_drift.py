@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from unit.serving.support import service
 
-from riskpredictor_server.drift import MIN_SAMPLES, drift
+from riskpredictor_server.drift import DRIFT_SECONDS, DRIFT_WINDOW, MIN_SAMPLES, Recent, drift
 from riskpredictor_server.recipes import RECIPES
 from riskpredictor_server.synthetic import generate
 
@@ -33,6 +33,21 @@ def test_a_shifted_vital_is_the_one_that_drifts() -> None:
 def test_few_samples_say_nothing() -> None:
     assert scores(1.0, MIN_SAMPLES - 1) == {}
     assert scores(1.0, MIN_SAMPLES) != {}
+
+
+def test_the_score_looks_back_over_a_time_and_a_number() -> None:
+    now = 1000.0
+    recent = Recent(clock=lambda: now)
+    old, new = (85.0, 120.0, 98.6, 97.0), (90.0, 130.0, 99.0, 95.0)
+    recent.extend([old] * 300)
+    now += DRIFT_SECONDS
+    recent.add(new)
+    assert recent.values() == [old] * 300 + [new]
+    # A ward that went quiet is not judged by what was asked hours ago.
+    now += 1
+    assert recent.values() == [new]
+    recent.extend([new] * (DRIFT_WINDOW + 5))
+    assert len(recent.values()) == DRIFT_WINDOW
 
 
 def test_the_score_is_in_the_metrics() -> None:

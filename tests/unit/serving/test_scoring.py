@@ -70,6 +70,19 @@ def test_contributions_and_baseline_add_up_to_the_log_odds(values: Values) -> No
         assert sum(contributions) + scorer.baseline == pytest.approx(log_odds, abs=1e-9)
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_batch_gets_the_answers_of_its_rows_to_the_last_bit(version: str) -> None:
+    plausible, _ = generate(2000, seed=9)
+    low, high = np.array(EXTREMES)
+    anywhere = np.random.default_rng(10).uniform(low, high, (2000, 4))
+    rows = list(map(tuple, np.vstack([plausible, anywhere, EXTREMES]).tolist()))
+    scorer = linear(version)
+    lows, mediums, highs, contributions = scorer.score_many(rows)
+    assert contributions
+    batch = list(zip(zip(lows, mediums, highs, strict=True), contributions, strict=True))
+    assert batch == [tuple(scorer.score(row)) for row in rows]
+
+
 def test_a_contribution_depends_on_its_own_vital_only() -> None:
     scorer = linear("v1")
     calm = scorer.score((80, 120, 98.6, 98)).contributions
@@ -117,11 +130,12 @@ def test_a_random_forest_serves_through_the_same_protocol() -> None:
     joblib.dump(forest, buffer)
     scorer = load_pipeline(buffer.getvalue())
     rows = [(85.0, 120.0, 98.6, 97.0), (130.0, 85.0, 103.5, 86.0)]
-    many = scorer.score_many(rows)
-    assert [s.probabilities for s in many] == [tuple(r) for r in reference(forest, rows).tolist()]
-    assert scorer.score(rows[0]) == many[0]
-    assert many[0].contributions is None
-    assert many[1].probabilities[2] > 0.5
+    low, medium, high, contributions = scorer.score_many(rows)
+    probabilities = list(zip(low, medium, high, strict=True))
+    assert probabilities == [tuple(r) for r in reference(forest, rows).tolist()]
+    assert scorer.score(rows[0]) == (probabilities[0], None)
+    assert contributions is None
+    assert high[1] > 0.5
 
 
 def test_a_classifier_of_other_classes_is_refused(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ def test_a_wrong_flag_is_refused_by_name() -> None:
         parse(["--port", "x"], {})
 
 
+def test_bodies_that_could_never_be_taken_are_refused_as_a_setting() -> None:
+    with pytest.raises(SettingsError, match="--max-pending-bytes is 2000: must be at least"):
+        parse(["--max-pending-bytes", "2000"], {})
+
+
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"], {})

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from unit.serving.support import HEALTHY, SICK, artifact
+from unit.serving.support import HEALTHY, PREDICTOR, SICK, artifact
 
 from riskpredictor_server.artifact import load
+from riskpredictor_server.records import RecordsError, read_csv
 from riskpredictor_server.schema import VITALS
 from riskpredictor_server.synthetic import generate, labels, news2_points
 from riskpredictor_server.train import main
@@ -23,10 +27,17 @@ def card(version: str) -> Any:
     return orjson.loads((artifact(version) / "card.json").read_bytes())
 
 
-def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    assert main(["--model-version", "v1", "--out", str(tmp_path)]) == 0
-    first = {path.name: path.read_bytes() for path in artifact().iterdir()}
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+def test_training_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """Nothing may depend on the order of a set, on a clock or on the process."""
+    artifacts = [{path.name: path.read_bytes() for path in artifact().iterdir()}]
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        command = [sys.executable, "-m", "riskpredictor_server.train", "--model-version", "v1"]
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PREDICTOR)}
+        subprocess.run([*command, "--out", str(out)], env=env, check=True, capture_output=True)
+        artifacts.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert len(artifacts[0]) > 3
+    assert artifacts[0] == artifacts[1] == artifacts[2]
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -155,6 +166,35 @@ def test_a_file_that_cannot_be_trained_on_says_why(
     assert words in failure(
         capsys, "--model-version", "v1", "--out", str(tmp_path), "--data", str(path)
     )
+
+
+def test_lines_are_those_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "records.csv"
+    note = '"two\nlines"'
+    path.write_text(
+        ",".join([*HEADER, "note"]) + f"\n\n80,120,98.6,97,Low,{note}\n\n999,120,98.6,97,Low,x\n"
+    )
+    text = failure(capsys, "--model-version", "v1", "--out", str(tmp_path), "--data", str(path))
+    assert "line 6: column heart_rate" in text
+
+
+def test_a_column_with_the_unit_of_temperature_is_honoured(tmp_path: Path) -> None:
+    fahrenheit = rows_of(300)
+    celsius = [[*row[:2], (row[2] - 32) * 5 / 9, *row[3:], "C"] for row in fahrenheit]
+    mixed = [[*row, "F"] for row in fahrenheit[:150]] + celsius[150:]
+    plain, _ = read_csv(write_csv(tmp_path / "plain.csv", fahrenheit))
+    with_unit, _ = read_csv(write_csv(tmp_path / "unit.csv", mixed, [*HEADER, "temperature_unit"]))
+    assert np.abs(plain - with_unit).max() < 1e-9
+
+
+def test_an_unknown_unit_of_temperature_is_named(tmp_path: Path) -> None:
+    rows = [[*row, unit] for row, unit in zip(rows_of(3), ["K", "", "F"], strict=True)]
+    path = write_csv(tmp_path / "records.csv", rows, [*HEADER, "temperature_unit"])
+    with pytest.raises(RecordsError) as caught:
+        read_csv(path)
+    (one, two) = str(caught.value).splitlines()
+    assert "line 2: column temperature_unit: value 'K': temperature_unit must be" in one
+    assert "line 3: column temperature_unit: value ''" in two
 
 
 def test_ragged_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,145 @@
+"""The real server under more than it can do: memory stays bounded, answers quick, probes alive."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.serving.support import HEALTHY, ServerProcess
+
+MIB = 1024 * 1024
+INFER = "/v2/models/riskpredictor/infer"
+BATCH = json.dumps({"instances": [HEALTHY] * 1000}).encode()
+TENSOR = {"name": "v", "shape": [1000, 4], "datatype": "FP64"}
+TENSORS = json.dumps({"inputs": [TENSOR | {"data": list(HEALTHY.values()) * 1000}]}).encode()
+
+
+def head(path: str, length: int) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def connect(server: ServerProcess, timeout: float = 20) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=timeout)
+
+
+def resident_mib(server: ServerProcess) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+@contextmanager
+def probed(server: ServerProcess) -> Iterator[list[int]]:
+    """Ask for /health all the while; yields the statuses."""
+    statuses: list[int] = []
+    done = threading.Event()
+
+    def probe() -> None:
+        while not done.is_set():
+            statuses.append(server.get("/health", timeout=10).status)
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=probe)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        done.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("path", ["/predict", INFER, "/absent"])
+def test_many_unfinished_uploads_leave_the_memory_of_a_pod_alone(path: str) -> None:
+    with ServerProcess(body_timeout="60") as server, contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(connect(server)) for _ in range(200)]
+
+        def send(sock: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                sock.sendall(head(path, MIB) + b" " * (MIB - 1))
+
+        senders = [threading.Thread(target=send, args=(sock,)) for sock in socks]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(60)
+        # 200 MiB were sent; a pod has 256 MiB, all told.
+        assert resident_mib(server) < 160
+        assert server.get("/health").status == 200
+        # Small bodies do not wait for large ones, and one more large one is refused at once.
+        assert server.post("/predict", HEALTHY).status == 200
+        refused = server.post("/predict", b" " * MIB)
+        assert refused.status == 503
+        assert refused.headers["retry-after"] == "1"
+        assert "memory" in refused.json()["detail"]
+        for sock in socks:
+            sock.close()
+        deadline = time.monotonic() + 10
+        while (last := server.post("/predict", BATCH, timeout=10)).status != 200:
+            assert time.monotonic() < deadline, last
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("body", [b" " * 8 * MIB, None], ids=["8 MiB", "8 MiB in chunks"])
+@pytest.mark.parametrize("path", ["/predict", INFER, "/absent"])
+def test_a_client_that_sends_far_too_much_reads_why(path: str, body: bytes | None) -> None:
+    """A connection closed with bytes unread is reset, and the client never sees the answer."""
+    with ServerProcess() as server:
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        data: Any = body or iter([b" " * 65536] * 128)
+        client.request("POST", path, data, {"Content-Type": "application/json"})
+        answer = client.getresponse()
+        assert answer.status == 413
+        assert "at most 1048576 bytes" in json.loads(answer.read())["detail"]
+        client.close()
+
+
+def test_a_client_that_announces_far_too_much_and_sends_nothing_is_answered() -> None:
+    with ServerProcess() as server, connect(server) as sock:
+        sock.sendall(head("/predict", 10 * MIB))
+        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+    with ServerProcess() as server, connect(server) as sock:
+        asking = head("/predict", 10 * MIB)[:-2] + b"Expect: 100-continue\r\n\r\n"
+        sock.sendall(asking)
+        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(("path", "body"), [("/predict", BATCH), (INFER, TENSORS)])
+def test_of_a_burst_of_batches_as_many_are_taken_as_are_soon_answered(
+    path: str, body: bytes
+) -> None:
+    answers: list[tuple[bytes, float]] = []
+
+    def ask(server: ServerProcess, barrier: threading.Barrier) -> None:
+        with connect(server, timeout=60) as sock:
+            barrier.wait(30)
+            begun = time.monotonic()
+            sock.sendall(head(path, len(body)) + body)
+            first = sock.recv(65536)
+            answers.append((first[:12], time.monotonic() - begun))
+
+    with ServerProcess(max_lag="0.05") as server, probed(server) as health:
+        assert server.post(path, body).status == 200
+        barrier = threading.Barrier(100)
+        askers = [threading.Thread(target=ask, args=(server, barrier)) for _ in range(100)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join(60)
+    statuses = [status for status, _ in answers]
+    assert len(statuses) == 100
+    assert set(statuses) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+    # A batch takes some 5 ms: of 0.05 s a noisy machine makes a few more or fewer, never all.
+    assert statuses.count(b"HTTP/1.1 503") > 30
+    assert set(health) == {200}
