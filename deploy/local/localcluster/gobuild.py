@@ -19,16 +19,18 @@ from .progress import run_logged, say
 
 @dataclass(frozen=True)
 class GoModule:
-    """One folder of ``tools/``: which module it pins and where its main packages live."""
+    """One folder of tools: which module it pins and where its main packages live."""
 
     folder: str
     pins: str
     packages: str
     version_packages: tuple[str, ...] = ()
+    tools: Path | None = None
+    """Where the folder is, if not in this package's own ``tools/``."""
 
     @property
     def path(self) -> Path:
-        return TOOLS_DIR / self.folder
+        return (self.tools or TOOLS_DIR) / self.folder
 
     def version(self) -> str:
         """The pinned version, read from ``go.mod``; ``local`` for a program of our own."""
