@@ -1,0 +1,18 @@
+"""Argo CD's CRDs, so that the API server can judge what is shipped for it."""
+
+from __future__ import annotations
+
+from support.cluster import LocalCluster
+from support.gomodule import Downloaded
+
+ARGO_CD = Downloaded(
+    "github.com/argoproj/argo-cd/v3", "v3.3.19", "h1:jVmtyRAQo1zBMxIIx+MtI99q1FA53IMtF+yRc78XvoY="
+)
+
+
+def install_kinds(cluster: LocalCluster) -> None:
+    """The CRD of Applications."""
+    crd = ARGO_CD.folder() / "manifests" / "crds" / "application-crd.yaml"
+    cluster.kubectl("apply", "--server-side", "--filename", str(crd))
+    established = ("--for=condition=Established", "crd/applications.argoproj.io")
+    cluster.kubectl("wait", *established, "--timeout=30s")
