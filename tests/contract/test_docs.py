@@ -292,6 +292,12 @@ def docker(arguments: list[str]) -> None:
                 assert re.search(rf"^ARG {name}\b", text, re.MULTILINE), f"no ARG {name}"
 
 
+def pip(arguments: list[str]) -> None:
+    """Only of packages in this repository."""
+    assert arguments[0] == "install"
+    assert all((ROOT / word / "pyproject.toml").is_file() for word in arguments[1:])
+
+
 def curl(arguments: list[str]) -> None:
     known = "".join(
         Path(module.__file__ or "").read_text() for module in (routes, routes_v2, operator_service)
@@ -307,6 +313,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "python": python,
     "python3": python,
     "docker": docker,
+    "pip": pip,
     "curl": curl,
     # The chart's own tests run these.
     "helm": anything,
@@ -328,6 +335,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
         "python -m riskpredictor_operator --log-levels=debug", "python tests/run.py units",
         "docker build -f Dockerfile.predictor --build-arg MODEL=v1 .", "curl localhost:80/answers",
         "frobnicate --all", "true | kubectl gett pods", "export A=$(make nothing)",
+        "pip install numpy",
     ],
 )  # fmt: skip
 def test_a_command_that_is_wrong_fails(text: str) -> None:
