@@ -17,8 +17,10 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
+from click.testing import CliRunner
 from unit.engine.builders import crd, schema, stored
 
+from riskpredictor_kubectl.cli import cli
 from riskpredictor_operator import service as operator_service
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_server import routes, routes_v2
@@ -247,7 +249,16 @@ def kubectl(arguments: list[str]) -> None:
             next(rest)
         elif not word.startswith("-"):
             assert word in VERBS, f"kubectl {word} is not known here"
+            if word == "riskpredictor":
+                plugin(list(rest))
             return
+
+
+def plugin(arguments: list[str]) -> None:
+    if not any(word.isupper() or "|" in word for word in arguments):
+        # All that stands before it is read first, and refused if it is wrong.
+        done = CliRunner().invoke(cli, [*arguments, "--help"])
+        assert done.exit_code == 0, done.output
 
 
 def python(arguments: list[str]) -> None:
@@ -272,7 +283,7 @@ def python(arguments: list[str]) -> None:
 
 @cache
 def help_of(command: tuple[str, ...]) -> str:
-    paths = ["operator", "predictor", "deploy/demo", "deploy/local", "tests"]
+    paths = ["operator", "predictor", "deploy/kubectl", "deploy/demo", "deploy/local", "tests"]
     done = subprocess.run(
         [sys.executable, *command, "--help"], cwd=ROOT, check=False, capture_output=True, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(str(ROOT / path) for path in paths)},
@@ -292,6 +303,12 @@ def docker(arguments: list[str]) -> None:
                 assert re.search(rf"^ARG {name}\b", text, re.MULTILINE), f"no ARG {name}"
 
 
+def pip(arguments: list[str]) -> None:
+    """Only of packages in this repository."""
+    assert arguments[0] == "install"
+    assert all((ROOT / word / "pyproject.toml").is_file() for word in arguments[1:])
+
+
 def curl(arguments: list[str]) -> None:
     known = "".join(
         Path(module.__file__ or "").read_text() for module in (routes, routes_v2, operator_service)
@@ -307,7 +324,9 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "python": python,
     "python3": python,
     "docker": docker,
+    "pip": pip,
     "curl": curl,
+    "pip": anything,
     # The chart's own tests run these.
     "helm": anything,
     "git": anything,
@@ -327,7 +346,9 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
         "python3 deploy/demo/load_test.py --user 3", "python deploy/demo/none.py",
         "python -m riskpredictor_operator --log-levels=debug", "python tests/run.py units",
         "docker build -f Dockerfile.predictor --build-arg MODEL=v1 .", "curl localhost:80/answers",
+        "kubectl riskpredictor statu", "kubectl -n a riskpredictor load x --user 3",
         "frobnicate --all", "true | kubectl gett pods", "export A=$(make nothing)",
+        "pip install numpy",
     ],
 )  # fmt: skip
 def test_a_command_that_is_wrong_fails(text: str) -> None:
