@@ -97,8 +97,8 @@ async def _serve(settings: Settings) -> None:
     watching.cancel()
     draining.cancel()
     serving.result()
-    front.service.close()
     log.info("stopped")
+    _leave(front, 0)
 
 
 def _signalled(number: int, front: Front, stopping: asyncio.Event) -> None:
@@ -110,9 +110,13 @@ def _signalled(number: int, front: Front, stopping: asyncio.Event) -> None:
 
 
 def _leave(front: Front, code: int) -> NoReturn:
-    """End the process, whatever granian's threads wait for."""
+    """End the process, whatever granian's threads wait for.
+
+    Also after a clean stop: one that returns while the interpreter is taken down panics on stderr.
+    """
     front.service.close()
     logging.shutdown()
+    sys.stdout.flush()
     os._exit(code)
 
 

@@ -294,7 +294,8 @@ def help_of(command: tuple[str, ...]) -> str:
 
 def docker(arguments: list[str]) -> None:
     assert arguments[0] in ("build", "push", "tag")
-    if arguments[0] == "build":
+    # Without a file named, it is one that the reader writes.
+    if arguments[0] == "build" and "-f" in arguments:
         file = arguments[arguments.index("-f") + 1]
         text = (ROOT / file).read_text()
         for at, word in enumerate(arguments):
@@ -304,9 +305,12 @@ def docker(arguments: list[str]) -> None:
 
 
 def pip(arguments: list[str]) -> None:
-    """Only of packages in this repository."""
+    """Only packages and lock files of this repository."""
     assert arguments[0] == "install"
-    assert all((ROOT / word / "pyproject.toml").is_file() for word in arguments[1:])
+    for word in (word for word in arguments[1:] if not word.startswith("-")):
+        place = ROOT / word.partition("[")[0]
+        assert place.suffix == ".lock" or (place / "pyproject.toml").is_file(), word
+        assert place.exists(), word
 
 
 def curl(arguments: list[str]) -> None:
@@ -326,7 +330,6 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "docker": docker,
     "pip": pip,
     "curl": curl,
-    "pip": anything,
     # The chart's own tests run these.
     "helm": anything,
     "git": anything,
