@@ -294,13 +294,23 @@ def help_of(command: tuple[str, ...]) -> str:
 
 def docker(arguments: list[str]) -> None:
     assert arguments[0] in ("build", "push", "tag")
-    if arguments[0] == "build":
+    # Without a file named, it is one that the reader writes.
+    if arguments[0] == "build" and "-f" in arguments:
         file = arguments[arguments.index("-f") + 1]
         text = (ROOT / file).read_text()
         for at, word in enumerate(arguments):
             if word == "--build-arg":
                 name = arguments[at + 1].split("=")[0]
                 assert re.search(rf"^ARG {name}\b", text, re.MULTILINE), f"no ARG {name}"
+
+
+def pip(arguments: list[str]) -> None:
+    """Only packages and lock files of this repository."""
+    assert arguments[0] == "install"
+    for word in (word for word in arguments[1:] if not word.startswith("-")):
+        place = ROOT / word.partition("[")[0]
+        assert place.suffix == ".lock" or (place / "pyproject.toml").is_file(), word
+        assert place.exists(), word
 
 
 def curl(arguments: list[str]) -> None:
@@ -318,8 +328,8 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "python": python,
     "python3": python,
     "docker": docker,
+    "pip": pip,
     "curl": curl,
-    "pip": anything,
     # The chart's own tests run these.
     "helm": anything,
     "git": anything,
@@ -341,6 +351,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
         "docker build -f Dockerfile.predictor --build-arg MODEL=v1 .", "curl localhost:80/answers",
         "kubectl riskpredictor statu", "kubectl -n a riskpredictor load x --user 3",
         "frobnicate --all", "true | kubectl gett pods", "export A=$(make nothing)",
+        "pip install numpy",
     ],
 )  # fmt: skip
 def test_a_command_that_is_wrong_fails(text: str) -> None:

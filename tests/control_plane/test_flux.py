@@ -205,7 +205,7 @@ def test_removing_it_from_git_prunes_it_with_its_children(
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_number_set_by_hand_lasts_until_flux_looks_again(
+def test_a_number_set_by_hand_is_not_for_flux_to_take_back(
     cluster: LocalCluster,
     api: Api,
     source: Source,
@@ -219,8 +219,8 @@ def test_a_number_set_by_hand_lasts_until_flux_looks_again(
     eventually(lambda: predictors.wait(key)["status"]["readyReplicas"] == 4)
     assert api.get(AUTOSCALER, key) is None
     delivery.again()
-    assert "replicas" not in api.need(RISKPREDICTOR, key)["spec"]
-    predictors.settle(key)
+    assert api.need(RISKPREDICTOR, key)["spec"]["replicas"] == 4
+    predictors.wait(key)
 
 
 @pytest.mark.usefixtures("operator")
