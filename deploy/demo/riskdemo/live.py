@@ -90,7 +90,7 @@ def _row(elapsed: float, state: State | None, report: Report) -> list[str]:
             state.serving or "-",
             state.ready if state.ready == "True" else state.reason,
             "?" if state.cpu is None else str(state.cpu),
-            str(state.desired),
+            "?" if state.desired is None else str(state.desired),
             f"{state.ready_pods}/{state.running}",
         ]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from riskdemo.state import State, read
 
 PREDICTOR = "health-predictor"
 SAMPLE = "deploy/samples/minimal.yaml"
-_NO_SUCH_MODEL = json.dumps({"spec": {"modelVersion": "v9"}})
+_NO_SUCH_MODEL = json.dumps({"spec": {"modelVersion": "v9"}}, separators=(",", ":"))
 
 
 class Stage:
@@ -59,7 +60,7 @@ class Stage:
 
     def run(self, *arguments: str) -> None:
         """Show a kubectl command and run it."""
-        self.console.print(f"  $ kubectl {' '.join(arguments)}", style="bold", highlight=False)
+        self.console.print(f"  $ kubectl {shlex.join(arguments)}", style="bold", highlight=False)
         self.console.print(self.kubectl(*arguments).rstrip(), highlight=False)
 
     def automatic(self) -> None:

@@ -22,7 +22,8 @@ class State:
     """Average CPU use in percent of the request; None while unknown."""
     cpu_target: int
     """Above which the autoscaler adds pods, in percent of the request."""
-    desired: int
+    desired: int | None
+    """None until the autoscaler has said how many it wants."""
     running: int
     ready_pods: int
 
@@ -41,7 +42,7 @@ def read(kubectl: Kubectl, name: str) -> State:
     ready = condition(status, "Ready")
     desired = predictor["spec"].get("replicas")
     if desired is None:
-        desired = (autoscaler.get("status") or {}).get("desiredReplicas", 0)
+        desired = (autoscaler.get("status") or {}).get("desiredReplicas") or None
     return State(
         model=predictor["spec"]["modelVersion"],
         serving=status.get("servingVersion", ""),

@@ -52,7 +52,7 @@ def test_it_ends_with_what_was_found_and_what_to_try_next(
     assert "scale-out" in text
     for command in ("get riskpredictors", "port-forward", "make demo-scaling", "make demo-down"):
         assert command in text
-    assert '{"spec": {"modelVersion": "v9"}}' in text, "no markup was made of it"
+    assert '{"spec":{"modelVersion":"v9"}}' in text, "no markup was made of it"
 
 
 def test_pause_and_yes_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
