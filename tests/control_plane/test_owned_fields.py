@@ -64,7 +64,7 @@ FIXED = [
     rf"{CONTAINER}/(volumeMounts/0/name|env/0/valueFrom/fieldRef/apiVersion)",
     r"HorizontalPodAutoscaler /spec/metrics/0/(type|resource/target/type)",
     # What the API server fills in just so when it is removed.
-    r"HorizontalPodAutoscaler /spec/behavior/(scaleUp(/policies)?|scaleDown/policies)",
+    r"HorizontalPodAutoscaler /spec/behavior/scaleDown/policies(/0)?",
 ]
 """Places that the API server lets nobody change: patterns of kind and JSON pointer."""
 

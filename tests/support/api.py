@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import urllib3
@@ -155,6 +155,7 @@ class Api:
         try:
             yield
         finally:
+            ended.set()
             response.shutdown()
             thread.join(timeout=5)
             response.close()
