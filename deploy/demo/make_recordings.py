@@ -32,13 +32,15 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from riskdemo import report
 from riskdemo.install import DEMO_NAMESPACE
+from riskdemo.run import Run
 from riskdemo.shell import Cluster
 from riskdemo.stage import PREDICTOR
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-COLUMNS, LINES = 112, 50
+COLUMNS, LINES = 128, 50
 MOST_BYTES = 150_000
 """Pictures are in Git for ever."""
 NODE_PORT = 30090
@@ -198,7 +200,16 @@ class Recorder:
         """The load test with its report, and the monitor in the middle of it."""
         monitor = threading.Thread(target=self._monitor)
         with tempfile.TemporaryDirectory() as folder:
-            arguments = ["--users", "100", "--duration", "3m", "--profile", "spike"]
+            arguments = [
+                "--users",
+                "100",
+                "--duration",
+                "3m",
+                "--profile",
+                "spike",
+                "--think",
+                "0.05",
+            ]
             monitor.start()
             lines = record(
                 self._command(
@@ -209,7 +220,8 @@ class Recorder:
             shown = [line.replace(folder, "build/load-test") for line in lines]
             title = f'make demo-load ARGS="{" ".join(arguments)}"'
             draw(title, shown, Picture("demo-load-test"))
-            _keep("load-report.png", (Path(folder) / "report.png").read_bytes())
+            run = Run.load(Path(folder) / "report.json")
+            _keep("load-report.png", report.picture(run, dpi=80))
 
     def _monitor(self) -> None:
         time.sleep(MONITOR_AFTER_SECONDS)

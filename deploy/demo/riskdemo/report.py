@@ -23,7 +23,7 @@ th:first-child, td:first-child { text-align: left }
 """
 
 
-def picture(run: Run, other: Run | None = None) -> bytes:
+def picture(run: Run, other: Run | None = None, *, dpi: int = 110) -> bytes:
     """A PNG: requests, latency, errors, CPU and pods over one time axis; the other run is faint."""
     figure = Figure(figsize=(10, 11), layout="constrained")
     axes: list[Axes] = list(figure.subplots(5, 1, sharex=True))
@@ -40,7 +40,7 @@ def picture(run: Run, other: Run | None = None) -> bytes:
     axes[-1].set_xlabel("seconds")
     figure.suptitle(run.name)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110)
+    figure.savefig(out, format="png", dpi=dpi)
     return out.getvalue()
 
 

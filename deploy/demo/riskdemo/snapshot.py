@@ -13,6 +13,7 @@ from riskdemo.shell import DemoError, Kubectl
 from riskdemo.state import condition, cpu_percent
 
 LABEL = "healthtech.dev/riskpredictor"
+VERSION_LABEL = "healthtech.dev/model-version"
 EVENTS = 8
 """How many of the newest Events are kept."""
 
@@ -175,7 +176,7 @@ def _pod(body: Object, used: Object | None, now: datetime.datetime) -> Pod:
         ready=condition(status, "Ready").get("status") == "True",
         restarts=sum(c["restartCount"] for c in containers),
         age_seconds=_seconds(meta["creationTimestamp"], now),
-        version=meta["labels"].get("app.kubernetes.io/version", ""),
+        version=meta["labels"].get(VERSION_LABEL, ""),
         cpu=sum(millicores(each["cpu"]) for each in usage) if usage else None,
         memory=sum(mebibytes(each["memory"]) for each in usage) if usage else None,
     )
