@@ -149,6 +149,7 @@ class Api:
         def read() -> None:
             for line in _lines(response):
                 if ended.is_set():
+                    # Shutting down ends TLS as well: what is still read is not decrypted.
                     return
                 event = json.loads(line)
                 on_event(event["type"], event["object"])
