@@ -25,8 +25,9 @@ log = logging.getLogger("riskpredictor")
 
 _QUIET = 0.5
 """Seconds without a request after which a draining server believes that its clients left."""
-_CLOSE_SECONDS = 5.0
-"""Longest wait for connections to end once nothing is accepted any more."""
+_CLOSE_SECONDS = 3.0
+"""Longest wait for connections to end once nothing is accepted any more: after 5 s in which a pod
+waits for its end to be known and 20 s of drain, still within the 30 s that Kubernetes grants."""
 _IDLE_MS = 75_000
 """Idle connections outlive the 60 s of common client and proxy pools, so that they close first."""
 
@@ -96,8 +97,8 @@ async def _serve(settings: Settings) -> None:
     watching.cancel()
     draining.cancel()
     serving.result()
-    front.service.close()
     log.info("stopped")
+    _leave(front, 0)
 
 
 def _signalled(number: int, front: Front, stopping: asyncio.Event) -> None:
@@ -109,9 +110,13 @@ def _signalled(number: int, front: Front, stopping: asyncio.Event) -> None:
 
 
 def _leave(front: Front, code: int) -> NoReturn:
-    """End the process, whatever granian's threads wait for."""
+    """End the process, whatever granian's threads wait for.
+
+    Also after a clean stop: one that returns while the interpreter is taken down panics on stderr.
+    """
     front.service.close()
     logging.shutdown()
+    sys.stdout.flush()
     os._exit(code)
 
 

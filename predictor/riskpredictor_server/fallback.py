@@ -7,11 +7,15 @@ costs about 90 MiB and a second of CPU at start, which is why linear models neve
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from riskpredictor_server.schema import RISK_LEVELS, Values
+from riskpredictor_server.schema import RISK_LEVELS, VITAL_NAMES, Values
 from riskpredictor_server.scoring import Scored, ScoredMany
+
+# Fitted on a table with names, asked with rows without: their order was checked.
+warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
 
 class PipelineScorer:
@@ -20,13 +24,16 @@ class PipelineScorer:
     explains = False
 
     def __init__(self, pipeline: Any) -> None:
-        """Raises ValueError if the classifier does not know exactly the three levels."""
+        """Raises ValueError if it is no classifier of the vitals to the three levels."""
         classes = [str(name) for name in getattr(pipeline, "classes_", ())]
         if sorted(classes) != sorted(RISK_LEVELS):
             raise ValueError(f"its classes are {classes}, they must be {list(RISK_LEVELS)}")
         if not hasattr(pipeline, "predict_proba"):
             raise ValueError("it has no predict_proba; calibrate it or choose another classifier")
-        self._pipeline = pipeline
+        names = getattr(pipeline, "feature_names_in_", None)
+        if names is not None and list(names) != list(VITAL_NAMES):
+            raise ValueError(f"its inputs are {list(names)}, they must be {list(VITAL_NAMES)}")
+        self.pipeline = pipeline
         self._order = [classes.index(level) for level in RISK_LEVELS]
 
     def score(self, values: Values) -> Scored:
@@ -36,7 +43,7 @@ class PipelineScorer:
 
     def score_many(self, rows: Sequence[Values]) -> ScoredMany:
         """Score a batch in one vectorised call."""
-        table = self._pipeline.predict_proba(list(rows))[:, self._order]
+        table = self.pipeline.predict_proba(list(rows))[:, self._order]
         low, medium, high = table.T.tolist()
         return ScoredMany(low, medium, high, None)
 

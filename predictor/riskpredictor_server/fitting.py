@@ -75,7 +75,7 @@ def train(job: Job, step: Callable[[str], None]) -> None:
     joblib.dump(model, buffer)
     trained = Trained(
         model_version=job.model_version,
-        recipe=job.recipe,
+        recipe=_described(job.recipe),
         seed=job.seed,
         source="records of a CSV file" if job.data else "synthetic",
         vitals=vitals,
@@ -88,7 +88,7 @@ def train(job: Job, step: Callable[[str], None]) -> None:
     write(trained, job.out)
     draw(metrics, job.model_version, job.out)
     load(job.out)
-    step(_summary(metrics))
+    step(summary(metrics))
     step(f"wrote {job.out}: scorer agrees with scikit-learn on all golden cases")
 
 
@@ -136,12 +136,24 @@ def linear_form(model: Pipeline, terms: Sequence[Term]) -> dict[str, Any]:
     }
 
 
-def _summary(metrics: dict[str, Any]) -> str:
+def _described(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "inverse_regularisation": recipe.inverse_regularisation,
+        "terms": [term.name for term in recipe.terms],
+    }
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """The figures of a model card for the person who trains."""
+    folds = metrics.get("cross_validation")
+    crossed = (
+        folds and f" (cross-validated {folds['accuracy_mean']:.3f} ± {folds['accuracy_std']:.3f})"
+    )
     lines = [
         (
-            f"held-out accuracy {metrics['accuracy']:.3f}"
-            f" (cross-validated {metrics['cross_validation']['accuracy_mean']:.3f}"
-            f" ± {metrics['cross_validation']['accuracy_std']:.3f}),"
+            f"held-out accuracy {metrics['accuracy']:.3f}{crossed or ''},"
             f" Brier {metrics['brier']:.3f}, ECE {metrics['expected_calibration_error']:.3f}"
         )
     ]

@@ -8,6 +8,7 @@ from riskpredictor_server import __version__, openapi_v2
 from riskpredictor_server.errors import PROBLEM_JSON
 from riskpredictor_server.schema import (
     CELSIUS,
+    PROBLEMS,
     RISK_LEVELS,
     TEMPERATURE_UNITS,
     VITAL_NAMES,
@@ -30,9 +31,20 @@ def document(settings: Settings) -> dict[str, Any]:
             "description": "Errors are RFC 9457 problem documents that name every bad field.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "paths": _paths() | openapi_v2.paths(),
+        "paths": _with_405(_paths() | openapi_v2.paths()),
         "components": {"schemas": _schemas(settings) | openapi_v2.schemas()},
     }
+
+
+def _with_405(paths: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI has no place for the methods that a path lacks; the ones it has mention them."""
+    for item in paths.values():
+        allowed = ", ".join(method.upper() for method in item)
+        for operation in item.values():
+            operation["responses"]["405"] = _problem(
+                f"Any other method than {allowed} on this path; the header Allow lists them all."
+            )
+    return paths
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -127,6 +139,8 @@ def _schemas(settings: Settings) -> dict[str, Any]:
             }
         ),
         "Problem": _problem_schema(),
+        "FieldError": _field_error(),
+        "Warning": _warning(),
     }
 
 
@@ -163,7 +177,7 @@ def _prediction() -> dict[str, Any]:
         },
         "warnings": {
             "type": "array",
-            "items": {"type": "object"},
+            "items": _ref("Warning"),
             "description": "Values outside what the model was trained on.",
         },
         "temperature_unit": {"const": "F", "description": "Unit of temperatures in this answer."},
@@ -180,9 +194,53 @@ def _problem_schema() -> dict[str, Any]:
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "request_id": {"type": "string"},
-        "errors": {"type": "array", "items": {"type": "object"}},
-        "reason": {"type": "string"},
+        "errors": {"type": "array", "items": _ref("FieldError")},
+        "reason": {"type": "string", "description": "Why the server is not ready."},
         "error": {"type": "string", "description": "detail again, as the /v2 protocol names it."},
     }
     schema = _object(properties, required=["type", "title", "status", "detail", "request_id"])
     return {**schema, "description": "RFC 9457 problem document."}
+
+
+def _field_error() -> dict[str, Any]:
+    number = {"type": "number"}
+    properties = {
+        "field": {
+            "type": "string",
+            "description": "Name, in a batch with its place: instances[3].heart_rate."
+            " Empty for the document itself.",
+        },
+        "problem": {
+            "enum": list(PROBLEMS),
+            "description": "What is wrong, for programs. Absent if the body is not valid JSON.",
+        },
+        "detail": {"type": "string", "description": "The same for people."},
+        "value": {
+            "type": ["number", "string", "boolean", "null"],
+            "description": "As it was sent, shortened if it is long; absent if none was.",
+        },
+        "minimum": number | {"description": "Smallest allowed value."},
+        "maximum": number | {"description": "Largest allowed value."},
+        "unit": {"type": "string", "description": "Of minimum and maximum."},
+        "allowed": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Every allowed value, if they are few.",
+        },
+    }
+    return _object(properties, required=["field", "detail"])
+
+
+def _warning() -> dict[str, Any]:
+    span = {
+        "minimum": {"type": "number"},
+        "maximum": {"type": "number"},
+        "unit": {"type": "string"},
+    }
+    properties = {
+        "field": {"enum": list(VITAL_NAMES)},
+        "value": {"type": "number", "description": "In the unit of trained_on."},
+        "trained_on": {**_object(span), "description": "What the training records span."},
+        "detail": {"type": "string", "description": "The same for people."},
+    }
+    return _object(properties)

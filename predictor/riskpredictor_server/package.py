@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,6 @@ import numpy as np
 import orjson
 
 from riskpredictor_server.artifact import ARTIFACT_FORMAT, CARD, JOBLIB, LINEAR, card_digest
-from riskpredictor_server.recipes import Recipe
 from riskpredictor_server.schema import RISK_LEVELS, VITAL_NAMES, VITALS
 
 if TYPE_CHECKING:
@@ -32,6 +31,11 @@ GOLDEN_INPUTS = (
     ("every value at its minimum", tuple(v.minimum for v in VITALS)),
     ("every value at its maximum", tuple(v.maximum for v in VITALS)),
 )
+_EXPLANATION = (
+    "contributions are log-odds of High against Low; a vital's contribution is the sum over its"
+    " terms of coefficient times standardised value; all contributions and the baseline add up to"
+    " ln(P(High) / P(Low))"
+)
 _QUANTILES = np.linspace(0.1, 0.9, 9)
 _JSON = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
@@ -41,8 +45,9 @@ class Trained:
     """A fitted model and all that its card says of it."""
 
     model_version: str
-    recipe: Recipe
-    seed: int
+    recipe: Mapping[str, Any]
+    """Name, summary, and whatever says how it was fitted."""
+    seed: int | None
     source: str
     vitals: NDArray[np.float64]
     labels: Sequence[str]
@@ -77,15 +82,8 @@ def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
         if trained.form
         else "scikit-learn classifier",
         "intended_use": "demonstration of model serving; not a medical device",
-        "recipe": {
-            "name": trained.recipe.name,
-            "summary": trained.recipe.summary,
-            "inverse_regularisation": trained.recipe.inverse_regularisation,
-            "terms": [term.name for term in trained.recipe.terms],
-        },
-        "explanation": "contributions are log-odds of High against Low; a vital's contribution is"
-        " the sum over its terms of coefficient times standardised value; all contributions and the"
-        " baseline add up to ln(P(High) / P(Low))",
+        "recipe": trained.recipe,
+        "explanation": _EXPLANATION if trained.form else "none: this model is not linear",
         "data": {
             "source": trained.source,
             "records": len(trained.labels),

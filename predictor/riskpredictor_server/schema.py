@@ -52,6 +52,15 @@ VITALS: Final = (
 )
 VITAL_NAMES: Final = tuple(vital.name for vital in VITALS)
 TEMPERATURE_UNITS: Final = ("F", "C")
+PROBLEMS: Final = (
+    "missing",
+    "not_a_number",
+    "out_of_range",
+    "not_allowed",
+    "unknown_field",
+    "not_an_object",
+)
+"""Every value of ``problem`` in an error."""
 
 # 77 to 113 °F is 25 to 45 °C exactly, so both units refuse the same patients.
 CELSIUS: Final = Vital("temperature", "Temperature", "°C", "°C", 25, 45, 0.1, "Temperature (°C).")

@@ -15,12 +15,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m riskpredictor_server.train",
         description="Train a patient-risk model and write model.joblib, scorer.json, card.json"
-        " and plots. The same arguments and dependencies give the same bytes.",
+        " and plots. The same arguments and dependencies give the same bytes. Or package a"
+        " classifier that was fitted elsewhere.",
     )
     parser.add_argument("--model-version", required=True, metavar="NAME", help="for example v1")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="artifact folder")
     parser.add_argument(
         "--data", type=Path, metavar="FILE.csv", help="train on these records, not synthetic ones"
+    )
+    parser.add_argument(
+        "--classifier",
+        type=Path,
+        metavar="FILE.joblib",
+        help="package this fitted scikit-learn classifier instead of training one; a pickle, so"
+        " only from a source that you trust; --data then names records that it has not seen",
     )
     parser.add_argument("--seed", type=int, help="of generator and split (default: the recipe's)")
     parser.add_argument("--records", type=int, default=1000, help="synthetic records (%(default)s)")
@@ -44,23 +52,28 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"--records {args.records}: must be 200 to 1000000")
     if args.seed is not None and args.seed < 0:
         return _fail(f"--seed {args.seed}: must be 0 or more")
+    if args.classifier and not args.data:
+        return _fail("--classifier needs --data FILE.csv: records to measure the classifier on")
     # Imported late: --help and argument errors should not wait a second for scikit-learn.
     try:
+        from riskpredictor_server.adopting import Adoption, ClassifierError, adopt
         from riskpredictor_server.fitting import Job, train
         from riskpredictor_server.records import RecordsError
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed; pip install 'riskpredictor-server[train]'")
     recipe = RECIPES[args.recipe or RECIPES.get(args.model_version, RECIPES[DEFAULT_RECIPE]).name]
     seed = recipe.seed if args.seed is None else args.seed
-    job = Job(args.model_version, args.out, recipe, seed, args.records, args.data)
     started = time.monotonic()
 
     def step(text: str) -> None:
         print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)
 
     try:
-        train(job, step)
-    except RecordsError as error:
+        if args.classifier:
+            adopt(Adoption(args.model_version, args.out, args.classifier, args.data), step)
+        else:
+            train(Job(args.model_version, args.out, recipe, seed, args.records, args.data), step)
+    except (RecordsError, ClassifierError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"--out {args.out}: cannot be written: {error.strerror}")

@@ -17,8 +17,10 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
+from click.testing import CliRunner
 from unit.engine.builders import crd, schema, stored
 
+from riskpredictor_kubectl.cli import cli
 from riskpredictor_operator import service as operator_service
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_server import routes, routes_v2
@@ -247,7 +249,16 @@ def kubectl(arguments: list[str]) -> None:
             next(rest)
         elif not word.startswith("-"):
             assert word in VERBS, f"kubectl {word} is not known here"
+            if word == "riskpredictor":
+                plugin(list(rest))
             return
+
+
+def plugin(arguments: list[str]) -> None:
+    if not any(word.isupper() or "|" in word for word in arguments):
+        # All that stands before it is read first, and refused if it is wrong.
+        done = CliRunner().invoke(cli, [*arguments, "--help"])
+        assert done.exit_code == 0, done.output
 
 
 def python(arguments: list[str]) -> None:
@@ -272,7 +283,7 @@ def python(arguments: list[str]) -> None:
 
 @cache
 def help_of(command: tuple[str, ...]) -> str:
-    paths = ["operator", "predictor", "deploy/demo", "deploy/local", "tests"]
+    paths = ["operator", "predictor", "deploy/kubectl", "deploy/demo", "deploy/local", "tests"]
     done = subprocess.run(
         [sys.executable, *command, "--help"], cwd=ROOT, check=False, capture_output=True, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(str(ROOT / path) for path in paths)},
@@ -283,7 +294,8 @@ def help_of(command: tuple[str, ...]) -> str:
 
 def docker(arguments: list[str]) -> None:
     assert arguments[0] in ("build", "push", "tag")
-    if arguments[0] == "build":
+    # Without a file named, it is one that the reader writes.
+    if arguments[0] == "build" and "-f" in arguments:
         file = arguments[arguments.index("-f") + 1]
         text = (ROOT / file).read_text()
         for at, word in enumerate(arguments):
@@ -293,9 +305,12 @@ def docker(arguments: list[str]) -> None:
 
 
 def pip(arguments: list[str]) -> None:
-    """Only of packages in this repository."""
+    """Only packages and lock files of this repository."""
     assert arguments[0] == "install"
-    assert all((ROOT / word / "pyproject.toml").is_file() for word in arguments[1:])
+    for word in (word for word in arguments[1:] if not word.startswith("-")):
+        place = ROOT / word.partition("[")[0]
+        assert place.suffix == ".lock" or (place / "pyproject.toml").is_file(), word
+        assert place.exists(), word
 
 
 def curl(arguments: list[str]) -> None:
@@ -334,6 +349,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
         "python3 deploy/demo/load_test.py --user 3", "python deploy/demo/none.py",
         "python -m riskpredictor_operator --log-levels=debug", "python tests/run.py units",
         "docker build -f Dockerfile.predictor --build-arg MODEL=v1 .", "curl localhost:80/answers",
+        "kubectl riskpredictor statu", "kubectl -n a riskpredictor load x --user 3",
         "frobnicate --all", "true | kubectl gett pods", "export A=$(make nothing)",
         "pip install numpy",
     ],

@@ -14,7 +14,7 @@ from unit.serving.support import HEALTHY, SICK, service
 
 from riskpredictor_server.app import create_app
 from riskpredictor_server.openapi import EXAMPLE, document
-from riskpredictor_server.schema import CELSIUS, VITALS, Vital
+from riskpredictor_server.schema import CELSIUS, PROBLEMS, VITALS, Vital
 from riskpredictor_server.settings import Settings
 
 DOCUMENT = document(Settings())
@@ -70,11 +70,41 @@ def test_the_edges_agree_in_both_units(vital: Vital, unit: str) -> None:
         (EXAMPLE, "Prediction"),
         ({"instances": [HEALTHY, SICK]}, "Predictions"),
         ({"heart_rate": "x"}, "Problem"),
+        (HEALTHY | {"heart_rate": 8500, "temperature_unit": "K", "age": 5}, "Problem"),
+        (HEALTHY | {"heart_rate": None, "blood_pressure": [1], "oxygen_level": True}, "Problem"),
+        ({"instances": [HEALTHY, 5, {}]}, "Problem"),
+        ({"instances": [SICK | {"temperature": 112}]}, "Predictions"),
         ({"instances": []}, "Problem"),
     ],
 )
 def test_answers_are_as_published(body: Any, schema: str) -> None:
     validator(schema).validate(ask(body)[1])
+
+
+def test_fields_of_errors_and_warnings_are_described_one_by_one() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    bad = HEALTHY | {"heart_rate": 8500, "temperature_unit": "K", "age": 5}
+    errors = ask({"instances": [bad, {}, 5]})[1]["errors"]
+    seen = {name for error in errors for name in error}
+    assert seen == set(schemas["FieldError"]["properties"])
+    assert all(error["problem"] in PROBLEMS for error in errors)
+    (warning,) = ask(HEALTHY | {"heart_rate": 299})[1]["warnings"]
+    assert set(warning) == set(schemas["Warning"]["properties"])
+    for name in ("FieldError", "Warning"):
+        assert schemas[name]["additionalProperties"] is False
+
+
+def test_a_duplicate_is_an_error_as_published() -> None:
+    body = b'{"heart_rate": 1, "heart_rate": 2}'
+    document = orjson.loads(SERVICE.predict(body, "application/json", "request-1").body)
+    validator("Problem").validate(document)
+    assert document["errors"][0]["field"] == "heart_rate"
+
+
+def test_every_operation_names_the_405_of_its_path() -> None:
+    for item in DOCUMENT["paths"].values():
+        for method, operation in item.items():
+            assert method.upper() in operation["responses"]["405"]["description"]
 
 
 def test_every_route_is_published_with_its_methods() -> None:

@@ -322,7 +322,7 @@ def test_connections_that_never_end_do_not_keep_a_stopped_server() -> None:
         time.sleep(1)
         server.terminate()
         assert server.process.wait(20) == 0
-        assert "connections are still open after 5 s, leaving them" in server.log()
+        assert "connections are still open after 3 s, leaving them" in server.log()
 
 
 def test_a_second_signal_ends_the_server_at_once() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def _versions(api: Api, key: Key) -> dict[str, tuple[int, str]]:
 
 
 def test_it_is_ready_when_the_predictor_is_and_not_before(
+    cluster: LocalCluster,
     api: Api,
     source: Source,
     deliver: Callable[..., Delivery],
@@ -94,21 +96,40 @@ def test_it_is_ready_when_the_predictor_is_and_not_before(
     key = Key(predictors.namespace, "risk")
     first = source.commit(_files(key.namespace))
     delivery = deliver()
+
+    def flux_is_not_deceived() -> None:
+        """It has time for two looks, and goes on waiting."""
+        time.sleep(2 * POLL + 1)
+        assert flux.ready(delivery.body())["status"] == "Unknown"
+
     eventually(lambda: api.get(RISKPREDICTOR, key), within=30)
-    # Nobody looks after it yet. Flux has time for two looks, and is not deceived.
-    time.sleep(2 * POLL + 1)
-    assert flux.ready(delivery.body())["status"] == "Unknown"
+    flux_is_not_deceived()  # nobody looks after it yet
     with operators.running(operator_config, tmp_path / "operator.log"):
         delivery.wait(first)
+        home = {key.namespace: "home"}
+        second = source.commit(
+            _files(key.namespace, modelVersion="v2", podTemplate={"nodeSelector": home})
+        )
+        predictors.wait(key, status="False", reason="Unschedulable")
+        flux_is_not_deceived()  # the operator has seen the new version, which cannot start yet
         with (
+            _labelled_node(cluster, key.namespace),
             api.watching(RISKPREDICTOR, key) as predictor,
             api.watching(KUSTOMIZATION, delivery.key) as kustomization,
         ):
-            second = source.commit(_files(key.namespace, modelVersion="v2"))
             delivery.wait(second)
             serving = eventually(lambda: [b for b in predictor if _serves(b, "v2")])
             ready = eventually(lambda: [b for b in kustomization if _applied(b, second)])
         assert _moment(serving[0]) < _moment(ready[0])
+
+
+@contextmanager
+def _labelled_node(cluster: LocalCluster, label: str) -> Iterator[None]:
+    """A node with a label, for the length of the block."""
+    node = cluster.kubectl("get", "nodes", "--output=name").split()[0]
+    cluster.kubectl("label", node, f"{label}=home")
+    yield
+    cluster.kubectl("label", node, f"{label}-")
 
 
 def _serves(body: Body, version: str) -> bool:
@@ -205,7 +226,7 @@ def test_removing_it_from_git_prunes_it_with_its_children(
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_number_set_by_hand_lasts_until_flux_looks_again(
+def test_a_number_set_by_hand_is_not_for_flux_to_take_back(
     cluster: LocalCluster,
     api: Api,
     source: Source,
@@ -219,8 +240,8 @@ def test_a_number_set_by_hand_lasts_until_flux_looks_again(
     eventually(lambda: predictors.wait(key)["status"]["readyReplicas"] == 4)
     assert api.get(AUTOSCALER, key) is None
     delivery.again()
-    assert "replicas" not in api.need(RISKPREDICTOR, key)["spec"]
-    predictors.settle(key)
+    assert api.need(RISKPREDICTOR, key)["spec"]["replicas"] == 4
+    predictors.wait(key)
 
 
 @pytest.mark.usefixtures("operator")

@@ -166,7 +166,7 @@ def test_the_last_predictor_is_pruned_because_its_network_policy_stays(
         assert line in path.read_text()
         path.write_text(path.read_text().replace(line, ""))
     repository.commit("No predictor")
-    assert "riskpredictor.healthtech.dev/health-predictor" in pipeline.diff("dev")
+    assert "-  name: health-predictor\n" in pipeline.diff("dev")
     pipeline.apply("dev")
     eventually(lambda: all(api.get(r, key) is None for r in EVERYTHING), within=60)
 

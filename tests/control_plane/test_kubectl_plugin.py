@@ -73,7 +73,7 @@ def test_the_overview_has_a_row_for_each(
     ]  # fmt: skip
     everywhere = Plugin(cluster, "default")("status", "-A")
     assert everywhere.splitlines()[0].split()[:2] == ["NAMESPACE", "NAME"]
-    assert f"{ready.namespace}   risk " in everywhere
+    assert re.search(rf"^{ready.namespace} +risk +True +Ready ", everywhere, re.MULTILINE)
     assert plugin.json("status")["items"] == yaml.safe_load(plugin("status", "-o", "yaml"))["items"]
 
 

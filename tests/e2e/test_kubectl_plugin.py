@@ -43,7 +43,7 @@ def _lines(pattern: str, text: str) -> list[Any]:
 def test_a_prediction_from_flags(plugin: Plugin, predictor: Key) -> None:
     header, row = plugin("predict", predictor.name, *WELL).splitlines()
     assert re.split(r" {3,}", header) == [
-        "PREDICTED RISK", "CONFIDENCE", "LOW", "MEDIUM", "HIGH", "MODEL VERSION",
+        "RISK", "CONFIDENCE", "LOW", "MEDIUM", "HIGH", "MODEL",
     ]  # fmt: skip
     assert (row.split()[0], row.split()[-1]) == ("Low", "v1")
     celsius = ("--temperature=37", "--temperature-unit=C")
@@ -157,14 +157,14 @@ def test_a_load_that_is_killed_takes_its_pod_along(
 ) -> None:
     pod = f"pod/{predictor.name}-riskpredictor-load"
     with plugin.start("load", predictor.name, "--users=1", "--duration=2m", "--think=1") as process:
-        assert process.stdout
-        for line in process.stdout:
-            if re.match(r"\d+ ", line):
-                break
-        second = plugin.refused("load", predictor.name)
-        assert second.startswith(f"error: {pod} is at work on another load; wait for its end")
-        process.terminate()
+        try:
+            assert process.stdout
+            assert any(re.match(r"\d+ ", line) for line in process.stdout)
+            second = plugin.refused("load", predictor.name)
+        finally:
+            process.terminate()
         process.wait(timeout=20)
+    assert second.startswith(f"error: {pod} is at work on another load; wait for its end")
     assert "NotFound" in cluster.kubectl("-n", predictor.namespace, "get", pod, check=False)
 
 
@@ -192,5 +192,6 @@ def test_an_image_that_is_not_there_and_the_way_back(
 def test_nobody_to_ask_is_told(plugin: Plugin, predictors: Predictors) -> None:
     key = predictors.create("asleep", replicas=0)
     predictors.wait(key, within=60)
-    said = plugin.refused("predict", key.name, *WELL)
-    assert f"see: kubectl riskpredictor status {key.name}" in said
+    said = f"{key.name} has no pod that answers; see: kubectl riskpredictor status {key.name}"
+    for command in (("predict", key.name, *WELL), ("load", key.name), ("open", key.name)):
+        assert plugin.refused(*command) == f"error: {said}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import urllib3
@@ -144,9 +144,13 @@ class Api:
         query = "?watch=true" + (f"&fieldSelector={fields}" if fields else "")
         url = f"{self.server}{path_of(resource, Key(namespace, ''))}{query}"
         response = self._http.request("GET", url, preload_content=False, timeout=3600)
+        ended = Event()
 
         def read() -> None:
             for line in _lines(response):
+                if ended.is_set():
+                    # Shutting down ends TLS as well: what is still read is not decrypted.
+                    return
                 event = json.loads(line)
                 on_event(event["type"], event["object"])
 
@@ -155,6 +159,7 @@ class Api:
         try:
             yield
         finally:
+            ended.set()
             response.shutdown()
             thread.join(timeout=5)
             response.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support import crds
 from support.cluster import LocalCluster
 from support.gomodule import Downloaded
 
@@ -12,7 +13,5 @@ ARGO_CD = Downloaded(
 
 def install_kinds(cluster: LocalCluster) -> None:
     """The CRD of Applications."""
-    crd = ARGO_CD.folder() / "manifests" / "crds" / "application-crd.yaml"
-    cluster.kubectl("apply", "--server-side", "--filename", str(crd))
-    established = ("--for=condition=Established", "crd/applications.argoproj.io")
-    cluster.kubectl("wait", *established, "--timeout=30s")
+    bases = ARGO_CD.folder() / "manifests" / "crds"
+    crds.install(cluster, bases / "application-crd.yaml", "applications.argoproj.io")

@@ -19,6 +19,7 @@ import yaml
 
 from localcluster.gobuild import GoModule, ensure
 from riskpredictor_operator.core.api import Key, Resource
+from support import crds
 from support.api import Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
 from support.gomodule import Downloaded
@@ -42,12 +43,10 @@ ARTIFACT = Resource("source.toolkit.fluxcd.io", "v1", "externalartifacts", "Exte
 
 def install_kinds(cluster: LocalCluster) -> None:
     """Flux's CRDs, as the two controllers ship them."""
-    for module in (SOURCES, Downloaded(CONTROLLER.pins, CONTROLLER.version(), _pinned_sum())):
+    own = Downloaded(CONTROLLER.pins, CONTROLLER.version(), _pinned_sum())
+    for module, resource in ((SOURCES, ARTIFACT), (own, KUSTOMIZATION)):
         bases = module.folder() / "config" / "crd" / "bases"
-        cluster.kubectl("apply", "--server-side", "--filename", str(bases))
-    for resource in (KUSTOMIZATION, ARTIFACT):
-        crd = f"crd/{resource.plural}.{resource.group}"
-        cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
+        crds.install(cluster, bases, f"{resource.plural}.{resource.group}")
 
 
 def _pinned_sum() -> str:

@@ -42,7 +42,7 @@ class Plugin:
         done = self.run(*arguments)
         assert done.returncode == 1, f"{done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
-        assert "unexpected" not in done.stderr
+        assert "RISKPREDICTOR_DEBUG" not in done.stderr, "an error that was not thought of"
         return done.stderr.strip()
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -42,6 +42,11 @@ REASONS: Final = {
         "spec.suspend is true: the children keep running as they are, nobody looks after them.",
         ("Set spec.suspend to false, in Git if it came from there.",),
     ),
+    "RolloutPaused": Advice(
+        "Somebody paused the Deployment: its pods stay as they are until it is resumed.",
+        ("Resume it when its pods may change.",),
+        ("kubectl rollout resume deployment/{name} -n {namespace}",),
+    ),
     "WaitingForDeletion": Advice(
         "A child of an earlier RiskPredictor of this name is still being deleted.",
         ("Wait; if it lasts, something holds that child with a finalizer: look for it.",),

@@ -22,6 +22,10 @@ _WORDS = {
 """Where the operator says what stands below in full."""
 
 
+ROOM = {"READY": 7, "REASON": 18, "SERVING": 9, "CPU": 14}
+"""Widths of what changes, for most values that come."""
+
+
 class Overview:
     """A row for each RiskPredictor; those that come later stay under the headings of the first."""
 
@@ -29,14 +33,18 @@ class Overview:
         self._namespaces, self._wide = namespaces, wide
         self._widths: list[int] = []
 
-    def table(self, rows: Sequence[Summary]) -> str:
-        """Headings and rows."""
+    def table(self, rows: Sequence[Summary], *, room: bool = False) -> str:
+        """Headings and rows; with room for what later rows may say."""
         header = ["NAME", "READY", "REASON", "MODEL", "SERVING", "PODS", "CPU", "AGE"]
         header = [*(["NAMESPACE"] if self._namespaces else []), *header]
         header += ["SCALING", "URL", "IMAGE"] if self._wide else []
         cells = [self._cells(row) for row in rows]
-        self._widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-        return table(header, cells)
+        lines = [header, *cells]
+        self._widths = [
+            max(ROOM.get(column[0], 0) * room, *map(len, column))
+            for column in zip(*lines, strict=True)
+        ]
+        return align(lines, widths=self._widths)
 
     def row(self, row: Summary) -> str:
         """One more."""
@@ -123,9 +131,10 @@ def _folded(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    lines = [f"{finding.title}: {finding.reason}", fold(finding.message, "  ")]
+    lines = [f"{finding.title}: {finding.reason}"]
     if finding.meaning and finding.meaning != finding.message:
         lines.append(fold(finding.meaning, "  "))
+    lines.append(fold(finding.message, "  "))
     if finding.steps:
         lines += ["What to do:", *(fold(step, "  ") for step in finding.steps)]
     # Never folded: a command is to be copied.

@@ -185,9 +185,10 @@ def _autoscaler(body: Body) -> tuple[str, str, str]:
     target = spec["metrics"][0]["resource"]["target"]["averageUtilization"]
     current = cpu_percent(body)
     cpu = "CPU <unknown>" if current is None else f"CPU {current}%"
-    wants = (
-        f"wants {status.get('desiredReplicas', 0)} of {spec['minReplicas']}-{spec['maxReplicas']}"
-    )
+    bounds = f"{spec['minReplicas']}-{spec['maxReplicas']}"
+    # One that has never seen metrics says 0, and means nothing by it.
+    desired = status.get("desiredReplicas")
+    wants = f"wants {desired} of {bounds}" if desired else f"bounds {bounds}"
     return active.get("status", "Unknown"), word, f"{cpu} of {target}%, {wants}"
 
 

@@ -53,17 +53,23 @@ def gather(cluster: Cluster, namespace: str, name: str) -> Family:
     )
 
 
-def own_service(cluster: Cluster, name: str) -> tuple[Body, Body]:
-    """A RiskPredictor and its Service; what others run under its name is not talked to.
+def serving(cluster: Cluster, name: str) -> tuple[Body, Body]:
+    """A RiskPredictor that answers, and its Service.
 
     Raises:
-        PluginError: there is none, or it is somebody else's.
+        PluginError: no pod answers, or the Service of its name is somebody else's.
     """
     predictor = cluster.predictor(cluster.namespace, name)
     service = cluster.find(path(names.SERVICES, cluster.namespace, name))
-    if service is None or owner(service).get("uid") != predictor["metadata"]["uid"]:
-        what = "has no Service yet" if service is None else "does not own the Service of its name"
-        raise PluginError(f"{name} {what}; see: kubectl riskpredictor status {name}")
+    problem = ""
+    if service is None:
+        problem = "has no Service yet"
+    elif owner(service).get("uid") != predictor["metadata"]["uid"]:
+        problem = "does not own the Service of its name"
+    elif not (predictor.get("status") or {}).get("readyReplicas"):
+        problem = "has no pod that answers"
+    if service is None or problem:
+        raise PluginError(f"{name} {problem}; see: kubectl riskpredictor status {name}")
     return predictor, service
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from riskpredictor_kubectl.cluster import Cluster
 from riskpredictor_kubectl.errors import PluginError
-from riskpredictor_kubectl.family import own_service
+from riskpredictor_kubectl.family import serving
 
 STOP_SECONDS = 5.0
 POD_SECONDS = 15
@@ -44,9 +44,9 @@ def forwarding(cluster: Cluster, name: str, port: int = 0) -> Iterator[Forwardin
     """Forward a port, a free one where it is 0, until the end of the block.
 
     Raises:
-        PluginError: kubectl said why not, or the Service is missing or somebody else's.
+        PluginError: kubectl said why not, or there is nobody to talk to.
     """
-    own_service(cluster, name)
+    serving(cluster, name)
     command = [
         "kubectl", *cluster.target.kubectl_flags, "--namespace", cluster.namespace, "port-forward",
         "--address=127.0.0.1", f"--pod-running-timeout={POD_SECONDS}s", f"service/{name}",

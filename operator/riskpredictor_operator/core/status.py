@@ -149,8 +149,11 @@ def is_doubtful(rp: RiskPredictor, autoscaler: Body | None) -> bool:
 
 
 def _failing_seconds(previous: Body, now: str) -> float:
-    """How long the autoscaler has been failing, as the stored status tells."""
-    before = conditions.find(previous.get("conditions") or (), conditions.AUTOSCALING)
+    """How long Ready has been False for a failing autoscaler, as the stored status tells.
+
+    Autoscaling's own transition does not tell: it may have been False for another reason before.
+    """
+    before = conditions.find(previous.get("conditions") or (), conditions.READY)
     if before is None or before["reason"] != reasons.AUTOSCALING_FAILED:
         return 0.0
     since = datetime.datetime.fromisoformat(before["lastTransitionTime"])

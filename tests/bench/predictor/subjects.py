@@ -11,6 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 APPS = HERE / "apps"
 PREDICTOR = HERE.parents[2] / "predictor"
+FLASK = "Flask constant on granian"
 RECORD = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
 ROW = list(RECORD.values())
 V2 = {"inputs": [{"name": "vitals", "shape": [1, 4], "datatype": "FP64", "data": ROW}]}
@@ -53,7 +54,7 @@ def own(python: str) -> tuple[Subject, ...]:
         Subject("riskpredictor", ours),
         Subject("limit: same server, constant", (python, str(APPS / "constant_rsgi.py"))),
         Subject("bare WSGI constant on granian", granian("constant_wsgi:app")),
-        Subject("Flask constant on granian", granian("constant_flask:app")),
+        Subject(FLASK, granian("constant_flask:app")),
         Subject("scikit-learn inside Flask on granian", granian("sklearn_flask:app")),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from unit.engine.builders import LATER, NOW, OPTIONS, manifests, predictor
 from unit.engine.live import CANNOT_SCALE, NO_METRICS, deployment_status, live
 
@@ -26,7 +25,6 @@ def status(autoscaler: dict[str, Any], previous: dict[str, Any], now: str) -> di
     return build_status(parse(body), OPTIONS, Look(settled, scaler), previous, now)
 
 
-@pytest.mark.xfail(strict=True, reason="the patience is counted from the condition's transition")
 def test_minutes_without_metrics_are_none_of_failure() -> None:
     """Both have the condition False, so its transition time does not tell them apart."""
     before = status(NO_METRICS, {}, NOW)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +16,6 @@ from riskpredictor_kubectl.completion import script
 from riskpredictor_kubectl.loadpod import Demand, manifest, url_of
 from support.cluster import ROOT
 
-README = (ROOT / "deploy" / "kubectl" / "README.md").read_text()
 VITALS = ("--heart-rate=85", "--blood-pressure=120", "--temperature=98", "--oxygen-level=97")
 
 
@@ -102,16 +99,6 @@ def test_a_reader_that_has_seen_enough_is_nothing_to_talk_about() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_the_commands_of_the_readme_exist_as_they_are_written() -> None:
-    lines = re.findall(r"^\$? ?kubectl riskpredictor (.*)$", README, re.MULTILINE)
-    assert {line.split()[0] for line in lines} >= {"status", "predict", "rollout", "load", "open"}
-    for line in lines:
-        # Everything else on the line is read before the help is shown.
-        words = shlex.split(re.split(r" [|>#] ?", line)[0], comments=True)
-        done = CliRunner().invoke(cli, [*words, "--help"])
-        assert done.exit_code == 0, done.output
 
 
 def test_flags_may_stand_before_the_command() -> None:

@@ -90,7 +90,8 @@ def test_an_autoscaler_of_somebody_else_says_nothing_about_ours() -> None:
 
 def test_one_that_is_not_ready_is_told_why_and_what_to_do() -> None:
     text = describe(_family(bodies.broken("ImagePullFailed")), 0)
-    assert "\nNot ready: ImagePullFailed\n  ImagePullFailed: so it is\n" in text
+    assert "\nNot ready: ImagePullFailed\n  A node cannot get the image" in text
+    assert "\n  ImagePullFailed: so it is\n" in text
     assert "\nWhat to do:\n" in text
     assert "\n    kubectl riskpredictor rollout undo risk -n ward" in text
     assert "nothing will change until somebody acts" in text
@@ -130,7 +131,8 @@ def test_one_that_is_ready_but_does_not_scale_is_told_so() -> None:
     without = bodies.condition("Autoscaling", "False", "MetricsUnavailable", "no CPU metrics")
     well = bodies.condition("Ready", "True", "Ready")
     text = describe(_family(bodies.predictor(well, without)), 0)
-    assert "\nNot scaling: MetricsUnavailable\n  no CPU metrics\n" in text
+    assert "\nNot scaling: MetricsUnavailable\n  The autoscaler gets no CPU metrics" in text
+    assert "\n  no CPU metrics\n" in text
     assert "\n    kubectl get apiservice v1beta1.metrics.k8s.io" in text
     assert "ot ready" not in text
     fixed = bodies.condition("Autoscaling", "False", "FixedSize", "spec.replicas fixes the size")
@@ -166,9 +168,11 @@ def test_the_last_events_name_their_object_shortly() -> None:
 
 def test_rows_that_come_later_stay_below_their_headings() -> None:
     screen = Overview(namespaces=True, wide=False)
-    head = screen.table([summary(bodies.ready(), bodies.autoscaler())]).splitlines()
-    later = screen.row(summary(bodies.predictor(seen=-1), None))
-    assert head[0].index("READY") == head[1].index("True") == later.index("Unknown")
+    head = screen.table([summary(bodies.ready(), bodies.autoscaler())], room=True).splitlines()
+    later = screen.row(summary(bodies.broken("MetricsUnavailable"), None))
+    assert head[0].index("READY") == head[1].index("True") == later.index("False")
+    assert head[0].index("PODS") == head[1].index("2/3") == later.index("2/2")
+    assert head[0].index("AGE") == later.rindex(" ") + 1
 
 
 def test_machines_get_the_same_as_plain_data() -> None:

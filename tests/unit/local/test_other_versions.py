@@ -61,7 +61,7 @@ def test_it_explains_itself_when_it_is_called_wrongly(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "1.30", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "make_kubernetes.py v1.30.14 FOLDER" in done.stderr
+    assert "'1.30' is no release; write v1.MINOR.PATCH" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from riskpredictor_kubectl import names
 from riskpredictor_kubectl.cluster import Cluster
 from riskpredictor_kubectl.errors import PluginError, ServerError
 from riskpredictor_kubectl.facts import cpu_percent
-from riskpredictor_kubectl.family import own_service
+from riskpredictor_kubectl.family import serving
 from riskpredictor_kubectl.loadgen import PROFILES
 from riskpredictor_kubectl.loadpod import Demand, manifest, url_of
 from riskpredictor_kubectl.names import Body, path
@@ -81,15 +81,13 @@ def load(
     removed at the end; should nobody be there to do so, Kubernetes stops it. Made-up patients only.
     """
     demand = Demand(users, duration, think, profile, rate)
-    predictor, service = own_service(cluster, name)
-    image = image or (predictor.get("status") or {}).get("image", "")
-    if not image:
-        raise PluginError(f"{name} has no image yet; see: kubectl riskpredictor status {name}")
+    predictor, service = serving(cluster, name)
+    image = image or predictor["status"]["image"]
     secrets = (predictor["spec"].get("image") or {}).get("pullSecrets") or ()
     pod = manifest(f"{name}-riskpredictor-load", image, url_of(service), demand, secrets)
     how = f"{rate:g} requests/s" if rate else f"{users} user{'s' if users > 1 else ''}"
-    to_screen(f"{how} for {duration:g} s, {PROFILES[profile]}")
     with _running(cluster, pod):
+        to_screen(f"{how} for {duration:g} s, {PROFILES[profile]}")
         total = _follow(cluster, name, pod["metadata"]["name"], demand, quiet=form is not None)
     if form:
         emit(total, form)

@@ -119,9 +119,10 @@ def _show_many(rows: list[Row], answers: list[Answer], form: str | None) -> None
         lines = [{"line": row.line, **answer} for row, answer in zip(rows, answers, strict=True)]
         emit({"predictions": lines}, form)
         return
-    header = [*rows[0].cells, *_cells(answers[0])]
+    every = form in ("csv", "wide")
+    header = [*rows[0].cells, *_cells(answers[0], every=every)]
     body = [
-        [*row.cells.values(), *_cells(answer).values()]
+        [*row.cells.values(), *_cells(answer, every=every).values()]
         for row, answer in zip(rows, answers, strict=True)
     ]
     if form == "csv":
@@ -134,18 +135,20 @@ def _show_many(rows: list[Row], answers: list[Answer], form: str | None) -> None
                   " -o json says in what")  # fmt: skip
 
 
-def _cells(answer: Answer) -> dict[str, str]:
+def _cells(answer: Answer, *, every: bool = True) -> dict[str, str]:
+    """By the names that the columns of a CSV have; a file's own may be ``risk_level``."""
     chances = {level.lower(): f"{p:.4f}" for level, p in answer["probabilities"].items()}
     return {
         "predicted_risk": answer["risk_level"],
         "confidence": f"{answer['confidence']:.4f}",
-        **chances,
+        **(chances if every else {}),
         "model_version": answer["model_version"],
     }
 
 
 def _headings(names: Iterable[str]) -> list[str]:
-    return [name.upper().replace("_", " ") for name in names]
+    short = {"predicted_risk": "RISK", "model_version": "MODEL"}
+    return [short.get(name) or name.upper().replace("_", " ") for name in names]
 
 
 def _csv(header: list[str], rows: list[list[str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
@@ -64,7 +64,7 @@ def _one(cluster: Cluster, name: str, form: str | None, events: int) -> bool:
     family = gather(cluster, cluster.namespace, name)
     facts = everything(family)
     if form in ("json", "yaml"):
-        emit(facts, form)
+        emit(facts | {"events": facts["events"][:events]}, form)
     else:
         if form == "wide":
             rows = summaries([family.predictor], [family.autoscaler] if family.autoscaler else [])
@@ -100,6 +100,9 @@ def _watch(cluster: Cluster, namespace: str, name: str | None, form: str | None)
     screen = Overview(namespaces=not namespace, wide=form == "wide")
     for predictors in _changes(cluster, namespace, name):
         rows = [summary(each, _autoscaler_of(cluster, each)) for each in predictors]
+        if form not in ("json", "yaml"):
+            # The table has no column for it.
+            rows = [replace(row, message="") for row in rows]
         changed = {
             body["metadata"]["uid"]: row
             for body, row in zip(predictors, rows, strict=True)
@@ -109,7 +112,7 @@ def _watch(cluster: Cluster, namespace: str, name: str | None, form: str | None)
             for row in changed.values():
                 emit(asdict(row), form, several=True)
         elif not shown:
-            click.echo(screen.table(list(changed.values())))
+            click.echo(screen.table(list(changed.values()), room=True))
         else:
             for row in changed.values():
                 click.echo(screen.row(row))
