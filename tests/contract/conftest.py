@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from support import prometheus
+from localcluster.gobuild import KUBERNETES, ensure
+from support import helm, prometheus
 from support.cluster import ROOT
 
 
@@ -19,6 +20,13 @@ def promtool() -> None:
         prometheus.program("promtool")
         return
     prometheus.program("promtool")
+
+
+@pytest.fixture(scope="session")
+def renderers() -> None:
+    """kubectl and Helm, built; the first time that takes minutes."""
+    ensure(KUBERNETES, ["kubectl"])
+    ensure(helm.MODULE, ["helm"])
 
 
 @pytest.fixture(scope="session")

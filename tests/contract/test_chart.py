@@ -21,6 +21,8 @@ from riskpredictor_operator.settings import Settings, load
 from support.cluster import ROOT
 from support.helm import CHART, Helm, Object, documents, kustomize
 
+pytestmark = pytest.mark.usefixtures("renderers")
+
 SYSTEM = "riskpredictor-system"
 RELEASE_LABELS = (
     "app.kubernetes.io/instance",

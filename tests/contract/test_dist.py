@@ -14,6 +14,8 @@ from riskpredictor_operator import __version__
 from support.cluster import ROOT
 from support.helm import Helm, Object, documents, kustomize
 
+pytestmark = pytest.mark.usefixtures("renderers")
+
 DIGEST = "sha256:" + "5a" * 32
 IMAGE = f"registry.example:5000/health/operator@{DIGEST}"
 CHART = f"riskpredictor-{__version__}.tgz"

@@ -14,6 +14,8 @@ from support.cluster import ROOT
 from support.guide import INSTALL, block, blocks
 from support.helm import Helm, documents, kustomize
 
+pytestmark = pytest.mark.usefixtures("renderers")
+
 TEXT = INSTALL.read_text()
 RUN_BY = [ROOT / "tests/e2e/test_install.py", ROOT / "tests/control_plane/test_restore.py"]
 REPOSITORY = "https://git.example/health/riskpredictor"
