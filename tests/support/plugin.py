@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from support.cluster import LocalCluster
+
+
+def _as_at_a_terminal() -> None:
+    """Ctrl-C counts, also where the tests run in the background of a shell that ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Plugin:
@@ -60,5 +66,5 @@ class Plugin:
         """Start it; its output can be read while it runs."""
         return subprocess.Popen(
             ["kubectl", "riskpredictor", *arguments, *self._namespace], env=self.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=_as_at_a_terminal,
         )  # fmt: skip
