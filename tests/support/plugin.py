@@ -66,5 +66,6 @@ class Plugin:
         """Start it; its output can be read while it runs."""
         return subprocess.Popen(
             ["kubectl", "riskpredictor", *arguments, *self._namespace], env=self.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=_as_at_a_terminal,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            preexec_fn=_as_at_a_terminal,
         )  # fmt: skip
