@@ -103,7 +103,7 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:
     applies = [
         step
         for resource, manifest, child in wanted
-        if (step := _apply(rp, resource, manifest, child, observed)) is not None
+        if (step := _apply(rp, resource, manifest, child, observed.autoscaler)) is not None
     ]
     stages = (
         _removals(autoscaler, observed),
@@ -122,10 +122,10 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:
 
 
 def _apply(
-    rp: RiskPredictor, resource: Resource, manifest: Body, child: Child, observed: Observed
+    rp: RiskPredictor, resource: Resource, manifest: Body, child: Child, autoscaler: Child
 ) -> Apply | None:
     if child.ownership is Ownership.MISSING:
-        return Apply(resource, _first(rp, resource, manifest, observed.autoscaler), uid="")
+        return Apply(resource, _first(rp, resource, manifest, autoscaler), uid="")
     if child.ownership is Ownership.ORPHAN:
         return Apply(resource, manifest, child.uid)
     if child.ours is None or is_applied(manifest, child.ours):

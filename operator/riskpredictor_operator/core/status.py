@@ -199,24 +199,29 @@ def _autoscaling(rp: RiskPredictor, autoscaler: Body | None) -> Condition:
         )  # fmt: skip
     if active is None:
         return _AWAITING
-    if active["status"] != "True" and active["reason"] == _SWITCHED_OFF:
-        return _AWAITING
-    if active["status"] != "True" and not str(active["reason"]).startswith(_NO_METRICS):
-        return Condition(
-            conditions.AUTOSCALING, "False", reasons.AUTOSCALING_FAILED,
-            f"the autoscaler does not work ({active['reason']}): {active.get('message', '')}",
-        )  # fmt: skip
     if active["status"] != "True":
-        return Condition(
-            conditions.AUTOSCALING, "False", reasons.METRICS_UNAVAILABLE,
-            f"no CPU metrics ({active['reason']}): the pods keep running, their number does not "
-            "follow the load; check that metrics-server is installed and healthy. The autoscaler "
-            f"says: {active.get('message', '')}",
-        )  # fmt: skip
+        return _inactive(str(active["reason"]), active.get("message", ""))
     return Condition(
         conditions.AUTOSCALING, "True", reasons.SCALING_ACTIVE,
         f"between {rp.min_replicas} and {rp.max_replicas} pods at "
         f"{rp.target_cpu_utilization} % of the CPU request",
+    )  # fmt: skip
+
+
+def _inactive(reason: str, message: str) -> Condition:
+    """What an autoscaler's ScalingActive means where it is not True."""
+    if reason == _SWITCHED_OFF:
+        return _AWAITING
+    if not reason.startswith(_NO_METRICS):
+        return Condition(
+            conditions.AUTOSCALING, "False", reasons.AUTOSCALING_FAILED,
+            f"the autoscaler does not work ({reason}): {message}",
+        )  # fmt: skip
+    return Condition(
+        conditions.AUTOSCALING, "False", reasons.METRICS_UNAVAILABLE,
+        f"no CPU metrics ({reason}): the pods keep running, their number does not follow the load; "
+        "check that metrics-server is installed and healthy. The autoscaler says: "
+        f"{message}",
     )  # fmt: skip
 
 
