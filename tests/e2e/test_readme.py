@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from unit.serving.support import free_port
@@ -14,8 +13,10 @@ from unit.serving.support import free_port
 from riskpredictor_operator.core.api import Key
 from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT, LocalCluster, build_image
+from support.guide import shell, tools
 from support.predictors import Predictors
 
+_shell = partial(shell, seconds=200)
 README = (ROOT / "README.md").read_text()
 PREDICTOR = Key("default", "health-predictor")
 
@@ -32,8 +33,7 @@ def _section(title: str) -> str:
 @pytest.fixture(scope="module")
 def environment(cluster: LocalCluster) -> dict[str, str]:
     """A shell in which kubectl means the test's cluster."""
-    path = f"{cluster.bin}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
+    return tools(cluster.bin, cluster.kubeconfig)
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +53,6 @@ def installed(api: Api, environment: dict[str, str]) -> Iterator[None]:
     finally:
         if api.get(RISKPREDICTOR, PREDICTOR) is not None:
             api.delete(RISKPREDICTOR, PREDICTOR)
-
-
-def _shell(script: str, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def test_the_make_targets_exist() -> None:

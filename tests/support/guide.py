@@ -31,11 +31,13 @@ def block(heading: str, language: str = "sh", guide: Path = INSTALL) -> str:
     return blocks(guide, language)[heading]
 
 
-def shell(script: str, environment: Mapping[str, str], folder: Path = ROOT) -> str:
-    """Its output; fails the test with what it said."""
+def shell(
+    script: str, environment: Mapping[str, str], folder: Path = ROOT, *, seconds: float = 240
+) -> str:
+    """Its output; fails the test with what it said, or when it takes longer."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=240,
+        env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds,
     )  # fmt: skip
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     return done.stdout
