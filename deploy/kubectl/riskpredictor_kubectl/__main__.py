@@ -9,7 +9,8 @@ from types import FrameType
 
 import click
 
-from riskpredictor_kubectl.cli import COMPLETE_VARIABLE, PROGRAM, cli
+from riskpredictor_kubectl.cli import PROGRAM, cli
+from riskpredictor_kubectl.commands.completion import COMPLETE_VARIABLE
 from riskpredictor_kubectl.errors import PluginError
 
 INTERRUPTED = 130

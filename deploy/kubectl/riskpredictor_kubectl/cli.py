@@ -14,7 +14,6 @@ from riskpredictor_kubectl.commands.status import status
 from riskpredictor_kubectl.options import target_flags
 
 PROGRAM = "kubectl riskpredictor"
-COMPLETE_VARIABLE = "_KUBECTL_RISKPREDICTOR_COMPLETE"
 
 
 @click.group(

@@ -1,13 +1,13 @@
-"""Shell completion: through kubectl itself, and for those who call the plug-in by its own name."""
+"""Shell completion through kubectl itself. A shell's own: commands/completion.py."""
 
 from __future__ import annotations
 
 import sys
 
 import click
-from click.shell_completion import ShellComplete, get_completion_class
+from click.shell_completion import ShellComplete
 
-from riskpredictor_kubectl.cli import COMPLETE_VARIABLE, PROGRAM, cli
+from riskpredictor_kubectl.cli import PROGRAM, cli
 
 DEFAULT, NO_FILES = 0, 4
 """Directives of the protocol that kubectl has from cobra."""
@@ -32,10 +32,3 @@ def main() -> None:
         else:
             directive = DEFAULT
     click.echo(f":{directive}")
-
-
-def script(shell: str) -> str:
-    """What a shell has to read once."""
-    kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101 - the command offers those that there are
-    return kind(cli, {}, "kubectl-riskpredictor", COMPLETE_VARIABLE).source()

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from unit.kubectl import bodies
 
 from riskpredictor_kubectl.cli import cli
-from riskpredictor_kubectl.completion import script
 from riskpredictor_kubectl.loadpod import Demand, manifest, url_of
 from support.cluster import ROOT
 
@@ -112,7 +111,7 @@ def test_flags_may_stand_before_the_command() -> None:
 
 def test_bash_completes_the_program_by_its_own_name() -> None:
     lines = (
-        script("bash")
+        run("completion", "bash").stdout
         + "COMP_WORDS=(kubectl-riskpredictor rollout h); COMP_CWORD=2\n"
         + "_kubectl_riskpredictor_completion kubectl-riskpredictor\n"
         + 'echo "${COMPREPLY[*]}"\n'
