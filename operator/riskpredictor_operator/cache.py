@@ -3,12 +3,16 @@
 Fed by watch events, by the answers to the operator's own writes and by the resync's lists. The
 newest ``resourceVersion`` of an object wins, so an event that was under way while the operator
 wrote cannot bring the past back.
+
+Objects are kept as compact JSON: a parsed one is ten times its size, and thousands of them are
+looked at only now and then.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from riskpredictor_operator.core.api import (
     AUTOSCALER,
@@ -60,18 +64,32 @@ def _steady(condition: Body) -> dict[str, Any]:
     return {name: condition.get(name) for name in ("type", "status", "reason", "message")}
 
 
+class _Entry(NamedTuple):
+    """A known object."""
+
+    uid: str
+    version: int
+    content: str
+    """All of it but its resourceVersion, as JSON."""
+
+
 class Cache:
     """Objects by kind, namespace and name."""
 
     def __init__(self) -> None:
-        self._objects: dict[Resource, dict[Key, dict[str, Any]]] = {
+        self._objects: dict[Resource, dict[Key, _Entry]] = {
             resource: {} for resource in (RISKPREDICTOR, *CHILDREN)
         }
         self._gone: dict[str, int] = {}
 
     def get(self, resource: Resource, key: Key) -> Body | None:
-        """The object, or None where none is known."""
-        return self._objects[resource].get(key)
+        """The object, or None where none is known. It is the caller's own copy."""
+        known = self._objects[resource].get(key)
+        if known is None:
+            return None
+        body: dict[str, Any] = json.loads(known.content)
+        body["metadata"]["resourceVersion"] = str(known.version)
+        return body
 
     def keys(self, resource: Resource) -> Iterator[Key]:
         """Names of all known objects of a kind."""
@@ -87,21 +105,23 @@ class Cache:
         Returns:
             Whether anything changed that the operator looks at.
         """
-        key, fresh = key_of(body), trim(resource, body)
+        key = key_of(body)
+        uid, version = body["metadata"]["uid"], version_of(body)
         known = self._objects[resource].get(key)
-        if known is not None and not _newer(fresh, known):
+        if known is not None and version <= known.version:
             return False
-        if version_of(fresh) < self._gone.get(fresh["metadata"]["uid"], 0):
+        if version < self._gone.get(uid, 0):
             return False
+        fresh = _Entry(uid, version, _content(trim(resource, body)))
         self._objects[resource][key] = fresh
-        return known is None or _content(fresh) != _content(known)
+        return known is None or fresh.content != known.content
 
     def drop(self, resource: Resource, body: Body) -> bool:
         """Forget an object, unless its name belongs to a new one by now."""
         self._bury(body)
         key = key_of(body)
         known = self._objects[resource].get(key)
-        if known is None or known["metadata"]["uid"] != body["metadata"]["uid"]:
+        if known is None or known.uid != body["metadata"]["uid"]:
             return False
         del self._objects[resource][key]
         return True
@@ -125,23 +145,18 @@ class Cache:
             started: uids known before the list was asked for; newer ones are spared.
         """
         gone = set(started) - set(alive)
-        keys = [k for k, b in self._objects[resource].items() if b["metadata"]["uid"] in gone]
+        keys = [key for key, known in self._objects[resource].items() if known.uid in gone]
         for key in keys:
             del self._objects[resource][key]
         return keys
 
     def versions(self, resource: Resource) -> dict[str, int]:
         """Resource versions of all known objects of a kind, by uid."""
-        known = self._objects[resource].values()
-        return {str(body["metadata"]["uid"]): version_of(body) for body in known}
+        return {known.uid: known.version for known in self._objects[resource].values()}
 
     def departures(self) -> dict[str, int]:
         """At which resource versions objects left, by uid."""
         return dict(self._gone)
-
-
-def _newer(fresh: Body, known: Body) -> bool:
-    return version_of(fresh) > version_of(known)
 
 
 def version_of(body: Body) -> int:
@@ -151,6 +166,7 @@ def version_of(body: Body) -> int:
     return int(body["metadata"]["resourceVersion"])
 
 
-def _content(body: Body) -> dict[str, Any]:
-    metadata = {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}
-    return {**body, "metadata": metadata}
+def _content(body: dict[str, Any]) -> str:
+    body["metadata"].pop("resourceVersion")
+    # Sorted: two answers of the API server need not agree in the order of fields.
+    return json.dumps(body, separators=(",", ":"), sort_keys=True)

@@ -13,13 +13,14 @@ import itertools
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import kopf
 from kopf._cogs.clients import api as kopf_api
+from kopf._cogs.clients import watching as kopf_watching
 from kopf._cogs.clients.errors import APIClientError, APIError
 
 from riskpredictor_operator.core import api
@@ -45,21 +46,41 @@ class Backoffs:
 
 
 @contextmanager
-def enduring(sign: Callable[..., None]) -> Iterator[None]:
+def enduring(
+    sign: Callable[..., None], hear: Callable[[str, str | None, Any], bool]
+) -> Iterator[None]:
     """For the length of the block kopf's watches endure, and are overheard.
 
     Args:
         sign: called with the plural and ``listed`` for every watch, and every list that one begins
             with, that the API server accepts.
+        hear: called with plural, kind and object of every event of what is watched; tells whether
+            kopf gets to see it.
     """
     request, stream = kopf_api.request, kopf_api.stream
+    watch = kopf_watching.infinite_watch
     vars(kopf_api)["request"] = _enduring_request(request, sign)
     vars(kopf_api)["stream"] = _enduring_stream(stream)
+    vars(kopf_watching)["infinite_watch"] = _heard_watch(watch, hear)
     try:
         yield
     finally:
         vars(kopf_api)["request"] = request
         vars(kopf_api)["stream"] = stream
+        vars(kopf_watching)["infinite_watch"] = watch
+
+
+def _heard_watch(original: Any, hear: Callable[[str, str | None, Any], bool]) -> Any:
+    async def infinite_watch(*, resource: Any, **rest: Any) -> AsyncIterator[Any]:
+        watched = resource.plural in _WATCHED
+        async with aclosing(original(resource=resource, **rest)) as events:
+            async for event in events:
+                # Marks of kopf's own, and bookmarks of the API server, are no objects.
+                told = watched and isinstance(event, dict) and event["type"] != "BOOKMARK"
+                if not told or hear(resource.plural, event["type"], event["object"]):
+                    yield event
+
+    return infinite_watch
 
 
 def _enduring_request(original: Any, sign: Callable[..., None]) -> Any:

@@ -18,7 +18,7 @@ import kopf
 from riskpredictor_operator import metrics
 from riskpredictor_operator.cache import Cache
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Key, Resource, key_of
+from riskpredictor_operator.core.api import Body, Key, key_of
 from riskpredictor_operator.resync import Resync
 from riskpredictor_operator.streams import Backoffs, enduring
 from riskpredictor_operator.workqueue import WorkQueue
@@ -27,6 +27,8 @@ WATCH_SECONDS = 300
 """How long the API server keeps one watch open; then it is opened anew."""
 SILENCE_SECONDS = 2.0 * WATCH_SECONDS
 """How long a watch may show no life while the API server answers."""
+
+_WATCHED = {resource.plural: resource for resource in (api.RISKPREDICTOR, *api.CHILDREN)}
 
 
 class NullDiffBase(kopf.DiffBaseStorage):
@@ -53,28 +55,37 @@ class Watcher:
     _signs: dict[str, float] = field(default_factory=dict, init=False)
     """When each watch last showed life, by plural; monotonic seconds."""
 
-    def on_event(self, resource: Resource, kind: str | None, body: Body) -> None:
-        """One watch event.
+    def hear(self, plural: str, kind: str | None, body: Body) -> bool:
+        """Take a watch event into the cache.
+
+        Most tell nothing new: echoes of own writes, an autoscaler's metrics, what a list shows
+        again. For kopf each costs ten times what this does, so those end here.
 
         Args:
-            resource: the kind of the object.
+            plural: of the object's kind.
             kind: ADDED, MODIFIED or DELETED; None for an object of a list.
             body: the object.
+
+        Returns:
+            Whether it goes on to its handler.
         """
-        metrics.WATCH_EVENTS.labels(resource.plural).inc()
-        metrics.LAST_EVENT.labels(resource.plural).set(time.time())
-        self.on_sign(resource.plural, listed=False)
-        update = self.cache.drop if kind == "DELETED" else self.cache.put
-        if update(resource, body):
-            self.queue.add(key_of(body))
+        resource = _WATCHED[plural]
+        metrics.WATCH_EVENTS.labels(plural).inc()
+        metrics.LAST_EVENT.labels(plural).set(time.time())
+        self.on_sign(plural, listed=False)
+        if kind == "DELETED":
+            self.cache.drop(resource, body)
+            # Whatever the cache knew of it: kopf has to forget it, too.
+            return True
+        return self.cache.put(resource, body)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Notice the signs of life of kopf's watches for the length of the block."""
         now = time.monotonic()
-        self._signs = {r.plural: now for r in (api.RISKPREDICTOR, *api.CHILDREN)}
+        self._signs = dict.fromkeys(_WATCHED, now)
         try:
-            with enduring(self.on_sign):
+            with enduring(self.on_sign, self.hear):
                 yield
         finally:
             self._signs.clear()
@@ -108,19 +119,18 @@ class Watcher:
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
         """Register one handler per kind."""
-        for resource in (api.RISKPREDICTOR, *api.CHILDREN):
-            self._register(registry, resource)
 
-    def _register(self, registry: kopf.OperatorRegistry, resource: Resource) -> None:
-        @kopf.on.event(
-            resource.group,
-            resource.version,
-            resource.plural,
-            id=f"watch-{resource.plural}",
-            registry=registry,
-        )
         async def handler(event: kopf.RawEvent, **_: Any) -> None:
-            self.on_event(resource, event["type"], event["object"])
+            self.queue.add(key_of(event["object"]))
+
+        for plural, resource in _WATCHED.items():
+            kopf.on.event(
+                resource.group,
+                resource.version,
+                plural,
+                id=f"watch-{plural}",
+                registry=registry,
+            )(handler)
 
 
 def configure(settings: kopf.OperatorSettings, request_seconds: float) -> None:

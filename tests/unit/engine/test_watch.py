@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import time
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
+from typing import Any, cast
 
 import kopf
 import pytest
-from unit.engine.builders import KEY, Object, manifests, predictor
+from kopf._cogs.clients import watching as kopf_watching
+from kopf._core.reactor import queueing as kopf_queueing
+from unit.engine.builders import KEY, Object, changed, manifests, predictor
 from unit.engine.eventually import eventually
 from unit.engine.live import live
 from unit.engine.world import World
@@ -45,29 +50,82 @@ def service(version: int = 5) -> Object:
 
 
 @pytest.mark.parametrize("kind", ["ADDED", "MODIFIED", None], ids=str)
-async def test_a_change_is_kept_and_queued(world: Watched, kind: str | None) -> None:
-    world.watcher.on_event(api.RISKPREDICTOR, kind, predictor())
+def test_a_change_is_kept_and_handled(world: Watched, kind: str | None) -> None:
+    assert world.watcher.hear("riskpredictors", kind, predictor())
     assert world.cache.get(api.RISKPREDICTOR, KEY) is not None
-    assert world.queued() == [KEY]
 
 
-async def test_a_childs_change_queues_its_predictor(world: Watched) -> None:
-    world.watcher.on_event(api.SERVICE, "MODIFIED", service())
-    assert world.queued() == [KEY]
+def test_a_childs_change_is_handled(world: Watched) -> None:
+    assert world.watcher.hear("services", "MODIFIED", service())
 
 
-async def test_the_echo_of_an_own_write_queues_nothing(world: Watched) -> None:
+def test_the_echo_of_an_own_write_is_not(world: Watched) -> None:
     world.cache.put(api.SERVICE, service(5))
-    world.watcher.on_event(api.SERVICE, "MODIFIED", service(5))
-    world.watcher.on_event(api.SERVICE, "MODIFIED", service(4))
-    assert world.queued() == []
+    assert not world.watcher.hear("services", "MODIFIED", service(5))
+    assert not world.watcher.hear("services", "MODIFIED", service(4))
 
 
-async def test_a_deletion_is_kept_and_queued(world: Watched) -> None:
-    world.cache.put(api.SERVICE, service())
-    world.watcher.on_event(api.SERVICE, "DELETED", service(6))
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_a_deletion_is_kept_and_handled(world: Watched, known: bool) -> None:
+    if known:
+        world.cache.put(api.SERVICE, service())
+    assert world.watcher.hear("services", "DELETED", service(6))
     assert world.cache.get(api.SERVICE, KEY) is None
-    assert world.queued() == [KEY]
+
+
+async def test_what_is_handled_is_queued(world: Watched) -> None:
+    registry = kopf.OperatorRegistry()
+    world.watcher.register(registry)
+    for handler in registry._watching.get_all_handlers():
+        world.queue._dirty.clear()
+        world.queue._ready.clear()
+        await cast(Any, handler.fn)(event={"type": "ADDED", "object": service()})
+        assert world.queued() == [KEY]
+
+
+class TestWhatKopfSees:
+    """Of the events of a watch, kopf gets those that tell something new."""
+
+    @pytest.fixture
+    def told(self, world: Watched, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+        async def infinite_watch(*, events: list[Any], **_: Any) -> AsyncIterator[Any]:
+            for event in events:
+                yield event
+
+        monkeypatch.setattr(kopf_watching, "infinite_watch", infinite_watch)
+
+        async def told(plural: str, events: list[Any]) -> list[Any]:
+            with world.watcher.listening():
+                stream = cast(Any, kopf_watching.infinite_watch)
+                resource = SimpleNamespace(plural=plural)
+                return [event async for event in stream(resource=resource, events=events)]
+
+        return told
+
+    async def test_news_only(self, told: Callable[..., Any]) -> None:
+        listed, same, other = (
+            {"type": kind, "object": body}
+            for kind, body in (
+                (None, service(5)),
+                ("MODIFIED", service(6)),
+                ("MODIFIED", changed(service(7), "NodePort", "spec", "type")),
+            )
+        )
+        assert await told("services", [listed, same, other]) == [listed, other]
+
+    async def test_marks_pass(self, told: Callable[..., Any]) -> None:
+        bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
+        marks = [kopf_watching.Bookmark.LISTED, bookmark]
+        assert await told("services", marks) == marks
+
+    async def test_what_kopf_watches_for_itself_passes(self, told: Callable[..., Any]) -> None:
+        event = {"type": "MODIFIED", "object": service()}
+        assert await told("namespaces", [event, event]) == [event, event]
+
+    def test_kopf_still_asks_for_its_events_there(self) -> None:
+        """queueing.watcher looks the function up in its module, each time anew."""
+        assert vars(kopf_queueing)["watching"] is kopf_watching
+        assert "watching.infinite_watch(" in inspect.getsource(kopf_queueing.watcher)
 
 
 class TestSignsOfLife:
@@ -125,7 +183,7 @@ class TestSignsOfLife:
             for resource in (api.RISKPREDICTOR, api.DEPLOYMENT, api.AUTOSCALER):
                 world.watcher.on_sign(resource.plural, listed=False)
             assert "services" in (world.watcher.silent(answered=now[0]) or "")
-            world.watcher.on_event(api.SERVICE, "MODIFIED", service())
+            world.watcher.hear("services", "MODIFIED", service())
             assert world.watcher.silent(answered=now[0]) is None
 
 
@@ -202,7 +260,7 @@ class TestResync:
             world.cluster.edit(api.SERVICE, KEY, lambda body: body["spec"].update(type="NodePort"))
             await world.resync.once()
         else:
-            world.watcher.on_event(api.SERVICE, "DELETED", world.cluster.remove(api.SERVICE, KEY))
+            world.watcher.hear("services", "DELETED", world.cluster.remove(api.SERVICE, KEY))
         world.cluster.objects[api.SERVICE][KEY] = {
             **before, "metadata": {**before["metadata"], "resourceVersion": "2"}
         }  # fmt: skip
