@@ -17,7 +17,7 @@ from riskpredictor_operator.core.transitions import transition
 
 logger = logging.getLogger(__name__)
 
-PROGRESS_SECONDS = 1.0
+PROGRESS_SECONDS = 2.0
 """Least time between two writes that only tell that a roll-out goes on. It does so many times, and
 each write costs the API server as much as the write of a child."""
 

@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +24,7 @@ from kopf._cogs.clients import watching as kopf_watching
 from kopf._cogs.clients.errors import APIClientError, APIError
 
 from riskpredictor_operator.core import api
+from riskpredictor_operator.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +60,10 @@ def enduring(
     """
     request, stream = kopf_api.request, kopf_api.stream
     watch = kopf_watching.infinite_watch
-    vars(kopf_api)["request"] = _enduring_request(request, sign)
+    paces: dict[str, Pace] = {}
+    vars(kopf_api)["request"] = _enduring_request(request, sign, paces)
     vars(kopf_api)["stream"] = _enduring_stream(stream)
-    vars(kopf_watching)["infinite_watch"] = _heard_watch(watch, hear)
+    vars(kopf_watching)["infinite_watch"] = _heard_watch(watch, hear, paces)
     try:
         yield
     finally:
@@ -70,20 +72,24 @@ def enduring(
         vars(kopf_watching)["infinite_watch"] = watch
 
 
-def _heard_watch(original: Any, hear: Callable[[str, str | None, Any], bool]) -> Any:
+def _heard_watch(
+    original: Any, hear: Callable[[str, str | None, Any], bool], paces: Mapping[str, Pace]
+) -> Any:
     async def infinite_watch(*, resource: Any, **rest: Any) -> AsyncIterator[Any]:
-        watched = resource.plural in _WATCHED
+        plural = resource.plural
         async with aclosing(original(resource=resource, **rest)) as events:
             async for event in events:
                 # Marks of kopf's own, and bookmarks of the API server, are no objects.
-                told = watched and isinstance(event, dict) and event["type"] != "BOOKMARK"
-                if not told or hear(resource.plural, event["type"], event["object"]):
+                mark = not isinstance(event, dict) or event["type"] == "BOOKMARK"
+                if mark or plural not in _WATCHED or hear(plural, event["type"], event["object"]):
                     yield event
+                elif plural in paces:
+                    paces[plural].rest()
 
     return infinite_watch
 
 
-def _enduring_request(original: Any, sign: Callable[..., None]) -> Any:
+def _enduring_request(original: Any, sign: Callable[..., None], paces: dict[str, Pace]) -> Any:
     async def request(method: str, url: str, **rest: Any) -> Any:
         asked = urlsplit(url)
         plural, watches = asked.path.rpartition("/")[2], "watch" in parse_qs(asked.query)
@@ -103,6 +109,8 @@ def _enduring_request(original: Any, sign: Callable[..., None]) -> Any:
                 logger.warning("watching %s: unreadable answer, trying again: %s", plural, error)
             else:
                 sign(plural, listed=not watches)
+                if watches and plural == api.AUTOSCALER.plural:
+                    paces[plural] = Pace(response.connection.transport)
                 return response
             await asyncio.sleep(pause)
         raise AssertionError("the pauses are endless")

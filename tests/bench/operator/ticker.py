@@ -1,7 +1,7 @@
 """Autoscalers whose metrics change, as they do in a cluster that has metrics.
 
 Fake nodes have none, so this writes what the autoscaler's controller would: each status once in
-15 seconds.
+15 seconds. That controller sets some of them back: there are more changes than in such a cluster.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from riskpredictor_operator.core.api import Key
-from support.api import AUTOSCALER, Api
+from support.api import AUTOSCALER, Api, Body
 
 PERIOD_SECONDS = 15.0
 THREADS = 4
@@ -30,11 +30,14 @@ class Ticker:
             for n in range(min(THREADS, len(names)))
         ]
         self._count = itertools.count()
+        self._changes = itertools.count()
+        self._watch = api.following(AUTOSCALER, namespace, self._on_event)
         self._started = time.monotonic()
         self.rate = 0.0
-        """Ticks a second that the API server managed."""
+        """Changes a second that the API server told of."""
 
     def __enter__(self) -> Self:
+        self._watch.__enter__()
         self._started = time.monotonic()
         for thread in self._threads:
             thread.start()
@@ -44,7 +47,12 @@ class Ticker:
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=30)
-        self.rate = next(self._count) / (time.monotonic() - self._started)
+        self.rate = next(self._changes) / (time.monotonic() - self._started)
+        self._watch.__exit__(None, None, None)
+
+    def _on_event(self, kind: str, _: Body) -> None:
+        if kind == "MODIFIED":
+            next(self._changes)
 
     def _run(self, names: Sequence[str]) -> None:
         due = time.monotonic()
