@@ -12,8 +12,8 @@ from riskpredictor_operator.core.api import Body, Key, Resource
 from riskpredictor_operator.core.errors import ApiError
 from riskpredictor_operator.transport import Transport
 
-LIST_PAGE = 500
-"""Objects per page of a list, so that neither side holds thousands at once."""
+LIST_PAGE = 100
+"""Objects per page of a list: parsed, a Deployment takes tens of KiB."""
 
 
 class Cluster(Protocol):

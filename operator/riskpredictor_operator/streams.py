@@ -109,7 +109,9 @@ def _enduring_request(original: Any, sign: Callable[..., None], paces: dict[str,
                 logger.warning("watching %s: unreadable answer, trying again: %s", plural, error)
             else:
                 sign(plural, listed=not watches)
-                if watches and plural == api.AUTOSCALER.plural:
+                paces.pop(plural, None)
+                # Of an answer that is complete by now, the connection is given back already.
+                if watches and plural == api.AUTOSCALER.plural and response.connection:
                     paces[plural] = Pace(response.connection.transport)
                 return response
             await asyncio.sleep(pause)

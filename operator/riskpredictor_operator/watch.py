@@ -17,6 +17,7 @@ import kopf
 
 from riskpredictor_operator import metrics
 from riskpredictor_operator.cache import Cache
+from riskpredictor_operator.cluster import LIST_PAGE
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Body, Key, key_of
 from riskpredictor_operator.resync import Resync
@@ -144,7 +145,7 @@ def configure(settings: kopf.OperatorSettings, request_seconds: float) -> None:
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = Backoffs()  # an API server may be away for hours
     settings.networking.enforce_retry_after = True
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = LIST_PAGE
     settings.watching.server_timeout = WATCH_SECONDS
     settings.queueing.idle_timeout = 1.0  # a worker per object is memory; ours do the work
     for resource in api.CHILDREN:

@@ -1,7 +1,8 @@
 """Load brings pods, quiet takes them away, and without metrics predictions go on.
 
 One story, told once for all tests here: 40 users until there are five pods, then two users, then
-the same without metrics-server, then with it again.
+the same without metrics-server, then with it again; then many users once more, under whom somebody
+deletes the Deployment.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from riskdemo.load import PodLoad
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadpod import Demand
 from riskpredictor_operator.core.api import POD, Key
-from support.api import AUTOSCALER, RISKPREDICTOR, Api, Body, eventually
+from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.diagnosis import explain
 from support.predictors import Predictors
@@ -43,6 +44,10 @@ class Story:
     """Of each pod that was added under load: seconds from its scheduling to its first answer."""
     without_metrics: list[Body] = field(default_factory=list)
     """Every state of the RiskPredictor while metrics-server was away and came back."""
+    wanted: int = 0
+    """Pods that the autoscaler wanted when the Deployment was deleted."""
+    recreated: Body = field(default_factory=dict)
+    """The first state of the Deployment that came in its place."""
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +93,22 @@ class _Teller:
                 finally:
                     self.cluster.component("start", "metrics-server")
                 self._autoscaling("with metrics again", "True")
+        with self._load("deleted", users=40, think=0.0):
+            self._pods("out again", 5, OUT_SECONDS)
+            self._delete_deployment()
+
+    def _delete_deployment(self) -> None:
+        uid = self.api.need(DEPLOYMENT, self.key)["metadata"]["uid"]
+        self.story.wanted = self.api.need(AUTOSCALER, self.key)["status"]["desiredReplicas"]
+        with self.api.watching(DEPLOYMENT, self.key) as states:
+            self.api.delete(DEPLOYMENT, self.key)
+
+            def found() -> list[Body]:
+                return [state for state in states if state["metadata"]["uid"] != uid]
+
+            self._wait(lambda: bool(found()), 60, "another Deployment")
+            self.story.recreated = found()[0]
+        self.predictors.wait(self.key, within=120)
 
     @contextmanager
     def _load(self, name: str, users: int, think: float) -> Iterator[None]:
@@ -187,3 +208,10 @@ def test_without_metrics_it_stays_ready(story: Story) -> None:
 
 def test_it_follows_the_load_again_when_metrics_come_back(story: Story) -> None:
     assert story.conditions["with metrics again"]["reason"] == "ScalingActive"
+
+
+def test_a_deployment_deleted_under_load_comes_back_as_large(story: Story) -> None:
+    """Not at the minimum, whose pods would have to bear it all until the autoscaler looks again."""
+    assert story.recreated["metadata"]["generation"] == 1
+    assert story.wanted > 2
+    assert story.recreated["spec"]["replicas"] == story.wanted

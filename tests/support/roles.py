@@ -1,4 +1,4 @@
-"""The operator's cluster role, with single rights taken away for a while."""
+"""The operator's roles, with single rights taken away for a while."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from support.cluster import LocalCluster
 from support.operator import ACCOUNT, SYSTEM
 
 ROLE = f"clusterrole/{ACCOUNT}"
+LEASE_ROLE = f"role/{ACCOUNT}-lease"
 SECONDS = 1.0
 """That the API server's authorizer takes to learn of a change."""
 
@@ -33,14 +34,14 @@ def without(rules: Rules, rights: Collection[Right]) -> Rules:
 
 @dataclass(frozen=True)
 class Role:
-    """The role as it is installed."""
+    """A role as it is installed."""
 
     cluster: LocalCluster
     body: dict[str, Any]
 
     @classmethod
-    def of(cls, cluster: LocalCluster) -> Role:
-        body = json.loads(cluster.kubectl("get", ROLE, "-o", "json"))
+    def of(cls, cluster: LocalCluster, name: str = ROLE) -> Role:
+        body = json.loads(cluster.kubectl("-n", SYSTEM, "get", name, "-o", "json"))
         del body["metadata"]["resourceVersion"]
         return cls(cluster, body)
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import kopf
 import pytest
+from kopf._cogs.clients import api as kopf_api
 from kopf._cogs.clients import watching as kopf_watching
 from kopf._core.reactor import queueing as kopf_queueing
 from unit.engine.builders import KEY, Object, changed, manifests, predictor
@@ -81,6 +82,61 @@ async def test_what_is_handled_is_queued(world: Watched) -> None:
         world.queue._ready.clear()
         await cast(Any, handler.fn)(event={"type": "ADDED", "object": service()})
         assert world.queued() == [KEY]
+
+
+class TestPace:
+    """Of the watches, the autoscalers' rests after what tells nothing."""
+
+    class Connection:
+        """Counts the pauses."""
+
+        def __init__(self) -> None:
+            self.transport = self
+            self.pauses = 0
+
+        def is_closing(self) -> bool:
+            return False
+
+        def pause_reading(self) -> None:
+            self.pauses += 1
+
+        def resume_reading(self) -> None:
+            """Nothing is read."""
+
+    async def pauses(
+        self, world: Watched, monkeypatch: pytest.MonkeyPatch, plural: str, connection: Any
+    ) -> None:
+        async def request(*_: Any, **__: Any) -> Any:
+            return SimpleNamespace(connection=connection)
+
+        async def infinite_watch(**_: Any) -> AsyncIterator[Any]:
+            await kopf_api.request(
+                "get", f"/apis/any/v1/{plural}?watch=true", settings=cast(Any, 0)
+            )
+            for _repeated in range(3):
+                yield {"type": "MODIFIED", "object": service()}
+
+        monkeypatch.setattr(kopf_api, "request", request)
+        monkeypatch.setattr(kopf_watching, "infinite_watch", infinite_watch)
+        with world.watcher.listening():
+            stream = cast(Any, kopf_watching.infinite_watch)
+            seen = [event async for event in stream(resource=SimpleNamespace(plural=plural))]
+        assert len(seen) == 1
+
+    @pytest.mark.parametrize(
+        ("plural", "wanted"), [("horizontalpodautoscalers", 1), ("services", 0)]
+    )
+    async def test_only_that_of_autoscalers(
+        self, world: Watched, monkeypatch: pytest.MonkeyPatch, plural: str, wanted: int
+    ) -> None:
+        connection = self.Connection()
+        await self.pauses(world, monkeypatch, plural, connection)
+        assert connection.pauses == wanted
+
+    async def test_an_answer_that_is_complete_at_once_has_no_connection_any_more(
+        self, world: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.pauses(world, monkeypatch, "horizontalpodautoscalers", None)
 
 
 class TestWhatKopfSees:
