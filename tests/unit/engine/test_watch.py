@@ -110,9 +110,7 @@ class TestPace:
             return SimpleNamespace(connection=connection)
 
         async def infinite_watch(**_: Any) -> AsyncIterator[Any]:
-            await kopf_api.request(
-                "get", f"/apis/any/v1/{plural}?watch=true", settings=cast(Any, 0)
-            )
+            await cast(Any, kopf_api).request("get", f"/apis/any/v1/{plural}?watch=true")
             for _repeated in range(3):
                 yield {"type": "MODIFIED", "object": service()}
 
