@@ -14,7 +14,7 @@ from kubernetes.aio.config import ConfigException
 from unit.engine.builders import KEY, Object, manifests, predictor
 from unit.engine.loopback import connected_to
 
-from riskpredictor_operator.cluster import KubernetesCluster
+from riskpredictor_operator.cluster import LIST_PAGE, KubernetesCluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
@@ -103,7 +103,7 @@ async def test_a_list_reads_every_page(server: Server, cluster: KubernetesCluste
     assert await cluster.list(api.SERVICE, "", "x=y") == [{"a": 1}, {"b": 2}]
     first, second = (asked[2] for asked in server.asked)
     assert server.asked[0][1] == "/api/v1/services"
-    assert (first["labelSelector"], first["limit"]) == ("x=y", "500")
+    assert (first["labelSelector"], first["limit"]) == ("x=y", str(LIST_PAGE))
     assert second["continue"] == "next"
 
 
