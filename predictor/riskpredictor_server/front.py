@@ -76,6 +76,7 @@ class Front:
         request.handler = work
         request.route = work.route if work else "page"
         if request.crowded and request.route not in _PROBES:
+            request.keep_alive = False
             return busy("too many connections", request.id)
         if work is None:
             if self._metrics.in_flight > self.service.settings.max_pending:

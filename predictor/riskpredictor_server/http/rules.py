@@ -37,7 +37,10 @@ def fault(request: Request, version: str) -> Fault | None:
     if b"transfer-encoding" in headers:
         if version == "1.0":
             return 400, "HTTP/1.0 has no Transfer-Encoding"
-        if request.header(b"transfer-encoding").lower() != "chunked":
+        *others, last = request.header(b"transfer-encoding").lower().split(",")
+        if last.strip() != "chunked":
+            return 400, "a body's last Transfer-Encoding must be chunked, or its end is not known"
+        if others:
             return 501, "the only Transfer-Encoding is chunked"
         request.chunked = True
     elif b"content-length" in headers:

@@ -34,7 +34,7 @@ class Wire:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._date = http_date(second).encode()
+            self._date = b"Date: %b\r\n" % http_date(second).encode()
             self._starts.clear()
 
     def reply(
@@ -60,19 +60,18 @@ class Wire:
         given = {name.lower() for name, _ in headers}
         if status not in _BODILESS and "content-length" not in given:
             framing = b"Content-Length: %d\r\n" % len(body)
+        # Flask dates its files itself.
+        date = b"" if "date" in given else self._date
         if close:
             framing += _CLOSE
-        return b"%b%b%b\r\n%b" % (self._line(status), _lines(headers), framing, body)
+        return b"%b%b%b%b\r\n%b" % (_status(status), date, _lines(headers), framing, body)
 
     def _start(self, status: int, content_type: str) -> bytes:
-        start = self._line(status) + self._constant + _lines([("Content-Type", content_type)])
+        kind = _lines([("Content-Type", content_type)])
+        start = _status(status) + self._date + self._constant + kind
         # Few pairs exist; none of them is a client's to choose.
         self._starts[status, content_type] = start
         return start
-
-    def _line(self, status: int) -> bytes:
-        phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
-        return b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, phrase.encode(), self._date)
 
 
 _KNOWN = frozenset(status.value for status in HTTPStatus)
@@ -84,6 +83,11 @@ def http_date(second: int) -> str:
     day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
     clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
     return f"{day}, {t.tm_mday:02} {month} {t.tm_year} {clock} GMT"
+
+
+def _status(status: int) -> bytes:
+    phrase = HTTPStatus(status).phrase if status in _KNOWN else "Unknown"
+    return b"HTTP/1.1 %d %b\r\n" % (status, phrase.encode())
 
 
 def _lines(headers: Headers) -> bytes:
