@@ -71,7 +71,8 @@ class Front:
         """Find who answers, and whether that would have to wait too long."""
         request.started = perf_counter()
         self._metrics.in_flight += 1
-        request.id = self.service.request_id(request.header(b"x-request-id"))
+        given = b"x-request-id" in request.headers
+        request.id = self.service.request_id(request.header(b"x-request-id") if given else None)
         work = self._hot.get((request.method, request.target)) or self._find(request)
         request.handler = work
         request.route = work.route if work else "page"
@@ -148,7 +149,7 @@ class Front:
         if not request.started:
             request.started = perf_counter()
             self._metrics.in_flight += 1
-            request.id = self.service.request_id("")
+            request.id = self.service.request_id(None)
             request.route = "malformed"
         return self._finish(request, problem(status, detail, request.id))
 
