@@ -146,8 +146,11 @@ def test_who_asks_first_and_is_not_wanted_is_told_at_once(server: ServerProcess)
         expectation = "100-continue" if status == 413 else "something else"
         fields = [f"Expect: {expectation}", f"Content-Length: {length}"]
         with RawClient(server.port) as client:
+            begun = time.monotonic()
             answer = client.send(request("POST", "/predict", *fields)).answer()
             assert (answer.status, answer.closes) == (status, True)
+            # Who sends all the same would be given two seconds to do so.
+            assert time.monotonic() - begun < 1.5
             assert client.ended()
 
 

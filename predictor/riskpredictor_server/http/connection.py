@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from math import inf
+from time import monotonic
 from typing import Any
 
 from riskpredictor_server.errors import Reply
@@ -42,7 +43,7 @@ class Connection(asyncio.BufferedProtocol):
         self.crowded = False
         """Whether it is one beyond the limit."""
         self.deadline = inf
-        """When :meth:`expire` is due, by the hub's clock."""
+        """When :meth:`expire` is due."""
         self._task: asyncio.Task[bytes] | None = None
         self._answering: Request | None = None
         """Of the task."""
@@ -68,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
             self.open = False
             self.transport.abort()
         else:
-            self.deadline = self._hub.now + seconds
+            self.deadline = monotonic() + seconds
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's guess
         """One buffer for all: the parser copies what it keeps."""
@@ -114,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         self._stuck = self._blocked = True
         self._held = self.transport.get_write_buffer_size()
         self._hub.budget.free -= self._held
-        self.deadline = self._hub.now + self._hub.limits.answer_timeout
+        self.deadline = monotonic() + self._hub.limits.answer_timeout
 
     def resume_writing(self) -> None:
         """It took it."""
@@ -138,7 +139,8 @@ class Connection(asyncio.BufferedProtocol):
     def retire(self) -> None:
         """The server leaves: close if nobody waits for anything."""
         inbound = self._inbound
-        if not self._blocked and inbound.request is None and not inbound.silent:
+        receiving = self.open and (inbound.request is not None or inbound.silent)
+        if not (self._blocked or receiving):
             self.transport.close()
 
     @property
@@ -187,7 +189,7 @@ class Connection(asyncio.BufferedProtocol):
         if request.reserved:
             self._hub.budget.release(request)
         if request.keep_alive:
-            self.deadline = self._hub.now + self._hub.limits.idle_timeout
+            self.deadline = self._hub.idle_end
             self.transport.write(data)
             return
         # The last one: say so, and take what the client still sends, so that it can read it.
@@ -197,7 +199,7 @@ class Connection(asyncio.BufferedProtocol):
             self._hub.budget.release(later)
             self._hub.app.drop(later)
         self._waiting.clear()
-        self.deadline = self._hub.now + LINGER_SECONDS
+        self.deadline = monotonic() + LINGER_SECONDS
         self.transport.write(data)
         if self._eof:
             self.transport.close()
@@ -218,11 +220,11 @@ class Connection(asyncio.BufferedProtocol):
             self._paused = False
             self.transport.resume_reading()
         if self.open:
-            self.deadline = self._hub.now + self._hub.limits.idle_timeout
+            self.deadline = self._hub.idle_end
             self._inbound.timed = False
             self._look()
         else:
-            self.deadline = self._hub.now + LINGER_SECONDS
+            self.deadline = monotonic() + LINGER_SECONDS
 
     def _look(self) -> None:
         """After a read that left something incomplete or waiting."""
@@ -234,7 +236,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self.open and (self._inbound.request is not None or self._inbound.silent):
             seconds = self._inbound.seconds()
             if seconds:
-                self.deadline = self._hub.now + seconds
+                self.deadline = monotonic() + seconds
 
     def _forget(self) -> None:
         """Of the request that is not complete."""

@@ -44,8 +44,9 @@ class Hub:
         self.budget = budget
         self.limits = limits
         self.loop = asyncio.get_running_loop()
-        self.now = monotonic()
-        """The clock of the deadlines, which :meth:`sweep` sets: one per request would cost."""
+        self.idle_end = monotonic() + limits.idle_timeout
+        """Deadline of who becomes idle now. :meth:`sweep` sets it: to look at the clock for each
+        answer would cost."""
         self.wide = memoryview(bytearray(_WIDE))
         self.narrow = self.wide[:HEAD_BYTES]
         self._connections: set[Connection] = set()
@@ -76,7 +77,8 @@ class Hub:
 
     def sweep(self) -> None:
         """Tell every connection whose time is over. A timer for each would cost more."""
-        self.now = now = monotonic()
+        now = monotonic()
+        self.idle_end = now + self.limits.idle_timeout
         late = [each for each in self._connections if each.deadline < now]
         for connection in late:
             connection.expire()

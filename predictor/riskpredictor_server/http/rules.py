@@ -44,7 +44,8 @@ def fault(request: Request, version: str) -> Fault | None:
             return 501, "the only Transfer-Encoding is chunked"
         request.chunked = True
     elif b"content-length" in headers:
-        request.length = int(headers[b"content-length"])
+        # llhttp bounds the number, not its zeros, of which int() takes no more than 4,300.
+        request.length = int(headers[b"content-length"].strip().lstrip(b"0") or 0)
     if b"expect" in headers and version == "1.1":
         if request.header(b"expect").lower() != "100-continue":
             return 417, "the only expectation that can be met is 100-continue"

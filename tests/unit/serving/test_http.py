@@ -74,6 +74,9 @@ def test_a_head_tells_how_its_body_is_framed() -> None:
     lengthy = made("POST", host="x", content_length="12 ", expect="100-continue")
     assert fault(lengthy, "1.1") is None
     assert (lengthy.length, lengthy.chunked, lengthy.expects) == (12, False, True)
+    padded = made("POST", host="x", content_length="0" * 5000 + "12")
+    assert fault(padded, "1.1") is None
+    assert padded.length == 12
     old = made("POST", content_length="12", expect="100-continue")
     assert fault(old, "1.0") is None
     # HTTP/1.0 knows neither interim answers nor connections that stay open.
