@@ -88,6 +88,10 @@ def test_head_has_the_length_and_no_body(client: RawClient) -> None:
         whole = client.send(get(path)).answer()
         assert head.status == whole.status
         assert int(head.headers["content-length"]) > 0
+    refused = client.send(request("HEAD", "/health", host=False)).answer(bodiless=True)
+    assert refused.status == 400
+    assert int(refused.headers["content-length"]) > 0
+    assert client.ended()
 
 
 def test_a_page_that_did_not_change_has_neither_body_nor_length(client: RawClient) -> None:
@@ -112,6 +116,23 @@ def test_who_wants_it_closed_gets_it_closed(client: RawClient, sent: bytes) -> N
     answer = client.send(sent + get("/health")).answer()
     assert (answer.status, answer.closes) == (200, True)
     assert client.ended()
+
+
+def test_after_the_last_answer_of_a_connection_nothing_is_worked_on() -> None:
+    """The client asks again for those over another one (RFC 9112, 9.6)."""
+    with ServerProcess(keepalive_requests="1") as server:
+        for first in (b"", get("/openapi.json")):
+            with RawClient(server.port) as client:
+                client.send(first + POST * 20)
+                count = server.answered("/predict", 200)
+                closes = [client.answer().closes]
+                while not closes[-1]:
+                    closes.append(client.answer().closes)
+                assert len(closes) < 5
+                assert client.ended()
+            done = server.answered("/predict", 200) - min(count, 0)
+            assert done <= 8
+            assert server.is_idle()
 
 
 @pytest.mark.parametrize(

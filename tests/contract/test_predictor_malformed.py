@@ -72,7 +72,8 @@ SMUGGLED: dict[str, bytes] = {
     "length with a space": post("Content-Length: 0 0"),
     "length of no number": post("Content-Length: x"),
     "length beyond 64 bits": post("Content-Length: 18446744073709551616"),
-    "chunks of HTTP/1.0": post(CHUNKED, version="1.0") + b"0\r\n\r\n",
+    "chunks of HTTP/1.0": post(CHUNKED, version="1.0")
+    + b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD),
     "chunked twice": post(CHUNKED, CHUNKED) + b"0\r\n\r\n",
     "chunked and identity": post(CHUNKED, "Transfer-Encoding: identity") + b"0\r\n\r\n",
     "identity and chunked": post("Transfer-Encoding: identity", CHUNKED) + b"0\r\n\r\n",
@@ -151,10 +152,3 @@ def test_trailers_are_not_headers(server: ServerProcess) -> None:
             answer = client.send(data).answer()
             assert answer.status == 200
             assert answer.headers["x-request-id"] != "trailer"
-
-
-def test_a_name_with_an_underscore_does_not_pass_for_another(server: ServerProcess) -> None:
-    with RawClient(server.port) as client:
-        answer = client.send(get("/model", "X_Request_Id: forged")).answer()
-        assert answer.status == 200
-        assert answer.headers["x-request-id"] != "forged"

@@ -79,9 +79,13 @@ class Connection(asyncio.BufferedProtocol):
         """Bytes arrived."""
         inbound = self._inbound
         if self.open:
+            if self._blocked:
+                # Not before more came: so a client that leaves meanwhile is noticed.
+                self._paused = True
+                self.transport.pause_reading()
             inbound.feed(self._hub.wide[:nbytes])
             # Most often nothing is left to do: what came is answered.
-            if inbound.request is not None or inbound.silent or self._blocked:
+            if inbound.request is not None or inbound.silent:
                 self._look()
         else:
             self._lingered += nbytes
@@ -227,14 +231,11 @@ class Connection(asyncio.BufferedProtocol):
             self.deadline = monotonic() + LINGER_SECONDS
 
     def _look(self) -> None:
-        """After a read that left something incomplete or waiting."""
-        if self._blocked:
-            # Not before something came: so a client that leaves meanwhile is noticed.
-            if not self._paused and not self.transport.is_closing():
-                self._paused = True
-                self.transport.pause_reading()
-        elif self.open and (self._inbound.request is not None or self._inbound.silent):
-            seconds = self._inbound.seconds()
+        """Something is incomplete: it has its time, from when its client can send the rest."""
+        inbound = self._inbound
+        receiving = self.open and (inbound.request is not None or inbound.silent)
+        if receiving and not self._blocked:
+            seconds = inbound.seconds()
             if seconds:
                 self.deadline = monotonic() + seconds
 

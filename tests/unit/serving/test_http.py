@@ -6,10 +6,12 @@ import asyncio
 import re
 import time
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from riskpredictor_server.bridge import call_wsgi
 from riskpredictor_server.errors import JSON, Reply
 from riskpredictor_server.http.body import Body
 from riskpredictor_server.http.budget import DRAIN_BYTES, LARGE_BYTES, Budget
@@ -43,6 +45,30 @@ def test_a_target_is_path_query_and_sometimes_host(
     target: str, path: str, query: str, host: str
 ) -> None:
     assert made(target=target).split() == (path.encode(), query.encode(), host.encode())
+
+
+def test_what_flask_is_told_of_a_request() -> None:
+    given: dict[str, Any] = {}
+
+    def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        given.update(environ)
+        start("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    fields = [(b"host", b"x"), (b"accept", b"a"), (b"accept", b"b "), (b"accept_x", b"forged"),
+              (b"content-type", b"t/p"), (b"content-length", b"9")]  # fmt: skip
+    transport: Any = SimpleNamespace(get_extra_info=lambda _name: ("::1", 80, 0, 0))
+    request = Request(b"PUT", b"http://h/%C3%A9%2F?q=%20", fields, True, transport)
+    request.id = "i"
+    assert call_wsgi(app, request, b"body") == (200, [], b"body")
+    assert given["PATH_INFO"].encode("latin-1") == "/é/".encode()
+    assert (given["QUERY_STRING"], given["HTTP_HOST"]) == ("q=%20", "h")
+    assert (given["CONTENT_TYPE"], given["CONTENT_LENGTH"]) == ("t/p", "4")
+    assert (given["REMOTE_ADDR"], given["SERVER_PORT"]) == ("::1", "80")
+    assert given["HTTP_X_REQUEST_ID"] == "i"
+    # A name with an underscore would pass for the one with a hyphen.
+    assert {name for name in given if "ACCEPT" in name} == {"HTTP_ACCEPT"}
+    assert given["HTTP_ACCEPT"] == "a,b"
 
 
 def test_escapes_need_not_be_text() -> None:
