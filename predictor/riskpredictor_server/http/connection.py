@@ -99,7 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         self._forget()
         return self._blocked
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - reset or closed
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The end, whoever wanted it."""
         self.open = False
         self._hub.leave(self)
@@ -125,7 +125,8 @@ class Connection(asyncio.BufferedProtocol):
         """It took it."""
         self._stuck = False
         self._release_held()
-        self._advance()
+        # Not from within: asyncio ends a connection twice that is closed in here.
+        self._hub.loop.call_soon(self._advance)
 
     # The hub's calls
 
