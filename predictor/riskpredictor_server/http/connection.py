@@ -1,8 +1,7 @@
 """One client connection: requests in, answers out in their order, and an end in good order.
 
 What can be answered at once is answered inside the parser's callback, with one write. While an
-answer takes longer, or its client does not read it, the requests behind it wait: few, the rest
-unread.
+answer takes longer, or is not read, the requests behind it wait: few, the rest unread.
 """
 
 from __future__ import annotations
@@ -208,8 +207,8 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.write(data)
         if self._eof:
             self.transport.close()
-        else:
-            self.transport.write_eof()
+        elif not self._stuck:
+            self._half_close()
 
     def _advance(self) -> None:
         """Nothing is in the way any more: go on with what waited."""
@@ -230,6 +229,14 @@ class Connection(asyncio.BufferedProtocol):
             self._look()
         else:
             self.deadline = monotonic() + LINGER_SECONDS
+            self._half_close()
+
+    def _half_close(self) -> None:
+        try:
+            self.transport.write_eof()
+        except OSError:
+            # The client reset it, which asyncio has yet to notice.
+            self.transport.abort()
 
     def _look(self) -> None:
         """Something is incomplete: it has its time, from when its client can send the rest."""

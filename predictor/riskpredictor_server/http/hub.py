@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from riskpredictor_server.http.budget import Budget
 from riskpredictor_server.http.rules import HEAD_BYTES
+
+log = logging.getLogger("riskpredictor")
 
 if TYPE_CHECKING:
     from riskpredictor_server.http.application import Application
@@ -81,7 +84,12 @@ class Hub:
         self.idle_end = now + self.limits.idle_timeout
         late = [each for each in self._connections if each.deadline < now]
         for connection in late:
-            connection.expire()
+            try:
+                connection.expire()
+            except Exception:
+                # One connection must not end the watch over all.
+                log.exception("a connection could not be ended in order")
+                connection.transport.abort()
 
     async def watch(self) -> None:
         """Sweep until cancelled."""

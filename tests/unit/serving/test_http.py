@@ -10,11 +10,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from unit.serving.support import service
 
 from riskpredictor_server.bridge import call_wsgi
 from riskpredictor_server.errors import JSON, Reply
+from riskpredictor_server.front import Front
 from riskpredictor_server.http.body import Body
 from riskpredictor_server.http.budget import DRAIN_BYTES, LARGE_BYTES, Budget
+from riskpredictor_server.http.connection import Connection
+from riskpredictor_server.http.hub import Hub, Limits
 from riskpredictor_server.http.request import Request
 from riskpredictor_server.http.rules import HEAD_BYTES, fault, too_long
 from riskpredictor_server.http.wire import Wire, http_date
@@ -177,3 +181,40 @@ def test_the_budget_is_whole_again_when_all_is_given_back() -> None:
     assert budget.free == 15_000
     assert budget.await_rest(small) is None
     assert cast(Reply, budget.await_rest(large)).status == 503
+
+
+class DeadTransport:
+    """Its client reset the connection, which asyncio has not noticed."""
+
+    aborted = False
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def write_eof(self) -> None:
+        raise OSError(107, "Transport endpoint is not connected")
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_no_connection_ends_the_watch_over_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    front = Front(service())
+    hub = Hub(front, front.budget, Limits(head_timeout=-1.0))
+    dead: list[Any] = [DeadTransport(), DeadTransport()]
+    connections = [Connection(hub), Connection(hub)]
+    for connection, transport in zip(connections, dead, strict=True):
+        connection.connection_made(transport)
+    hub.sweep()
+    assert all(transport.aborted for transport in dead)
+    assert not caplog.records
+    # Nor does a fault of our own.
+    monkeypatch.setattr(Connection, "expire", lambda _: 1 / 0)
+    for connection, transport in zip(connections, dead, strict=True):
+        connection.deadline, transport.aborted = 0.0, False
+    hub.sweep()
+    assert all(transport.aborted for transport in dead)
+    assert "could not be ended" in caplog.text
