@@ -9,16 +9,22 @@ import orjson
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
+RETRY = (("Retry-After", "1"),)
+
 TITLES = {
     400: "Malformed request",
     404: "Not found",
     405: "Method not allowed",
-    408: "Request body too slow",
+    408: "Request too slow",
     413: "Request body too large",
     415: "Unsupported media type",
+    417: "Expectation failed",
     422: "Invalid patient record",
+    431: "Request head too large",
     500: "Internal error",
+    501: "Not implemented",
     503: "Service unavailable",
+    505: "HTTP version not supported",
 }
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from riskpredictor_server.http.request import Request
 from riskpredictor_server.service import Service
 
 if TYPE_CHECKING:
     from flask import Flask
 
 THREADS = 4
+
+Page = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
 
 
 class Pages:
@@ -28,16 +32,12 @@ class Pages:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, "page")
 
-    async def answer(
-        self, scope: Any, body: bytes, request_id: str
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Status, headers and body."""
+    async def answer(self, request: Request, body: bytes) -> Page:
+        """Flask's answer."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._call, scope, body, request_id)
+        return await loop.run_in_executor(self._pool, self._call, request, body)
 
-    def _call(
-        self, scope: Any, body: bytes, request_id: str
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _call(self, request: Request, body: bytes) -> Page:
         from riskpredictor_server.bridge import call_wsgi
 
         with self._lock:
@@ -45,4 +45,4 @@ class Pages:
                 from riskpredictor_server.app import create_app
 
                 self._flask = create_app(self._service)
-        return call_wsgi(self._flask.wsgi_app, scope, body, request_id)
+        return call_wsgi(self._flask.wsgi_app, request, body)

@@ -14,7 +14,7 @@ from riskpredictor_server import __version__, oip
 from riskpredictor_server.artifact import ArtifactError, Model, load
 from riskpredictor_server.audit import AuditLog
 from riskpredictor_server.drift import drift
-from riskpredictor_server.errors import JSON, Reply, json_reply, problem
+from riskpredictor_server.errors import JSON, RETRY, Reply, json_reply, problem
 from riskpredictor_server.metrics import CONTENT_TYPE, Metrics
 from riskpredictor_server.predict import Predictor
 from riskpredictor_server.settings import Settings
@@ -22,7 +22,6 @@ from riskpredictor_server.settings import Settings
 log = logging.getLogger("riskpredictor")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-RETRY = (("Retry-After", "1"),)
 
 
 class Service:
@@ -158,10 +157,6 @@ class Service:
         """Write what is still to be written."""
         if self.audit:
             self.audit.close()
-
-    def busy(self, request_id: str, detail: str) -> Reply:
-        """Overload: say so at once rather than let everybody wait."""
-        return problem(503, detail, request_id, headers=RETRY)
 
     def observe(self, route: str, reply_status: int, seconds: float, request_id: str) -> None:
         """Count and, if asked for, log one answered request. Never anything from its body."""

@@ -35,7 +35,10 @@ class Settings:
     audit_log: str = "off"
     max_body_bytes: int = 1_048_576
     max_batch: int = 1000
+    head_timeout: float = 10.0
     body_timeout: float = 5.0
+    answer_timeout: float = 30.0
+    idle_timeout: float = 75.0
     max_pending: int = 512
     max_pending_bytes: int = 33_554_432
     max_lag: float = 0.5
@@ -56,12 +59,17 @@ _HELP: dict[str, str] = {
     "audit_log": "a line per prediction on stdout: off, on, or vitals (with the patient's values)",
     "max_body_bytes": "largest request body",
     "max_batch": "most records in one request",
+    "head_timeout": "seconds a client may take to send the head of a request, the first one since"
+    " it connected",
     "body_timeout": "seconds a client may take to send a body",
+    "answer_timeout": "seconds a client may leave an answer unread before its connection is cut",
+    "idle_timeout": "seconds between two requests before the connection is closed; more than the"
+    " 60 of common client and proxy pools, so that they close first",
     "max_pending": "requests waiting for a body or a page before new ones get 503",
     "max_pending_bytes": "memory for large bodies on their way or waiting for their turn, before"
     " new ones get 503",
     "max_lag": "seconds of queueing at which predictions get 503",
-    "max_connections": "open connections",
+    "max_connections": "open connections; what comes over one more gets 503, except probes",
     "keepalive_requests": "answers per connection, on average, before it is closed so that clients"
     " spread over new pods; 0 for no end",
     "drain_seconds": "longest wait for clients to leave after SIGTERM",
@@ -76,7 +84,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "port": (1, 65535),
     "max_body_bytes": (1024, 104_857_600),
     "max_batch": (1, 100_000),
+    "head_timeout": (0.1, 300),
     "body_timeout": (0.1, 300),
+    "answer_timeout": (0.1, 3600),
+    "idle_timeout": (0.1, 3600),
     "max_pending": (1, 100_000),
     "max_pending_bytes": (1024, 1_073_741_824),
     "max_lag": (0.01, 60),

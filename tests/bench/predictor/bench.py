@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.predictor.crowd import crowd, percentile
 from bench.predictor.measure import Running, median, running
-from bench.predictor.subjects import FLASK, RECORD, Subject, own, peers
+from bench.predictor.subjects import FLASK, RECORD, Subject, own, peers, usual
 from bench.processes import Quota
 
 Figures = dict[str, dict[str, list[float]]]
@@ -58,7 +58,10 @@ def main() -> int:
         from riskpredictor_server.train import main as train
 
         train(["--model-version", "v1", "--out", str(model)])
-        subjects = own(args.python)
+        yardsticks = usual(args.environments)
+        if not yardsticks:
+            print("granian is not installed: no figures of the usual ways (README.md says how)")
+        subjects = own(args.python) + yardsticks
         if args.peers:
             found = peers(args.environments)
             print(f"peers: {', '.join(peer.name for peer in found) or 'none installed'}")
@@ -87,8 +90,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3, help="of each run of wrk")
     parser.add_argument("--peers", action="store_true", help="also those installed beforehand")
     default = Path.home() / ".cache" / "riskpredictor" / "bench"
-    parser.add_argument("--environments", type=Path, default=default, help="of the peers")
-    parser.add_argument("--python", default=sys.executable, help="interpreter of all but peers")
+    parser.add_argument(
+        "--environments", type=Path, default=default, help="of granian and the peers"
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter of the product")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

@@ -36,10 +36,10 @@ async def _user(port: int, request: bytes, end: float, took: dict[int, list[floa
                     begun = time.monotonic()
                     writer.write(request)
                     head = await reader.readuntil(b"\r\n\r\n")
-                    length = re.search(rb"content-length: (\d+)", head)
+                    length = re.search(rb"(?i)content-length: (\d+)", head)
                     await reader.readexactly(int(length[1]) if length else 0)
                     took[int(head[9:12])].append(time.monotonic() - begun)
-                    if b"connection: close" in head:
+                    if b"connection: close" in head.lower():
                         break
             finally:
                 writer.close()

@@ -41,18 +41,27 @@ class Subject:
 
 
 def own(python: str) -> tuple[Subject, ...]:
-    """The product, first, and what it is measured against; all run by ``python``."""
-
-    def granian(app: str) -> tuple[str, ...]:
-        return (
-            *(python, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
-            *("--blocking-threads", "1", "--port", "{port}", app),
-        )
-
+    """The product, first, and its limit; run by ``python``."""
     ours = (python, "-m", "riskpredictor_server", "--model", "{model}", "--port", "{port}")
     return (
         Subject("riskpredictor", ours),
-        Subject("limit: same server, constant", (python, str(APPS / "constant_rsgi.py"))),
+        Subject("limit: same server, constant", (python, str(APPS / "constant_own.py"))),
+    )
+
+
+def usual(environments: Path) -> tuple[Subject, ...]:
+    """The usual ways, on granian with one thread, if that is installed under ``environments``."""
+    python = environments / "granian/bin/python"
+
+    def granian(app: str) -> tuple[str, ...]:
+        return (
+            *(str(python), "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
+            *("--blocking-threads", "1", "--port", "{port}", app),
+        )
+
+    if not python.exists():
+        return ()
+    return (
         Subject("bare WSGI constant on granian", granian("constant_wsgi:app")),
         Subject(FLASK, granian("constant_flask:app")),
         Subject("scikit-learn inside Flask on granian", granian("sklearn_flask:app")),

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -126,6 +127,24 @@ class ServerProcess:
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
+
+    def sample(self, name: str) -> float:
+        """One line of the page of metrics, 0 if it is not there."""
+        page = self.get("/metrics").body.decode()
+        found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def answered(self, route: str, status: int) -> float:
+        """How often, by its own count."""
+        return self.sample(f'riskpredictor_requests_total{{route="{route}",status="{status}"}}')
+
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight but the question itself."""
+        return self.sample("riskpredictor_in_flight_requests") == 1
+
+    def resident_mib(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def get(self, path: str, timeout: float = 15) -> Answer:
         return self._ask(urllib.request.Request(self.url + path), timeout)
