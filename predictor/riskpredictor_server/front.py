@@ -177,7 +177,8 @@ class Front:
         return data
 
     def _end(self, request: Request) -> None:
-        if request.ended:
+        # What was no request, and was not answered either, was never counted in.
+        if request.ended or not request.started:
             return
         request.ended = True
         self._metrics.in_flight -= 1
