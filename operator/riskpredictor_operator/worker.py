@@ -64,6 +64,9 @@ class Workers:
             finally:
                 self._queue.done(key)
             metrics.RECONCILE_SECONDS.labels(result).observe(time.perf_counter() - started)
+            # A pass that finds nothing to do waits for nothing. After a restart there are
+            # thousands in a row, and the lease's renewal and the watches need their turns.
+            await asyncio.sleep(0)
 
     async def _process(self, key: Key) -> str:
         try:

@@ -191,9 +191,9 @@ class Bench:
         with observer.watching():
             started = time.monotonic()
             operator = OperatorProcess(self._config, self._folder / f"{result.size}-b.log")
-            operator.wait_for("listed ", within=60)
+            operator.wait_for("listed ", within=300)
             self._create(namespace, "after-restart")
-            eventually(lambda: "after-restart" in observer.complete, within=60)
+            eventually(lambda: "after-restart" in observer.complete, within=300)
             result.restart = observer.complete["after-restart"] - started
         time.sleep(3.0)
         result.writes_after_restart = sum(
@@ -296,12 +296,12 @@ def main() -> int:
                 console.print(f"measuring {size:,} ...")
                 results.append(bench.measure(size))
                 show(console, results[-1:])
+                if options.json:
+                    plain: list[dict[str, Any]] = [asdict(result) for result in results]
+                    options.json.write_text(json.dumps(plain, indent=1) + "\n")
     finally:
         cluster.down()
     show(console, results)
-    if options.json:
-        plain: list[dict[str, Any]] = [asdict(result) for result in results]
-        options.json.write_text(json.dumps(plain, indent=1) + "\n")
     return 0
 
 

@@ -380,6 +380,25 @@ class TestWorker:
         await case.run()
         assert Key("shop", "other") in case.seen
 
+    async def test_thousands_of_passes_without_a_wait_hold_up_nobody(self) -> None:
+        """Or a restart on a large settled cluster would cost the lease that it just won."""
+        done: list[Key] = []
+
+        async def settled(key: Key) -> None:
+            done.append(key)
+
+        queue: WorkQueue[Key] = WorkQueue()
+        for number in range(1000):
+            queue.add(Key("shop", f"risk-{number}"))
+        workers = Workers(queue, settled, 4)
+        workers.start()
+        turns = 0
+        while len(done) < 1000:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 100
+        await workers.drain(0.1)
+
     async def test_drain_lets_a_pass_finish_within_its_time(self) -> None:
         finished = asyncio.Event()
 
