@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -36,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         complain(str(error), error.log_format)
         return 2
     configure(settings)
+    # A connection is a file. Out of files, nobody gets in, probes neither.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         sock = bind(settings.host, settings.port)
     except OSError as error:

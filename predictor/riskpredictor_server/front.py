@@ -76,9 +76,11 @@ class Front:
         work = self._hot.get((request.method, request.target)) or self._find(request)
         request.handler = work
         request.route = work.route if work else "page"
-        if request.crowded and request.route not in _PROBES:
+        if request.crowded:
+            # Nobody may keep one of the few places that are meant for probes.
             request.keep_alive = False
-            return busy("too many connections", request.id)
+            if request.route not in _PROBES:
+                return busy("too many connections", request.id)
         if work is None:
             if self._metrics.in_flight > self.service.settings.max_pending:
                 return busy("too many requests at once", request.id)

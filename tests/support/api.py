@@ -160,7 +160,9 @@ class Api:
             yield
         finally:
             ended.set()
-            response.shutdown()
+            # The API server may have ended the watch by itself, of a client that is too slow.
+            with suppress(RuntimeError):
+                response.shutdown()
             thread.join(timeout=5)
             response.close()
 

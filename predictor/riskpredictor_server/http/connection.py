@@ -198,7 +198,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         # The last one: say so, and take what the client still sends, so that it can read it.
         self.open = False
-        self._forget()
+        incomplete = self._inbound.close()
+        if incomplete:
+            self._hub.app.drop(incomplete)
         for later, _ in self._waiting:
             self._hub.budget.release(later)
             self._hub.app.drop(later)

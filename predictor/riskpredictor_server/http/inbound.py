@@ -12,7 +12,15 @@ from riskpredictor_server.http.body import Body
 from riskpredictor_server.http.budget import DRAIN_SECONDS
 from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.request import Request
-from riskpredictor_server.http.rules import HEAD_BYTES, TOO_LONG, Fault, fault, too_long
+from riskpredictor_server.http.rules import (
+    FIELDS,
+    HEAD_BYTES,
+    TOO_LONG,
+    TOO_MANY,
+    Fault,
+    fault,
+    too_long,
+)
 from riskpredictor_server.http.upgrade import parser_of_rest
 from riskpredictor_server.http.wire import CONTINUE
 
@@ -41,8 +49,21 @@ class Inbound:
     """The receiving half of a connection."""
 
     __slots__ = (
-        "_body", "_dropping", "_fields", "_hub", "_parser", "_sink", "_unfinished", "_upgrading",
-        "_url", "fresh", "request", "silent", "timed",
+        "_begun",
+        "_body",
+        "_dropping",
+        "_fields",
+        "_hub",
+        "_parser",
+        "_since",
+        "_sink",
+        "_unfinished",
+        "_upgrading",
+        "_url",
+        "fresh",
+        "request",
+        "silent",
+        "timed",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, sink: Sink) -> None:
@@ -55,10 +76,14 @@ class Inbound:
         self._unfinished = self._dropping = False
         """Which number of bodies this one counts in."""
         self._upgrading = False
+        self._begun = False
+        """Whether a head is arriving."""
+        self._since = 0
+        """Most bytes that this head can have."""
         self.request: Request | None = None
         """The one whose body is arriving."""
         self.silent = 0
-        """Bytes since anything was complete: what the parser may be keeping."""
+        """Bytes of a head that is not complete, or since a body's last part; 0 between requests."""
         self.fresh = True
         """Whether no head was complete yet."""
         self.timed = True
@@ -66,7 +91,7 @@ class Inbound:
 
     def feed(self, data: memoryview) -> None:
         """Bytes arrived."""
-        self.silent += len(data)
+        self._since = self.silent = self.silent + len(data)
         rest: memoryview | None = None
         try:
             self._parser.feed_data(data)
@@ -76,6 +101,9 @@ class Inbound:
             self._unreadable(error)
         if rest is not None:
             self._read_on(rest)
+        if self.request is None:
+            # A head that began behind another request in these bytes has none of its own counted.
+            self.silent = (self.silent or len(data)) if self._begun else 0
         # In a body that is a trailer, or the extension of a chunk.
         if self.silent > HEAD_BYTES and self._sink.open:
             self.stop(TOO_LONG)
@@ -85,8 +113,9 @@ class Inbound:
         request, self.request = self.request, None
         if request:
             self._finish_body(request)
-        # The parser holds this object's methods: else only the collector would free the two.
+        # The parser holds this object's methods.
         self._parser = None
+        self._fields, self._url = [], b""
         return request
 
     def seconds(self) -> float:
@@ -127,13 +156,21 @@ class Inbound:
 
     # The parser's calls
 
+    def on_message_begin(self) -> None:
+        """The first byte of a head; empty lines before it are none."""
+        self._begun = True
+
     def on_url(self, url: bytes) -> None:
         """All or part of the target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which nobody reads."""
-        self._fields.append((name.lower(), value))
+        fields = self._fields
+        fields.append((name.lower(), value))
+        if len(fields) > FIELDS:
+            self.stop(TOO_MANY)
+            raise _EnoughError
 
     def on_headers_complete(self) -> None:
         """Judge the head, and decide about the body."""
@@ -144,9 +181,9 @@ class Inbound:
         request = Request(parser.get_method(), url, fields, keep_alive, self._sink.transport)
         request.crowded = self._sink.crowded
         wrong = fault(request, parser.get_http_version())
-        if self.silent > HEAD_BYTES and too_long(request):
+        if self._since > HEAD_BYTES and too_long(request):
             wrong = TOO_LONG
-        self.silent, self.fresh, self.timed = 0, False, False
+        self.silent, self.fresh, self.timed, self._begun = 0, False, False, False
         if wrong:
             self._leave(request, wrong)
             raise _EnoughError

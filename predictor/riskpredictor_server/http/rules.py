@@ -6,10 +6,13 @@ from riskpredictor_server.http.request import Request
 
 HEAD_BYTES = 16_384
 """Longest head of a request."""
+FIELDS = 100
+"""Most headers of a request, and most trailers: each takes a hundred bytes beside its own."""
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect")
 
 Fault = tuple[int, str]
 """Status and detail."""
+TOO_MANY: Fault = (431, f"a request may have at most {FIELDS} headers")
 TOO_LONG: Fault = (431, f"the head of a request may have at most {HEAD_BYTES} bytes")
 
 
