@@ -1,6 +1,6 @@
 """Reading on after a request that asked to change the protocol, which is never done here.
 
-Java's HttpClient asks for h2c with each first request of a connection, a POST's body after it. The
+Java's HttpClient asks for h2c by default, with a POST's body after it. The
 parser stops there, so another one, told only how the body is framed, reads the rest.
 """
 
