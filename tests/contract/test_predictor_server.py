@@ -126,8 +126,11 @@ def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
             assert server.get(path).status == 200
             # Well before the stalled ones are ended.
             assert time.monotonic() - begun < 2
-        # One that came whole takes no place; the 41st unfinished one is refused.
-        assert server.post("/predict", HEALTHY).status == 200
+        # One that came whole, in one piece, takes no place; the 41st unfinished one is refused.
+        body = json.dumps(HEALTHY).encode()
+        with connect(server) as sock:
+            sock.sendall(HEAD % len(body) + body)
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200")
         with connect(server) as sock:
             sock.sendall(HEAD % 80 + b'{"heart')
             refused = sock.recv(4096)
