@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from riskpredictor_operator.core.api import (
     AUTOSCALER,
-    CHILDREN,
     DEPLOYMENT,
     RISKPREDICTOR,
+    WATCHED,
     Body,
     Key,
     Resource,
@@ -27,7 +27,7 @@ from riskpredictor_operator.core.api import (
 from riskpredictor_operator.core.observed import owns_replicas
 
 _KEPT_METADATA = (
-    "name", "namespace", "uid", "resourceVersion", "generation", "labels", "annotations",
+    "name", "namespace", "uid", "generation", "labels", "annotations",
     "ownerReferences", "deletionTimestamp", "creationTimestamp",
 )  # fmt: skip
 
@@ -36,7 +36,8 @@ REMEMBERED_DELETIONS = 5000
 
 
 def trim(resource: Resource, body: Body) -> dict[str, Any]:
-    """What the operator needs of an object; the rest is most of its size and of its changes.
+    """What the operator needs of an object but its resourceVersion, by which all changes differ;
+    the rest is most of its size and of its changes.
 
     ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
     autoscaler's status to its conditions and its wish: its metrics move every few seconds.
@@ -78,7 +79,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._objects: dict[Resource, dict[Key, _Entry]] = {
-            resource: {} for resource in (RISKPREDICTOR, *CHILDREN)
+            resource: {} for resource in WATCHED.values()
         }
         self._gone: dict[str, int] = {}
 
@@ -90,6 +91,10 @@ class Cache:
         body: dict[str, Any] = json.loads(known.content)
         body["metadata"]["resourceVersion"] = str(known.version)
         return body
+
+    def knows(self, resource: Resource, key: Key) -> bool:
+        """Whether ``get`` would find an object; far cheaper."""
+        return key in self._objects[resource]
 
     def keys(self, resource: Resource) -> Iterator[Key]:
         """Names of all known objects of a kind."""
@@ -167,6 +172,5 @@ def version_of(body: Body) -> int:
 
 
 def _content(body: dict[str, Any]) -> str:
-    body["metadata"].pop("resourceVersion")
     # Sorted: two answers of the API server need not agree in the order of fields.
     return json.dumps(body, separators=(",", ":"), sort_keys=True)

@@ -47,7 +47,7 @@ class Controller:
         self._queue.on_retry = metrics.RETRIES.inc
         metrics.QUEUE_DEPTH.set_function(partial(len, self._queue))
         cache = Cache()
-        for resource in (api.RISKPREDICTOR, *api.CHILDREN):
+        for resource in api.WATCHED.values():
             metrics.OBJECTS.labels(resource.plural).set_function(partial(cache.count, resource))
         options = RenderOptions(image_repository=settings.image_repository)
         self._rolls = Rolls(settings.max_rolls, self._queue.add)

@@ -131,7 +131,7 @@ class Reconciler:
         """The children as cached; those missing there are asked for, because an object of somebody
         else has no label that would bring it into the cache."""
         wanted = [api.DEPLOYMENT, api.SERVICE, *([api.AUTOSCALER] if rp.autoscaled else [])]
-        missing = [resource for resource in wanted if self.cache.get(resource, rp.key) is None]
+        missing = [resource for resource in wanted if not self.cache.knows(resource, rp.key)]
         found = await asyncio.gather(*(self.cluster.get(resource, rp.key) for resource in missing))
         children = {
             resource: _child(rp, self.cache.get(resource, rp.key)) for resource in api.CHILDREN

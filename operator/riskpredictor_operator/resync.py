@@ -53,7 +53,7 @@ class Resync:
             ApiError: a list failed; what was listed before it counts.
             ClusterRestoredError: the list is older than what was known before it.
         """
-        for resource in (api.RISKPREDICTOR, *api.CHILDREN):
+        for resource in api.WATCHED.values():
             await self._list(resource)
         if everything:
             for key in sorted(self.cache.keys(api.RISKPREDICTOR)):

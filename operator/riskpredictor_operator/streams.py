@@ -31,9 +31,6 @@ logger = logging.getLogger(__name__)
 PASSING = (APIError, kopf.LoginError, aiohttp.ClientError, OSError)
 """What the API server or the network did: a traceback would tell nothing more."""
 
-_WATCHED = frozenset(resource.plural for resource in (api.RISKPREDICTOR, *api.CHILDREN))
-"""What may be missing and is waited for; what else kopf asks for, it copes with itself."""
-
 _LIST_AGAIN = {"type": "ERROR", "object": {"code": 410}}
 """On which kopf starts a watch over with a new list."""
 
@@ -81,7 +78,11 @@ def _heard_watch(
             async for event in events:
                 # Marks of kopf's own, and bookmarks of the API server, are no objects.
                 mark = not isinstance(event, dict) or event["type"] == "BOOKMARK"
-                if mark or plural not in _WATCHED or hear(plural, event["type"], event["object"]):
+                if (
+                    mark
+                    or plural not in api.WATCHED
+                    or hear(plural, event["type"], event["object"])
+                ):
                     yield event
                 elif plural in paces:
                     paces[plural].rest()
@@ -97,7 +98,8 @@ def _enduring_request(original: Any, sign: Callable[..., None], paces: dict[str,
             try:
                 response = await original(method, url, **rest)
             except APIClientError as error:
-                if error.status == 404 and plural in _WATCHED:
+                if error.status == 404 and plural in api.WATCHED:
+                    # What else kopf asks for and misses, it copes with itself.
                     logger.warning("%s are not served: kubectl apply -k crds", plural)
                 elif error.status == 410 and not watches:
                     # A list took longer than its pages live: begin anew.

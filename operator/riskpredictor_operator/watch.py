@@ -29,8 +29,6 @@ WATCH_SECONDS = 300
 SILENCE_SECONDS = 2.0 * WATCH_SECONDS
 """How long a watch may show no life while the API server answers."""
 
-_WATCHED = {resource.plural: resource for resource in (api.RISKPREDICTOR, *api.CHILDREN)}
-
 
 class NullDiffBase(kopf.DiffBaseStorage):
     """Stores no last-handled state. kopf makes one for every event, which costs three times what
@@ -70,7 +68,7 @@ class Watcher:
         Returns:
             Whether it goes on to its handler.
         """
-        resource = _WATCHED[plural]
+        resource = api.WATCHED[plural]
         metrics.WATCH_EVENTS.labels(plural).inc()
         metrics.LAST_EVENT.labels(plural).set(time.time())
         self.on_sign(plural, listed=False)
@@ -84,7 +82,7 @@ class Watcher:
     def listening(self) -> Iterator[None]:
         """Notice the signs of life of kopf's watches for the length of the block."""
         now = time.monotonic()
-        self._signs = dict.fromkeys(_WATCHED, now)
+        self._signs = dict.fromkeys(api.WATCHED, now)
         try:
             with enduring(self.on_sign, self.hear):
                 yield
@@ -124,7 +122,7 @@ class Watcher:
         async def handler(event: kopf.RawEvent, **_: Any) -> None:
             self.queue.add(key_of(event["object"]))
 
-        for plural, resource in _WATCHED.items():
+        for plural, resource in api.WATCHED.items():
             kopf.on.event(
                 resource.group,
                 resource.version,

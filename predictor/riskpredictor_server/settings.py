@@ -66,8 +66,8 @@ _HELP: dict[str, str] = {
     "idle_timeout": "seconds between two requests before the connection is closed; more than the"
     " 60 of common client and proxy pools, so that they close first",
     "max_pending": "requests waiting for a body or a page before new ones get 503",
-    "max_pending_bytes": "memory for large bodies on their way or waiting for their turn, before"
-    " new ones get 503",
+    "max_pending_bytes": "memory for large bodies on their way or waiting for their turn, and"
+    " for answers not read yet, before new ones get 503",
     "max_lag": "seconds of queueing at which predictions get 503",
     "max_connections": "open connections; what comes over one more gets 503, except probes",
     "keepalive_requests": "answers per connection, on average, before it is closed so that clients"

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,11 +31,6 @@ def head(path: str, length: int) -> bytes:
 
 def connect(server: ServerProcess, timeout: float = 20) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=timeout)
-
-
-def resident_mib(server: ServerProcess) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 @contextmanager
@@ -75,7 +69,7 @@ def test_many_unfinished_uploads_leave_the_memory_of_a_pod_alone(path: str) -> N
         for sender in senders:
             sender.join(60)
         # 200 MiB were sent; a pod has 256 MiB, all told.
-        assert resident_mib(server) < 160
+        assert server.resident_mib() < 160
         assert server.get("/health").status == 200
         # Small bodies do not wait for large ones, and one more large one is refused at once.
         assert server.post("/predict", HEALTHY).status == 200

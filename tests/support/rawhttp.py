@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 
-class RawAnswer(NamedTuple):
+class Answer(NamedTuple):
+    """Header names are in lower case."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -37,19 +38,14 @@ class RawClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.sock.close()
 
     def send(self, data: bytes) -> Self:
         self.sock.sendall(data)
         return self
 
-    def answer(self, *, bodiless: bool = False) -> RawAnswer:
+    def answer(self, *, bodiless: bool = False) -> Answer:
         """The next one; EOFError if the connection ends before or in it."""
         head = self._until(b"\r\n\r\n").decode("latin-1")
         line, *fields = head.removesuffix("\r\n\r\n").split("\r\n")
@@ -61,7 +57,7 @@ class RawClient:
         while len(self._buffer) < size:
             self._more()
         body, self._buffer = self._buffer[:size], self._buffer[size:]
-        return RawAnswer(status, headers, body)
+        return Answer(status, headers, body)
 
     def ended(self) -> bool:
         """Whether the server closed without another byte."""

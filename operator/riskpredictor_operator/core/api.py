@@ -41,6 +41,8 @@ LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 CHILDREN = (DEPLOYMENT, SERVICE, AUTOSCALER)
 """The kinds that the operator makes, each under the name of its RiskPredictor."""
+WATCHED = {resource.plural: resource for resource in (RISKPREDICTOR, *CHILDREN)}
+"""The kinds that the operator watches, by plural."""
 
 LABEL_PREDICTOR = f"{GROUP}/riskpredictor"
 """On every child and pod: the name of the RiskPredictor. Selector of the pods, so never changed."""

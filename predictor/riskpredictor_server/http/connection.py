@@ -84,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.pause_reading()
             inbound.feed(self._hub.wide[:nbytes])
             # Most often nothing is left to do: what came is answered.
-            if inbound.request is not None or inbound.silent:
+            if inbound.receiving:
                 self._look()
         else:
             self._lingered += nbytes
@@ -135,16 +135,14 @@ class Connection(asyncio.BufferedProtocol):
         self.deadline = inf
         if self._stuck or not self.open:
             self.transport.abort()
-        elif inbound.request is not None or inbound.silent or inbound.fresh:
+        elif inbound.receiving or inbound.fresh:
             inbound.late()
         else:
             self.transport.close()
 
     def retire(self) -> None:
         """The server leaves: close if nobody waits for anything."""
-        inbound = self._inbound
-        receiving = self.open and (inbound.request is not None or inbound.silent)
-        if not (self._blocked or receiving):
+        if not (self._blocked or (self.open and self._inbound.receiving)):
             self.transport.close()
 
     @property
@@ -242,10 +240,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _look(self) -> None:
         """Something is incomplete: it has its time, from when its client can send the rest."""
-        inbound = self._inbound
-        receiving = self.open and (inbound.request is not None or inbound.silent)
-        if receiving and not self._blocked:
-            seconds = inbound.seconds()
+        if self.open and self._inbound.receiving and not self._blocked:
+            seconds = self._inbound.seconds()
             if seconds:
                 self.deadline = monotonic() + seconds
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from riskpredictor_server.http.budget import Budget
 from riskpredictor_server.http.rules import HEAD_BYTES
 
-log = logging.getLogger("riskpredictor")
-
 if TYPE_CHECKING:
     from riskpredictor_server.http.application import Application
     from riskpredictor_server.http.connection import Connection
+
+log = logging.getLogger("riskpredictor")
 
 _WIDE = 65_536
 """Bytes of a body that are read at once. Elsewhere it is a head's worth: a client that sends many

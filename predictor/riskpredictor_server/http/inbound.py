@@ -64,7 +64,7 @@ class Inbound:
         "request",
         "silent",
         "timed",
-    )  # fmt: skip
+    )
 
     def __init__(self, hub: Hub, sink: Sink) -> None:
         self._hub = hub
@@ -88,6 +88,11 @@ class Inbound:
         """Whether no head was complete yet."""
         self.timed = True
         """Whether what is incomplete has its deadline. The first head has, since the accept."""
+
+    @property
+    def receiving(self) -> bool:
+        """Whether part of a request has come."""
+        return self.request is not None or self.silent > 0
 
     def feed(self, data: memoryview) -> None:
         """Bytes arrived."""

@@ -17,15 +17,16 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from email.message import Message
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+
+from bench.processes import rss_mib
 
 from riskpredictor_server.service import Service
 from riskpredictor_server.settings import Settings
+from support.rawhttp import Answer
 
 PREDICTOR = Path(__file__).resolve().parents[3] / "predictor"
 HEALTHY = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
@@ -52,15 +53,6 @@ def artifact(version: str = "v1") -> Path:
 def service(**changes: Any) -> Service:
     """A Service over model v1."""
     return Service(Settings(**{"model": artifact(), "pod_name": "pod-1", **changes}))
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 def free_port() -> int:
@@ -110,12 +102,7 @@ class ServerProcess:
             else:
                 return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
@@ -143,8 +130,7 @@ class ServerProcess:
         return self.sample("riskpredictor_in_flight_requests") == 1
 
     def resident_mib(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return rss_mib(self.process.pid)
 
     def get(self, path: str, timeout: float = 15) -> Answer:
         return self._ask(urllib.request.Request(self.url + path), timeout)
