@@ -6,14 +6,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from riskpredictor_server.http.application import Application
 from riskpredictor_server.http.budget import Budget
 from riskpredictor_server.http.rules import HEAD_BYTES
-
-if TYPE_CHECKING:
-    from riskpredictor_server.http.application import Application
-    from riskpredictor_server.http.connection import Connection
 
 log = logging.getLogger("riskpredictor")
 
@@ -39,6 +36,27 @@ class Limits:
     connections: int = 2048
 
 
+class Member(Protocol):
+    """What the hub asks of a connection."""
+
+    deadline: float
+    """When :meth:`expire` is due."""
+    transport: Any
+
+    @property
+    def behind_unread(self) -> int:
+        """Requests that wait because the client does not read the answer before."""
+        ...
+
+    def expire(self) -> None:
+        """The deadline is over."""
+        ...
+
+    def retire(self) -> None:
+        """The server leaves."""
+        ...
+
+
 class Hub:
     """Made once a server, on its loop."""
 
@@ -52,10 +70,10 @@ class Hub:
         answer would cost."""
         self.wide = memoryview(bytearray(_WIDE))
         self.narrow = self.wide[:HEAD_BYTES]
-        self._connections: set[Connection] = set()
+        self._connections: set[Member] = set()
         self._empty = asyncio.Event()
 
-    def join(self, connection: Connection) -> tuple[bool, float]:
+    def join(self, connection: Member) -> tuple[bool, float]:
         """Count a new one: whether it is one too many, and seconds for its first head.
 
         Raises OverflowError if there is no room at all.
@@ -68,7 +86,7 @@ class Hub:
             return True, min(_CROWDED_SECONDS, self.limits.head_timeout)
         return False, self.limits.head_timeout
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Member) -> None:
         """One ended."""
         self._connections.discard(connection)
         if not self._connections:
