@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Body, Key, Resource
 from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.fence import Guard, no_guard
 from riskpredictor_operator.transport import Transport
 
 LIST_PAGE = 100
@@ -53,8 +54,8 @@ class KubernetesCluster:
     """``Cluster`` over HTTP."""
 
     transport: Transport
-    before_write: Callable[[], None] = field(default=lambda: None)
-    """Called before every write except to the Lease; raises to forbid it (see leader.py)."""
+    before_write: Guard = no_guard
+    """Called before every write except to the Lease; raises to forbid it (see fence.py)."""
 
     async def get(self, resource: Resource, key: Key) -> Body | None:
         try:
@@ -84,52 +85,37 @@ class KubernetesCluster:
     async def apply(
         self, resource: Resource, manifest: Body, *, manager: str, force: bool = True
     ) -> Body:
-        self.before_write()
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         path = api.path_of(resource, api.key_of(manifest))
-        return await self.transport.call(
-            "PATCH", path, resource, query, manifest, _APPLY, verb="apply"
-        )
+        return await self._write("apply", "PATCH", path, resource, query, manifest, _APPLY)
 
     async def change(self, resource: Resource, key: Key, operations: Sequence[Body]) -> Body:
-        self.before_write()
         path = api.path_of(resource, key)
-        query = {"fieldManager": api.FIELD_MANAGER}
-        return await self.transport.call(
-            "PATCH", path, resource, query, operations, _JSON_PATCH, verb="patch"
-        )
+        return await self._write("patch", "PATCH", path, resource, _OURS, operations, _JSON_PATCH)
 
     async def create(self, resource: Resource, manifest: Body) -> Body:
-        self._guard(resource)
         path = api.path_of(resource, Key(manifest["metadata"]["namespace"], ""))
-        query = {"fieldManager": api.FIELD_MANAGER}
-        return await self.transport.call("POST", path, resource, query, manifest, verb="create")
+        return await self._write("create", "POST", path, resource, _OURS, manifest, _JSON)
 
     async def replace(self, resource: Resource, manifest: Body) -> Body:
-        self._guard(resource)
         path = api.path_of(resource, api.key_of(manifest))
-        query = {"fieldManager": api.FIELD_MANAGER}
-        return await self.transport.call("PUT", path, resource, query, manifest, verb="update")
+        return await self._write("update", "PUT", path, resource, _OURS, manifest, _JSON)
 
     async def delete(self, resource: Resource, key: Key, uid: str) -> None:
-        self.before_write()
+        path = api.path_of(resource, key)
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
-            await self.transport.call(
-                "DELETE", api.path_of(resource, key), resource, {}, body, verb="delete"
-            )
+            await self._write("delete", "DELETE", path, resource, {}, body, _JSON)
         except ApiError as error:
             if error.status != 404:
                 raise
 
     async def patch_status(self, key: Key, uid: str, status: Body) -> Body:
-        self.before_write()
         path = api.path_of(api.RISKPREDICTOR, key) + "/status"
         # The uid is a precondition: a namesake that was made meanwhile must not get this status.
         body = {"metadata": {"uid": uid}, "status": status}
-        query = {"fieldManager": api.FIELD_MANAGER}
-        return await self.transport.call(
-            "PATCH", path, api.RISKPREDICTOR, query, body, _MERGE, verb="patch_status"
+        return await self._write(
+            "patch_status", "PATCH", path, api.RISKPREDICTOR, _OURS, body, _MERGE
         )
 
     async def allowed(self, verb: str, resource: Resource, key: Key, subresource: str = "") -> bool:
@@ -176,11 +162,24 @@ class KubernetesCluster:
         """Close the connections."""
         await self.transport.close()
 
-    def _guard(self, resource: Resource) -> None:
-        if resource != api.LEASE:
-            self.before_write()
+    async def _write(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        resource: Resource,
+        query: Mapping[str, str],
+        body: Body | Sequence[Body],
+        content_type: str,
+    ) -> Body:
+        guard = no_guard if resource == api.LEASE else self.before_write
+        return await self.transport.call(
+            method, path, resource, query, body, content_type, verb=verb, guard=guard
+        )
 
 
+_OURS = {"fieldManager": api.FIELD_MANAGER}
+_JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"

@@ -3,7 +3,7 @@
 The rules are client-go's (``k8s.io/client-go/tools/leaderelection``): a holder that fell silent is
 waited for by the observer's own clock, never by comparing time stamps of two machines, and a holder
 that cannot renew stops before anybody else may start. Two things are added: a standby watches the
-Lease, so that a released one is taken at once, and every write asks ``check`` first, so that a
+Lease, so that a released one is taken at once, and every write asks ``check`` (fence.py), so that a
 process that was frozen past its lease does not write on waking up.
 """
 

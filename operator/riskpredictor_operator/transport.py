@@ -24,9 +24,10 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from riskpredictor_operator import __version__, metrics
+from riskpredictor_operator import __version__, fence, metrics
 from riskpredictor_operator.core.api import Body, Resource
 from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.fence import FencedRequest, Guard, no_guard
 
 LONGEST_RETRY_AFTER = 60.0
 """Seconds that Retry-After is believed: clocks differ, and a proxy may ask for a day."""
@@ -55,12 +56,18 @@ class Transport:
         content_type: str = "application/json",
         *,
         verb: str = "get",
+        guard: Guard = no_guard,
     ) -> dict[str, Any]:
         """The answer to one request; counted by verb and resource.
 
+        ``guard`` is asked at once and again when the connection is there.
+
         Raises:
             ApiError: refused, or no usable answer in time (status 0).
+            LeadershipLostError: from the guard; nothing was sent.
         """
+        guard()
+        fence.guard.set(guard)
         kind = resource.plural if resource else "-"
         status = 0
         try:
@@ -165,11 +172,16 @@ async def connect(request_seconds: float) -> Transport:
     except (yaml.YAMLError, AttributeError, TypeError, UnicodeDecodeError) as error:
         # The client library expects a mapping of the right form.
         raise NoClusterError(f"{named or 'the kubeconfig'} is no kubeconfig: {error}") from error
-    configuration.connection_pool_maxsize = 100
     configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
+    return transport_to(configuration, request_seconds)
+
+
+def transport_to(configuration: Configuration, request_seconds: float) -> Transport:
+    """The cluster that a configuration of the client library names."""
+    configuration.connection_pool_maxsize = 100
     # aiohttp would look the environment's proxy up, and read ~/.netrc in a thread, for every
     # request: a fifth of what one costs. Credentials are the kubeconfig's, or the pod's.
-    configuration.client_session_kwargs = {"trust_env": False}
+    configuration.client_session_kwargs = {"trust_env": False, "request_class": FencedRequest}
     client = ApiClient(configuration)
     client.user_agent = f"riskpredictor-operator/{__version__}"
     return Transport(client, request_seconds)

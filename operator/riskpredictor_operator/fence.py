@@ -1,0 +1,48 @@
+"""The last look at the lease: as the bytes of a write leave, not when it was decided.
+
+In between lie a connection to be made and turns of the event loop. A process that is frozen there
+(SIGSTOP, a paused virtual machine) wakes up with the write in its hands, and another replica leads
+by then. After this look there is only the system call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
+
+from riskpredictor_operator.core.errors import LeadershipLostError
+
+Guard = Callable[[], None]
+"""Returns where a write may go on, raises ``LeadershipLostError`` where not."""
+
+
+def no_guard() -> None:
+    """For what anybody may send: reading, and the Lease itself."""
+
+
+guard: ContextVar[Guard] = ContextVar("guard", default=no_guard)
+"""Of the request that the present task is about to send."""
+
+
+class FencedRequest(aiohttp.ClientRequest):
+    """A request whose body, and with it its head, leaves only if the guard lets it."""
+
+    async def write_bytes(
+        self,
+        writer: AbstractStreamWriter,
+        conn: Connection,
+        content_length: int | None = None,
+    ) -> None:
+        """Ask the guard and write; a refusal is what the waiting caller is raised."""
+        try:
+            guard.get()()
+        except LeadershipLostError as error:
+            # This runs in a task of its own. The head is still held back, to leave with the body.
+            if conn.protocol is not None:
+                conn.protocol.set_exception(error)
+            return
+        await super().write_bytes(writer, conn, content_length)
