@@ -19,7 +19,7 @@ import pytest
 from riskpredictor_operator.core.api import LEASE, Key
 from support import operator as operators
 from support.api import Api, eventually
-from support.audit import WRITES, Mark
+from support.audit import WRITES, Mark, resource_of
 from support.changes import Changes
 from support.cluster import LocalCluster
 from support.endstate import await_order
@@ -123,22 +123,32 @@ def test_another_takes_over_and_the_two_never_write_at_once(
 
     status = -signal.SIGKILL if fault == "killed" else 1
     eventually(lambda: exits() == [status] * rounds, within=30, what="the failed ones ended")
-    stretches = len(_writers(mark, namespace))
+    stretches = _stretches(mark, namespace)
     # Killed, it is started again at once, and may be the one that leads again.
     least = 1 if fault == "killed" else rounds + 1
-    assert least <= stretches <= rounds + 1, "one after the other, never in turns"
+    told = "\n".join(stretches)
+    assert least <= len(stretches) <= rounds + 1, f"one after the other, never in turns:\n{told}"
 
 
-def _writers(mark: Mark, namespace: str) -> list[str]:
-    """Whose writes the API server took, in its order; each stretch of one writer once."""
-    writes = [
-        (entry["requestReceivedTimestamp"], entry["user"]["extra"][_CREDENTIAL][0])
+def _stretches(mark: Mark, namespace: str) -> list[str]:
+    """The writes that the API server took, in its order: a line for each stretch of one writer."""
+    writes = sorted(
+        (
+            entry["requestReceivedTimestamp"],
+            entry["user"]["extra"][_CREDENTIAL][0],
+            f"{entry['verb']} {resource_of(entry)} {entry['objectRef'].get('name', '')}",
+        )
         for entry in mark.requests()
         if entry["verb"] in WRITES
         and entry["objectRef"].get("namespace") == namespace
         and entry["responseStatus"]["code"] < 300
+    )
+    stretches = [list(stretch) for _, stretch in groupby(writes, key=lambda write: write[1])]
+    return [
+        f"{first[1]}: {first[0]} to {last[0]}, {len(stretch)} writes, the first: {first[2]}"
+        for stretch in stretches
+        for first, last in [(stretch[0], stretch[-1])]
     ]
-    return [writer for writer, _ in groupby(sorted(writes), key=lambda write: write[1])]
 
 
 _CREDENTIAL = "authentication.kubernetes.io/credential-id"

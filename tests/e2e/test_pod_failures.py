@@ -20,10 +20,16 @@ from support.predictors import Predictors
 RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 
+GREEDY = (
+    "import runpy; held = b'x' * (96 << 20); "
+    "runpy.run_module('riskpredictor_server', run_name='__main__')"
+)
+"""Serves, and holds 96 MiB that it touched."""
 BROKEN_IMAGES = {
     "crash": 'ENTRYPOINT ["/opt/venv/bin/python", "-c", "raise SystemExit(3)"]',
     "unsound": "USER 0\nRUN echo {} > /model/scorer.json\nUSER 10001:10001",
     "no-program": 'ENTRYPOINT ["/nowhere/to-be-found"]',
+    "greedy": f'ENTRYPOINT ["/opt/venv/bin/python", "-c", "{GREEDY}"]',
 }
 """What is added to the predictor's image to break it."""
 
@@ -66,7 +72,10 @@ CASES = {
     "out-of-memory": Case(
         "OutOfMemory",
         ("spec.resources.limits.memory; raise it",),
-        {"resources": {"requests": {"cpu": "10m"}, "limits": {"cpu": "1", "memory": "16Mi"}}},
+        {
+            "modelVersion": "greedy",
+            "resources": {"requests": {"cpu": "10m"}, "limits": {"cpu": "1", "memory": "64Mi"}},
+        },
     ),
     "node-selector": Case(
         "Unschedulable",
@@ -174,6 +183,6 @@ def test_mended_it_becomes_ready(
     predictors = _predictors(cluster, api, name)
     predictors.patch(declared[name], **spec)
     body = predictors.wait(declared[name], within=60)
-    assert body["status"]["servingVersion"] == "v1"
+    assert body["status"]["servingVersion"] == body["spec"]["modelVersion"]
     assert api.need(DEPLOYMENT, declared[name])["status"]["availableReplicas"] == 1
     assert api.need(RISKPREDICTOR, declared[name])["metadata"].get("finalizers") is None

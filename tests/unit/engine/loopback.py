@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
-from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from riskpredictor_operator.cluster import KubernetesCluster
-from riskpredictor_operator.transport import Transport
+from riskpredictor_operator.transport import transport_to
 
 
 @asynccontextmanager
@@ -22,7 +21,7 @@ async def connected_to(handler: Any) -> AsyncIterator[KubernetesCluster]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     configuration = Configuration()
     configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    cluster = KubernetesCluster(Transport(ApiClient(configuration), request_seconds=10.0))
+    cluster = KubernetesCluster(transport_to(configuration, request_seconds=10.0))
     yield cluster
     await cluster.close()
     await runner.cleanup()

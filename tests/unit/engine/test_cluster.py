@@ -229,6 +229,25 @@ class TestLeadership:
             await WRITES[verb](cluster)
         assert server.asked == []
 
+    @pytest.mark.parametrize("verb", WRITES)
+    async def test_nor_one_that_was_under_way_to_its_connection_when_the_lease_was_lost(
+        self, server: Server, cluster: KubernetesCluster, verb: str
+    ) -> None:
+        """A process that is frozen there must not write when it wakes up."""
+        answers = iter([True])
+
+        def allowed_once() -> None:
+            if not next(answers, False):
+                self.refuse()
+
+        cluster.before_write = allowed_once
+        with pytest.raises(LeadershipLostError):
+            await WRITES[verb](cluster)
+        cluster.before_write = lambda: None
+        server.answer({})
+        await WRITES[verb](cluster)
+        assert len(server.asked) == 1, "and what was held back does not leave with the next"
+
     async def test_but_those_to_the_lease_do(
         self, server: Server, cluster: KubernetesCluster
     ) -> None:
