@@ -96,7 +96,8 @@ class Requests:
             buckets = {route: list(row) for route, row in sorted(self._buckets.items())}
             sums = dict(self._sums)
         name = "riskpredictor_requests_total"
-        out = [f"# HELP {name} Answered requests.", f"# TYPE {name} counter"]
+        text = "Answered requests; of no valid request the route is malformed; 499: its client left"
+        out = [f"# HELP {name} {text}.", f"# TYPE {name} counter"]
         for (route, status), count in statuses:
             out.append(f"{name}{_labels(('route', 'status'), (route, str(status)))} {count}")
         name = "riskpredictor_request_duration_seconds"

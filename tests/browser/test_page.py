@@ -6,7 +6,7 @@ import pytest
 from browser.chromium import ARGUMENTS, program
 from browser.conftest import Visit
 from browser.prefix import behind_prefix
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from unit.serving.support import ServerProcess
 
 pytestmark = pytest.mark.browser
@@ -150,6 +150,26 @@ def test_without_scripts_the_page_says_what_to_do(browser: Browser, server: Serv
     text = " ".join(str(node.get("name", {}).get("value")) for node in tree["nodes"])
     without.close()
     assert "This page needs JavaScript" in text
+
+
+def test_what_is_pressed_before_the_scripts_are_there_does_nothing_wrong(
+    browser: Browser, server: ServerProcess
+) -> None:
+    """Sent by the browser itself, the vital signs would stand in an address, and so in logs."""
+    context = browser.new_context()
+    page, late = context.new_page(), list[Route]()
+    page.route("**/page.js", lambda route: late.append(route))
+    with page.expect_request("**/page.js"):
+        page.goto(server.url, wait_until="commit")
+    fill(page, "130", "85", "103.5", "86")
+    page.press("#oxygen_level", "Enter")
+    for name in ("Predict Risk Level", "Septic shock", "Peak Load 100 users"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()
+    assert page.url == f"{server.url}/"
+    late.pop().continue_()
+    predict(page)
+    expect(page.locator("#level")).to_have_text("High")
+    context.close()
 
 
 @pytest.mark.parametrize("address", ["/", "/docs"])

@@ -175,29 +175,47 @@ def test_who_asks_first_and_is_not_wanted_is_told_at_once(server: ServerProcess)
             assert client.ended()
 
 
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+"""Java's HttpClient asks for it with every request to a server that it has not met as HTTP/2."""
+
+
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 @pytest.mark.parametrize("step", [1, 10_000])
-def test_an_upgrade_to_http2_is_not_taken_up_and_the_request_is_answered(
+def test_an_upgrade_to_http2_is_not_taken_up_and_the_connection_goes_on(
     client: RawClient, framing: str, step: int
 ) -> None:
-    """Java's HttpClient asks for it with each first request."""
-    fields = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA"]
-    data = request("POST", "/predict", *fields, body=BAD)
+    data = request("POST", "/predict", *UPGRADE, body=BAD)
     if framing == "chunks":
-        fields += ["Transfer-Encoding: chunked", "Content-Type: application/json"]
-        data = request("POST", "/predict", *fields)
+        chunked = (*UPGRADE, "Transfer-Encoding: chunked", "Content-Type: application/json")
+        data = request("POST", "/predict", *chunked)
         data += b"%x\r\n%s\r\n0\r\n\r\n" % (len(BAD), BAD)
-    for at in range(0, len(data), step):
-        client.send(data[at : at + step])
-    answer = client.answer()
-    assert (answer.status, answer.closes) == (200, True)
-    assert answer.json()["risk_level"] == "High"
+    for at in range(0, 2 * len(data), step):
+        client.send((data + data)[at : at + step])
+    for _ in range(2):
+        answer = client.answer()
+        assert (answer.status, answer.closes) == (200, False)
+        assert answer.json()["risk_level"] == "High"
+    assert client.send(POST).answer().json()["risk_level"] == "Low"
+
+
+def test_many_that_ask_for_an_upgrade_come_at_once(client: RawClient) -> None:
+    """Each has a parser of its own, one after the other, not one within the other."""
+    ask = get("/health", "Connection: Upgrade", "Upgrade: websocket")
+    client.send(ask * 700 + POST)
+    assert [client.answer().status for _ in range(701)] == [200] * 701
+
+
+def test_one_that_wants_to_close_as_well_is_the_last(client: RawClient) -> None:
+    ask = get("/health", "Connection: Upgrade, close", "Upgrade: websocket")
+    assert client.send(ask + POST).answer().closes
     assert client.ended()
 
 
-def test_an_upgrade_without_a_body_is_answered(client: RawClient) -> None:
-    data = get("/health", "Connection: Upgrade", "Upgrade: websocket")
-    assert client.send(data + POST).answer().status == 200
+def test_limits_hold_behind_an_upgrade(client: RawClient) -> None:
+    ask = request("POST", "/predict", *UPGRADE, body=GOOD)
+    client.send(ask + b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000)
+    assert client.answer().status == 200
+    assert client.answer().status == 431
     assert client.ended()
 
 

@@ -104,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         self._hub.leave(self)
         self._release_held()
         self._forget()
+        self._inbound.detach()
         if self._task and self._answering:
             self._task.cancel()
             self._waiting.appendleft((self._answering, b""))

@@ -21,7 +21,6 @@ from riskpredictor_server.http.rules import (
     fault,
     too_long,
 )
-from riskpredictor_server.http.upgrade import parser_of_rest
 from riskpredictor_server.http.wire import CONTINUE
 
 Outcome = bytes | Reply | Fault
@@ -55,6 +54,7 @@ class Inbound:
         "_fields",
         "_hub",
         "_parser",
+        "_resuming",
         "_since",
         "_sink",
         "_unfinished",
@@ -75,7 +75,7 @@ class Inbound:
         self._body = Body(hub.budget.max_body)
         self._unfinished = self._dropping = False
         """Which number of bodies this one counts in."""
-        self._upgrading = False
+        self._upgrading = self._resuming = False
         self._begun = False
         """Whether a head is arriving."""
         self._since = 0
@@ -97,15 +97,9 @@ class Inbound:
     def feed(self, data: memoryview) -> None:
         """Bytes arrived."""
         self._since = self.silent = self.silent + len(data)
-        rest: memoryview | None = None
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
-        except HttpParserError as error:
-            self._unreadable(error)
-        if rest is not None:
-            self._read_on(rest)
+        rest = self._parse(data)
+        while rest is not None and self._sink.open:
+            data, rest = rest, self._read_on(rest)
         if self.request is None:
             # A head that began behind another request in these bytes has none of its own counted.
             self.silent = (self.silent or len(data)) if self._begun else 0
@@ -122,6 +116,10 @@ class Inbound:
         self._parser = None
         self._fields, self._url = [], b""
         return request
+
+    def detach(self) -> None:
+        """After ``close``: let go of the sink, or only the garbage collector would free the two."""
+        del self._sink
 
     def seconds(self) -> float:
         """How long the rest of what is incomplete may take from now, 0 if that was told before."""
@@ -179,6 +177,10 @@ class Inbound:
 
     def on_headers_complete(self) -> None:
         """Judge the head, and decide about the body."""
+        if self._resuming:
+            # This one is not the client's.
+            self._fields, self._url, self._resuming, self._begun = [], b"", False, False
+            return
         parser, hub = self._parser, self._hub
         fields, url = self._fields, self._url
         self._fields, self._url = [], b""
@@ -193,7 +195,7 @@ class Inbound:
             self._leave(request, wrong)
             raise _EnoughError
         if b"upgrade" in request.headers and parser.should_upgrade():
-            self._upgrading, request.keep_alive = True, False
+            self._upgrading = True
         self.request = request
         refusal = hub.app.begin(request)
         if request.chunked or request.length:
@@ -279,13 +281,33 @@ class Inbound:
         else:
             self.stop((400, f"not valid HTTP: {text}"))
 
-    def _read_on(self, rest: memoryview) -> None:
-        """The request asked for another protocol: read its body all the same."""
+    def _parse(self, data: memoryview | bytes) -> memoryview | None:
+        """Returns what is left where a request asked for another protocol."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            return memoryview(data)[upgrade.args[0] :]
+        except HttpParserError as error:
+            self._unreadable(error)
+        return None
+
+    def _read_on(self, rest: memoryview) -> memoryview | None:
+        """The request asked for another protocol, which it does not get; llhttp stops there.
+
+        Java's HttpClient asks for h2c by default, with a POST's body after it. A new parser, told
+        only how that body is framed, reads the rest and the requests after it. Returns what is left
+        where one of those asks, too.
+        """
+        request = self.request
         self._upgrading = False
-        if self.request is None:
-            return
-        self._parser, head = parser_of_rest(self.request, self.on_body, self.on_message_complete)
-        self.feed(memoryview(head))
-        if self._sink.open:
-            self.silent = 0
-            self.feed(rest)
+        if request is None:
+            return None
+        self._parser, self._resuming = HttpRequestParser(self), True
+        framing = b"Transfer-Encoding: chunked"
+        if not request.chunked:
+            framing = b"Content-Length: %d" % request.length
+        self._parse(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
+        if not self._sink.open:
+            return None
+        self._since = self.silent = len(rest)
+        return self._parse(rest)

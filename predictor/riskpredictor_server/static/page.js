@@ -94,3 +94,4 @@ for (const chip of document.querySelectorAll(".chip")) {
 }
 setUpCard();
 setUpLoad();
+for (const button of document.querySelectorAll(".chip, .primary, .load")) button.disabled = false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
 from email.utils import formatdate
@@ -19,6 +20,8 @@ from riskpredictor_server.http.body import Body
 from riskpredictor_server.http.budget import DRAIN_BYTES, LARGE_BYTES, Budget
 from riskpredictor_server.http.connection import Connection
 from riskpredictor_server.http.hub import Hub, Limits
+from riskpredictor_server.http.inbound import Inbound
+from riskpredictor_server.http.listener import bind, serve
 from riskpredictor_server.http.request import Request
 from riskpredictor_server.http.rules import HEAD_BYTES, fault, too_long
 from riskpredictor_server.http.wire import Wire, http_date
@@ -218,3 +221,30 @@ async def test_no_connection_ends_the_watch_over_all(
     hub.sweep()
     assert all(transport.aborted for transport in dead)
     assert "could not be ended" in caplog.text
+
+
+async def test_an_ended_connection_is_freed_without_the_garbage_collector() -> None:
+    """It is set to run seldom, and a client may open a connection for each request."""
+    front = Front(service())
+    sock = bind("127.0.0.1", 0)
+    server = await serve(Hub(front, front.budget, Limits()), sock)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection(*sock.getsockname())
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.close()
+            await writer.wait_closed()
+        for _ in range(100):
+            left = [each for each in gc.get_objects() if isinstance(each, Connection | Inbound)]
+            if not left:
+                break
+            del left
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("a connection is left")
+    finally:
+        gc.enable()
+        server.close()
