@@ -14,7 +14,7 @@ import time
 from typing import NoReturn
 
 from riskpredictor_server.front import Front
-from riskpredictor_server.http.hub import Hub, Limits
+from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.listener import bind, serve
 from riskpredictor_server.logs import complain, configure
 from riskpredictor_server.service import Service
@@ -52,14 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _serve(settings: Settings, sock: socket.socket) -> None:
     front = Front(Service(settings))
-    limits = Limits(
-        head_timeout=settings.head_timeout,
-        body_timeout=settings.body_timeout,
-        answer_timeout=settings.answer_timeout,
-        idle_timeout=settings.idle_timeout,
-        connections=settings.max_connections,
-    )
-    hub = Hub(front, front.budget, limits)
+    hub = Hub(front, front.budget, settings)
     # What is loaded by now stays; and requests leave no cycles, so look for some rarely.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
@@ -24,16 +23,23 @@ _CROWDED_SECONDS = 2.0
 """For one of those to ask for something."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds, and the number of connections."""
+class Limits(Protocol):
+    """Seconds, and the number of connections; settings.py has what they are."""
 
-    head_timeout: float = 10.0
-    body_timeout: float = 5.0
-    answer_timeout: float = 30.0
-    idle_timeout: float = 75.0
-    """Longer than the 60 s of common client and proxy pools, so that they close first."""
-    connections: int = 2048
+    @property
+    def head_timeout(self) -> float: ...
+
+    @property
+    def body_timeout(self) -> float: ...
+
+    @property
+    def answer_timeout(self) -> float: ...
+
+    @property
+    def idle_timeout(self) -> float: ...
+
+    @property
+    def max_connections(self) -> int: ...
 
 
 class Member(Protocol):
@@ -79,10 +85,10 @@ class Hub:
         Raises OverflowError if there is no room at all.
         """
         number = len(self._connections)
-        if number >= self.limits.connections + _SPARE:
+        if number >= self.limits.max_connections + _SPARE:
             raise OverflowError
         self._connections.add(connection)
-        if number >= self.limits.connections:
+        if number >= self.limits.max_connections:
             return True, min(_CROWDED_SECONDS, self.limits.head_timeout)
         return False, self.limits.head_timeout
 

@@ -19,12 +19,13 @@ from riskpredictor_server.front import Front
 from riskpredictor_server.http.body import Body
 from riskpredictor_server.http.budget import DRAIN_BYTES, LARGE_BYTES, Budget
 from riskpredictor_server.http.connection import Connection
-from riskpredictor_server.http.hub import Hub, Limits
+from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.inbound import Inbound
 from riskpredictor_server.http.listener import bind, serve
 from riskpredictor_server.http.request import Request
 from riskpredictor_server.http.rules import HEAD_BYTES, fault, too_long
 from riskpredictor_server.http.wire import Wire, http_date
+from riskpredictor_server.settings import Settings
 
 NO_TRANSPORT = cast(asyncio.Transport, None)
 
@@ -206,7 +207,7 @@ async def test_no_connection_ends_the_watch_over_all(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     front = Front(service())
-    hub = Hub(front, front.budget, Limits(head_timeout=-1.0))
+    hub = Hub(front, front.budget, Settings(head_timeout=-1.0))
     dead: list[Any] = [DeadTransport(), DeadTransport()]
     connections = [Connection(hub), Connection(hub)]
     for connection, transport in zip(connections, dead, strict=True):
@@ -227,7 +228,7 @@ async def test_an_ended_connection_is_freed_without_the_garbage_collector() -> N
     """It is set to run seldom, and a client may open a connection for each request."""
     front = Front(service())
     sock = bind("127.0.0.1", 0)
-    server = await serve(Hub(front, front.budget, Limits()), sock)
+    server = await serve(Hub(front, front.budget, Settings()), sock)
     gc.collect()
     gc.disable()
     try:

@@ -7,10 +7,11 @@ import os
 
 from riskpredictor_server.errors import Reply
 from riskpredictor_server.http.budget import Budget
-from riskpredictor_server.http.hub import Hub, Limits
+from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.listener import bind, serve
 from riskpredictor_server.http.request import Request
 from riskpredictor_server.http.wire import Wire
+from riskpredictor_server.settings import Settings
 
 ANSWER = Reply(200, "application/json", b'{"risk_level":"Low"}')
 
@@ -39,7 +40,7 @@ class Constant:
 
 
 async def main() -> None:
-    hub = Hub(Constant(), Budget(1 << 20, 1 << 25, 512), Limits())
+    hub = Hub(Constant(), Budget(1 << 20, 1 << 25, 512), Settings())
     await serve(hub, bind("127.0.0.1", int(os.environ["PORT"])))
     await hub.watch()
 
