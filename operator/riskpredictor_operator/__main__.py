@@ -43,7 +43,9 @@ def main() -> int:
 async def run(settings: Settings) -> int:
     """Everything from the first connection to the exit status."""
     try:
-        cluster = KubernetesCluster(await connect(settings.request_seconds))
+        # A write leaves within two thirds of the lease (leader.py): this is the rest.
+        patience = settings.lease_seconds / 3 if settings.leader_election else 0.0
+        cluster = KubernetesCluster(await connect(settings.request_seconds, patience))
     except NoClusterError as error:
         logger.error("no cluster: %s; set KUBECONFIG or run in a pod", error)  # noqa: TRY400
         return EXIT_PREFLIGHT

@@ -26,8 +26,8 @@ from kubernetes.aio.client.configuration import Configuration
 
 from riskpredictor_operator import __version__, fence, metrics
 from riskpredictor_operator.core.api import Body, Resource
-from riskpredictor_operator.core.errors import ApiError
-from riskpredictor_operator.fence import FencedRequest, Guard, no_guard
+from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
+from riskpredictor_operator.fence import Guard, fenced, no_guard
 
 LONGEST_RETRY_AFTER = 60.0
 """Seconds that Retry-After is believed: clocks differ, and a proxy may ask for a day."""
@@ -64,12 +64,12 @@ class Transport:
 
         Raises:
             ApiError: refused, or no usable answer in time (status 0).
-            LeadershipLostError: from the guard; nothing was sent.
+            LeadershipLostError: from the guard, which each attempt has to pass.
         """
         guard()
         fence.guard.set(guard)
         kind = resource.plural if resource else "-"
-        status = 0
+        status: int | None = 0
         try:
             response = await self._send(
                 method, path, query, body, content_type, self.request_seconds
@@ -77,8 +77,12 @@ class Transport:
             status, data = response.status, await response.read()
         except _UNREACHABLE as error:
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
+        except LeadershipLostError:
+            status = None
+            raise
         finally:
-            metrics.API_REQUESTS.labels(verb, kind, str(status)).inc()
+            if status is not None:
+                metrics.API_REQUESTS.labels(verb, kind, str(status)).inc()
         if status < 500:
             self.answered = time.monotonic()
         if status >= 400:
@@ -154,8 +158,10 @@ class Transport:
         return response
 
 
-async def connect(request_seconds: float) -> Transport:
+async def connect(request_seconds: float, patience: float = 0.0) -> Transport:
     """The cluster that the pod runs in, else the current context of the kubeconfig.
+
+    ``patience``: seconds that a write may be under way unacknowledged (fence.py).
 
     Raises:
         NoClusterError: neither is usable.
@@ -173,15 +179,20 @@ async def connect(request_seconds: float) -> Transport:
         # The client library expects a mapping of the right form.
         raise NoClusterError(f"{named or 'the kubeconfig'} is no kubeconfig: {error}") from error
     configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
-    return transport_to(configuration, request_seconds)
+    return transport_to(configuration, request_seconds, patience)
 
 
-def transport_to(configuration: Configuration, request_seconds: float) -> Transport:
+def transport_to(
+    configuration: Configuration, request_seconds: float, patience: float = 0.0
+) -> Transport:
     """The cluster that a configuration of the client library names."""
     configuration.connection_pool_maxsize = 100
     # aiohttp would look the environment's proxy up, and read ~/.netrc in a thread, for every
     # request: a fifth of what one costs. Credentials are the kubeconfig's, or the pod's.
-    configuration.client_session_kwargs = {"trust_env": False, "request_class": FencedRequest}
+    configuration.client_session_kwargs = {
+        "trust_env": False,
+        "request_class": fenced(patience),
+    }
     client = ApiClient(configuration)
     client.user_agent = f"riskpredictor-operator/{__version__}"
     return Transport(client, request_seconds)

@@ -96,13 +96,15 @@ class Inbound:
 
     def feed(self, data: memoryview) -> None:
         """Bytes arrived."""
-        self._since = self.silent = self.silent + len(data)
+        self._since = len(data) + (self._since if self._begun else 0)
+        self.silent += len(data)
         rest = self._parse(data)
         while rest is not None and self._sink.open:
-            data, rest = rest, self._read_on(rest)
+            rest = self._read_on(rest)
         if self.request is None:
-            # A head that began behind another request in these bytes has none of its own counted.
-            self.silent = (self.silent or len(data)) if self._begun else 0
+            # A head that began behind another request in these bytes: nobody knows where. The next
+            # ones count, and all when it is complete.
+            self.silent = (self.silent or 1) if self._begun else 0
         # In a body that is a trailer, or the extension of a chunk.
         if self.silent > HEAD_BYTES and self._sink.open:
             self.stop(TOO_LONG)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -32,8 +33,10 @@ class Server:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, dict[str, str], str, Any]] = []
         self.answers: list[web.Response] = []
+        self.heads = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.heads += 1
         text = await request.text()
         self.asked.append(
             (
@@ -246,7 +249,21 @@ class TestLeadership:
         cluster.before_write = lambda: None
         server.answer({})
         await WRITES[verb](cluster)
-        assert len(server.asked) == 1, "and what was held back does not leave with the next"
+        assert server.heads == len(server.asked) == 1, (
+            "and what was held back does not leave with the next"
+        )
+
+    async def test_what_the_network_does_not_take_is_given_up_before_the_lease_is_over(
+        self, server: Server
+    ) -> None:
+        """Else the kernel delivers it when the network is back, minutes later."""
+        async with connected_to(server, patience=5.0) as cluster:
+            server.answer({})
+            await cluster.change(api.SERVICE, KEY, [])
+            connector = cluster.transport.client.rest_client.pool_manager.connector
+            (((protocol, _),),) = connector._conns.values()
+            sock = protocol.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
 
     async def test_but_those_to_the_lease_do(
         self, server: Server, cluster: KubernetesCluster

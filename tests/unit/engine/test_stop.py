@@ -45,7 +45,7 @@ async def test_while_it_waits_for_the_api_server(
 ) -> None:
     transport = Unreachable()
 
-    async def connect(_: float) -> Unreachable:
+    async def connect(*_: float) -> Unreachable:
         return transport
 
     monkeypatch.setattr(program, "connect", connect)

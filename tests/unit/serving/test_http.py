@@ -231,6 +231,7 @@ async def test_an_ended_connection_is_freed_without_the_garbage_collector() -> N
     server = await serve(Hub(front, front.budget, Settings()), sock)
     gc.collect()
     gc.disable()
+    before = {id(each) for each in gc.get_objects()}
     try:
         for _ in range(3):
             reader, writer = await asyncio.open_connection(*sock.getsockname())
@@ -239,7 +240,9 @@ async def test_an_ended_connection_is_freed_without_the_garbage_collector() -> N
             writer.close()
             await writer.wait_closed()
         for _ in range(100):
-            left = [each for each in gc.get_objects() if isinstance(each, Connection | Inbound)]
+            found = [each for each in gc.get_objects() if isinstance(each, Connection | Inbound)]
+            left = [each for each in found if id(each) not in before]
+            del found
             if not left:
                 break
             del left
