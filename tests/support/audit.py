@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,13 +20,15 @@ class Mark:
 
     def __init__(self, cluster: LocalCluster) -> None:
         self._cluster = cluster
-        self._seen = len(cluster.audit())
+        self._seen = len(cluster.audit_lines())
 
     def requests(self, user: str = USER) -> list[dict[str, Any]]:
         """Requests of a user that were answered since."""
+        lines = self._cluster.audit_lines()
+        assert len(lines) >= self._seen, "the audit log lost its beginning"
         return [
             entry
-            for entry in self._cluster.audit()[self._seen :]
+            for entry in map(json.loads, lines[self._seen :])
             if entry["user"]["username"] == user and entry["stage"] == "ResponseComplete"
         ]
 

@@ -89,7 +89,13 @@ class LocalCluster:
             command, input=stdin, capture_output=True, text=True, check=False, cwd=ROOT
         )
 
+    def audit_lines(self) -> list[str]:
+        """The API server's audit log so far, oldest first; also what it set aside for its size."""
+        name = self.audit_log
+        files = [*sorted(name.parent.glob(f"{name.stem}-*{name.suffix}")), name]
+        lines = (line for file in files for line in file.read_text().splitlines())
+        return [line for line in lines if line.endswith("}")]
+
     def audit(self) -> list[dict[str, Any]]:
-        """The API server's audit log so far, oldest first."""
-        lines = self.audit_log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        """Its entries."""
+        return [json.loads(line) for line in self.audit_lines()]
