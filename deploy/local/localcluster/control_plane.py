@@ -149,9 +149,15 @@ def _controller_manager(cluster: Cluster, program: Path) -> Component:
             # Nobody else wants this API server; the default of 20 a second slows large tests.
             "--kube-api-qps=200",
             "--kube-api-burst=400",
+            *(() if cluster.has_node else _PATIENT),
         ),
         health=_secure_health(cluster, "kube-controller-manager"),
     )
+
+
+_PATIENT = ("--node-monitor-grace-period=1h",)
+"""A fake node that is late, because API server or machine was, would have its pods marked unready,
+and fake pods never say again that they are ready."""
 
 
 def _scheduler(cluster: Cluster, program: Path) -> Component:
