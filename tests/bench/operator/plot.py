@@ -43,7 +43,7 @@ def _distribution(axis: Axes, results: list[Figures]) -> None:
         share = [100 * (n + 1) / len(ordered) for n in range(len(ordered))]
         axis.plot(ordered, share, label=f"{result['size']:,} at once")
     axis.set(title="create to Ready / size", xlabel="ms per RiskPredictor", ylabel="% are Ready")
-    axis.legend()
+    axis.legend(loc="center left")
 
 
 def main() -> int:
