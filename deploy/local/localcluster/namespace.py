@@ -31,7 +31,9 @@ def ensure(cluster: Cluster) -> int:
     """Make the namespaces unless they stand; return the process that holds them."""
     known = supervise.running(cluster, HOLDER)
     if known is not None:
-        return known.pid
+        if has_namespaces(known.pid):
+            return known.pid
+        wait_until(lambda: not known.alive(), 10.0)
     _clear(cluster)
     cgroups.create(cluster.cgroup)
     for folder in ("kubelet", "containerd", "log"):
@@ -46,6 +48,12 @@ def ensure(cluster: Cluster) -> int:
     # Remembered only now: a half-made node is cleared and made again by the next `up`.
     holder.save(supervise.process_file(cluster, HOLDER))
     return holder.pid
+
+
+def has_namespaces(pid: int) -> bool:
+    """Whether a process can be entered. One that was killed lives on without its namespaces until
+    all that ran in them has ended."""
+    return Path(f"/proc/{pid}/ns/net").exists()
 
 
 def require(cluster: Cluster) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cgroups
+from localcluster import cgroups, namespace
 from localcluster.errors import ClusterError
 from localcluster.lock import file_lock
 from localcluster.process import Running, child_of, marked, marked_running, spawn, wait_until
@@ -33,6 +34,17 @@ def sleeper(tmp_path: Path) -> Iterator[Running]:
 def test_a_process_is_remembered_and_found_again(sleeper: Running, tmp_path: Path) -> None:
     sleeper.save(tmp_path / "p.json")
     assert Running.load(tmp_path / "p.json") == sleeper
+
+
+def test_a_process_that_is_ending_has_no_namespaces_to_enter() -> None:
+    ending = subprocess.Popen(["true"])
+    stat = Path(f"/proc/{ending.pid}/stat")
+    try:
+        assert wait_until(lambda: ") Z " in stat.read_text(), 5), "ended, not yet waited for"
+        assert not namespace.has_namespaces(ending.pid)
+        assert namespace.has_namespaces(os.getpid())
+    finally:
+        ending.wait()
 
 
 def test_the_same_number_with_another_start_time_is_another_process(
