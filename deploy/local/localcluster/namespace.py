@@ -29,11 +29,9 @@ _HOLD = "trap '' CHLD; exec sleep infinity"
 
 def ensure(cluster: Cluster) -> int:
     """Make the namespaces unless they stand; return the process that holds them."""
-    known = supervise.running(cluster, HOLDER)
+    known = holder_of(cluster)
     if known is not None:
-        if has_namespaces(known.pid):
-            return known.pid
-        wait_until(lambda: not known.alive(), 10.0)
+        return known.pid
     _clear(cluster)
     cgroups.create(cluster.cgroup)
     for folder in ("kubelet", "containerd", "log"):
@@ -50,6 +48,12 @@ def ensure(cluster: Cluster) -> int:
     return holder.pid
 
 
+def holder_of(cluster: Cluster) -> Running | None:
+    """The process that holds the namespaces, if they can be entered."""
+    known = supervise.running(cluster, HOLDER)
+    return known if known is not None and has_namespaces(known.pid) else None
+
+
 def has_namespaces(pid: int) -> bool:
     """Whether a process can be entered. One that was killed lives on without its namespaces until
     all that ran in them has ended."""
@@ -58,7 +62,7 @@ def has_namespaces(pid: int) -> bool:
 
 def require(cluster: Cluster) -> int:
     """The holder's process number, or an error if the node does not run."""
-    known = supervise.running(cluster, HOLDER)
+    known = holder_of(cluster)
     if known is None:
         raise ClusterError(
             f"the node of cluster {cluster.name} does not run",
@@ -69,6 +73,9 @@ def require(cluster: Cluster) -> int:
 
 def _clear(cluster: Cluster) -> None:
     """End what a crash left: without its namespaces none of it is of use."""
+    ending = supervise.running(cluster, HOLDER)
+    if ending is not None:
+        wait_until(lambda: not ending.alive(), 10.0)
     for process in marked(cluster.paths.root):
         process.kill(signal.SIGKILL)
     if not wait_until(lambda: not marked(cluster.paths.root), 10.0):

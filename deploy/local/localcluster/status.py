@@ -62,7 +62,7 @@ def _line(component: ComponentStatus) -> str:
 def of(cluster: Cluster) -> ClusterStatus:
     """Look at every component once; takes at most a few seconds if some hang."""
     found = [_component(cluster, component) for component in lifecycle.components(cluster)]
-    holder = supervise.running(cluster, namespace.HOLDER) if cluster.has_node else None
+    holder = namespace.holder_of(cluster) if cluster.has_node else None
     return ClusterStatus(
         name=cluster.name,
         profile=cluster.profile,
