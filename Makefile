@@ -11,7 +11,7 @@ DEMO_NAME ?= demo
 VERSIONS ?= v1.30.14 v1.36.3
 VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
-LOCAL := python3 deploy/local/cluster.py
+LOCAL := python3 tools/cluster/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate
 
@@ -24,19 +24,19 @@ help: ## List the targets
 
 .PHONY: demo
 demo: $(VENV)/.ready ## The whole story on a real cluster (CLUSTER=local|kind|current CONTEXT=name)
-	$(PY) deploy/demo/complete.py --name $(DEMO_NAME)
+	$(PY) tools/demo/complete.py --name $(DEMO_NAME)
 
 .PHONY: demo-scaling
 demo-scaling: $(VENV)/.ready ## Scale by hand, and give the pods back to the autoscaler
-	$(PY) deploy/demo/manual_scaling.py --name $(DEMO_NAME)
+	$(PY) tools/demo/manual_scaling.py --name $(DEMO_NAME)
 
 .PHONY: demo-load
 demo-load: $(VENV)/.ready ## Load the demonstration's predictor; a report (ARGS="--users 100 --profile spike")
-	$(PY) deploy/demo/load_test.py --name $(DEMO_NAME) $(ARGS)
+	$(PY) tools/demo/load_test.py --name $(DEMO_NAME) $(ARGS)
 
 .PHONY: demo-monitor
 demo-monitor: $(VENV)/.ready ## Pods, CPU, autoscaler and Events, live (ARGS="--once --json")
-	$(PY) deploy/demo/monitor.py --name $(DEMO_NAME) $(ARGS)
+	$(PY) tools/demo/monitor.py --name $(DEMO_NAME) $(ARGS)
 
 .PHONY: demo-down
 demo-down: ## Remove the demonstration's cluster
@@ -79,7 +79,7 @@ chaos: $(VENV)/.ready ## Faults, each often enough to mean something (at most 15
 .PHONY: test-versions
 test-versions: $(VENV)/.ready ## API and installation on older and newer Kubernetes, built first (30 minutes; VERSIONS="v1.30.14 ...")
 	for version in $(VERSIONS); do \
-	  python3 deploy/local/tools/make_kubernetes.py $$version build/kubernetes-$$version; \
+	  python3 tools/cluster/make_kubernetes.py $$version build/kubernetes-$$version; \
 	  CLUSTER_SUFFIX=-$${version//./-} RISKPREDICTOR_KUBERNETES_TOOLS=$(CURDIR)/build/kubernetes-$$version $(PYTEST) $(VERSIONED); \
 	done
 
@@ -104,11 +104,11 @@ bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers 
 
 .PHONY: bench-operator
 bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100")
-	PYTHONPATH=tests:operator:deploy/local $(PY) -m bench.operator.bench $(ARGS)
+	PYTHONPATH=tests:operator:tools/cluster $(PY) -m bench.operator.bench $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.ready ## The operator under churn: does its memory grow? (ARGS="--minutes 30")
-	PYTHONPATH=tests:operator:deploy/local $(PY) -m bench.operator.soak $(ARGS)
+	PYTHONPATH=tests:operator:tools/cluster $(PY) -m bench.operator.soak $(ARGS)
 
 .PHONY: bench-plot
 bench-plot: $(VENV)/.ready ## The picture of docs/SCALE.md (ARGS="figures.json soak.json --out FILE.png")
@@ -127,7 +127,7 @@ screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/
 
 .PHONY: recordings
 recordings: $(VENV)/.ready ## Record the demonstrations again, into docs/images/ (10 minutes; ARGS="load-test")
-	$(PY) deploy/demo/make_recordings.py --name $(DEMO_NAME) $(ARGS)
+	$(PY) tools/demo/make_recordings.py --name $(DEMO_NAME) $(ARGS)
 
 .PHONY: diagrams
 diagrams: ## Draw the diagrams of the guides again, into docs/images/ (Node.js 20)
@@ -135,23 +135,23 @@ diagrams: ## Draw the diagrams of the guides again, into docs/images/ (Node.js 2
 
 .PHONY: reference
 reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, tables of the guides, dashboard, chart
-	$(PY) crds/make_reference.py
-	$(PY) deploy/monitoring/make_metrics.py
-	$(PY) deploy/monitoring/make_dashboard.py
-	$(PY) docs/make_operations.py
-	$(PY) deploy/chart/make_chart.py
+	$(PY) tools/generate/crd_reference.py
+	$(PY) tools/generate/metrics_page.py
+	$(PY) tools/generate/dashboard.py
+	$(PY) tools/generate/operations_page.py
+	$(PY) tools/generate/chart.py
 
 .PHONY: audit
 audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOLDER where there is no internet)
-	$(PY) -m deploy.supply_chain.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
+	PYTHONPATH=tools $(PY) -m release.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
 
 .PHONY: sbom
 sbom: $(VENV)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m deploy.supply_chain.sbom
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONPATH=tools $(PY) -m release.sbom
 
 .PHONY: dist
 dist: sbom ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONPATH=deploy/local $(PY) -m deploy.release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) PYTHONPATH=tools:tools/cluster $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
@@ -159,7 +159,7 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) predictor/requirements.in -o predictor/requirements.lock
 	$(UV_COMPILE) predictor/requirements-train.in -o predictor/requirements-train.lock
 	$(UV_COMPILE) predictor/requirements-sklearn.in -o predictor/requirements-sklearn.lock
-	$(UV_COMPILE) deploy/kubectl/requirements.in -o deploy/kubectl/requirements.lock
+	$(UV_COMPILE) tools/kubectl/requirements.in -o tools/kubectl/requirements.lock
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
 	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
 
@@ -173,12 +173,12 @@ images: ## Build the operator's image and the predictor's, with the models v1 an
 clean: ## Remove what was built in this folder (not the caches outside it)
 	rm -rf $(VENV) build dist models .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyproject.toml deploy/kubectl/pyproject.toml
+$(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyproject.toml tools/kubectl/pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: python3 --version"; exit 1; }
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && { apt-get update -qq || true; } && apt-get install -y -qq python3-venv; } \
 	  || { echo "python3 has no venv module: sudo apt-get install python3-venv"; exit 1; }
 	@echo "setting up $(VENV) from requirements-dev.lock ..."
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e predictor -e deploy/kubectl
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e predictor -e tools/kubectl
 	@touch $@

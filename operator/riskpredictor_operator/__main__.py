@@ -14,16 +14,17 @@ import sys
 
 import uvloop
 
-from riskpredictor_operator import __version__, logs, metrics, preflight
-from riskpredictor_operator.cluster import KubernetesCluster
+from riskpredictor_operator import __version__, metrics, preflight
 from riskpredictor_operator.controller import Controller, unless
 from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.leader import LeaderElector
 from riskpredictor_operator.preflight import PreflightError
-from riskpredictor_operator.service import Check, ProbeServer
+from riskpredictor_operator.runtime import logs
+from riskpredictor_operator.runtime.client import KubernetesCluster
+from riskpredictor_operator.runtime.kopf_patches import PASSING
+from riskpredictor_operator.runtime.leader_election import LeaderElector
+from riskpredictor_operator.runtime.probes import Check, ProbeServer
+from riskpredictor_operator.runtime.transport import NoClusterError, connect
 from riskpredictor_operator.settings import Settings, default_identity, load, own_namespace
-from riskpredictor_operator.streams import PASSING
-from riskpredictor_operator.transport import NoClusterError, connect
 
 logger = logging.getLogger(__name__)
 

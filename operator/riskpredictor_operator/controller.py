@@ -11,21 +11,22 @@ from typing import Any, cast
 
 import kopf
 
-from riskpredictor_operator import metrics, watch
-from riskpredictor_operator.cache import Cache
-from riskpredictor_operator.cluster import KubernetesCluster
+from riskpredictor_operator import metrics
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.errors import ApiError, ClusterRestoredError
 from riskpredictor_operator.core.induced import is_rolling
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.reconcile import Reconciler
-from riskpredictor_operator.resync import Resync
-from riskpredictor_operator.rolls import Rolls
+from riskpredictor_operator.rollout_limiter import Rolls
+from riskpredictor_operator.runtime import watch
+from riskpredictor_operator.runtime.cache import Cache
+from riskpredictor_operator.runtime.client import KubernetesCluster
+from riskpredictor_operator.runtime.relist import Resync
+from riskpredictor_operator.runtime.watch import Watcher
+from riskpredictor_operator.runtime.workers import Workers
+from riskpredictor_operator.runtime.workqueue import WorkQueue
 from riskpredictor_operator.settings import Settings
-from riskpredictor_operator.watch import Watcher
-from riskpredictor_operator.worker import Workers
-from riskpredictor_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 

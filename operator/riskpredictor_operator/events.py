@@ -6,11 +6,11 @@ import datetime
 import logging
 import uuid
 
-from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.errors import ApiError
 from riskpredictor_operator.core.transitions import Transition
+from riskpredictor_operator.runtime.client import Cluster
 
 logger = logging.getLogger(__name__)
 

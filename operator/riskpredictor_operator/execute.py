@@ -6,8 +6,6 @@ import asyncio
 import logging
 
 from riskpredictor_operator import metrics
-from riskpredictor_operator.cache import Cache
-from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Body
 from riskpredictor_operator.core.errors import ApiError, Problem, Verdict, classify, problem_of
@@ -15,6 +13,8 @@ from riskpredictor_operator.core.observed import Ownership
 from riskpredictor_operator.core.observed import classify as classify_owner
 from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.runtime.cache import Cache
+from riskpredictor_operator.runtime.client import Cluster
 
 logger = logging.getLogger(__name__)
 

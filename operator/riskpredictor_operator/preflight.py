@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from riskpredictor_operator.cluster import KubernetesCluster
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.api import Key, Resource
 from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.runtime.client import KubernetesCluster
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from riskpredictor_operator.cache import Cache
-from riskpredictor_operator.cluster import Cluster
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.api import Body, Key
 from riskpredictor_operator.core.errors import (
@@ -38,8 +36,10 @@ from riskpredictor_operator.core.rollout import is_settled
 from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.core.status import Look, build_status, invalid_status, is_doubtful
 from riskpredictor_operator.execute import execute
-from riskpredictor_operator.report import Reporter
-from riskpredictor_operator.rolls import Rolls
+from riskpredictor_operator.rollout_limiter import Rolls
+from riskpredictor_operator.runtime.cache import Cache
+from riskpredictor_operator.runtime.client import Cluster
+from riskpredictor_operator.status_writer import Reporter
 
 POD_LOOK_SECONDS = (2.0, 15.0)
 """Bounds of the time between two looks at pods that are not up yet. They grow with the wait."""

@@ -13,11 +13,11 @@ import sys
 import time
 from typing import NoReturn
 
+from riskpredictor_server.api.service import Service
 from riskpredictor_server.front import Front
 from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.listener import bind, serve
 from riskpredictor_server.logs import complain, configure
-from riskpredictor_server.service import Service
 from riskpredictor_server.settings import Settings, SettingsError, parse
 
 log = logging.getLogger("riskpredictor")

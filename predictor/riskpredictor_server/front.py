@@ -15,13 +15,13 @@ from math import inf
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from riskpredictor_server.errors import JSON, Reply, problem
+from riskpredictor_server.api.inference_protocol import BINARY_HEADER, infer_target
+from riskpredictor_server.api.problems import JSON, Reply, problem
+from riskpredictor_server.api.service import Service
 from riskpredictor_server.http.budget import LARGE_BYTES, Budget, busy
 from riskpredictor_server.http.request import Request
 from riskpredictor_server.http.wire import Wire
-from riskpredictor_server.oip import BINARY_HEADER, infer_target
 from riskpredictor_server.pages import Pages
-from riskpredictor_server.service import Service
 from riskpredictor_server.turns import Turns
 
 log = logging.getLogger("riskpredictor")

@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from riskpredictor_server.api.service import Service
 from riskpredictor_server.http.request import Request
-from riskpredictor_server.service import Service
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -42,7 +42,7 @@ class Pages:
 
         with self._lock:
             if self._flask is None:
-                from riskpredictor_server.app import create_app
+                from riskpredictor_server.web.app import create_app
 
                 self._flask = create_app(self._service)
         return call_wsgi(self._flask.wsgi_app, request, body)

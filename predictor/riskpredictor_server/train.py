@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from riskpredictor_server.artifact import VERSION
-from riskpredictor_server.recipes import DEFAULT_RECIPE, RECIPES
+from riskpredictor_server.model.artifact import VERSION
+from riskpredictor_server.training.recipes import DEFAULT_RECIPE, RECIPES
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,9 +56,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail("--classifier needs --data FILE.csv: records to measure the classifier on")
     # Imported late: --help and argument errors should not wait a second for scikit-learn.
     try:
-        from riskpredictor_server.adopting import Adoption, ClassifierError, adopt
-        from riskpredictor_server.fitting import Job, train
-        from riskpredictor_server.records import RecordsError
+        from riskpredictor_server.training.dataset import RecordsError
+        from riskpredictor_server.training.fitting import Job, train
+        from riskpredictor_server.training.import_model import Adoption, ClassifierError, adopt
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed; pip install 'riskpredictor-server[train]'")
     recipe = RECIPES[args.recipe or RECIPES.get(args.model_version, RECIPES[DEFAULT_RECIPE]).name]

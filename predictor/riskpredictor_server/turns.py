@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 
 FIRST_PACE = 4e-7
 """Seconds per byte before anything was measured: a pod's under 200 millicores."""

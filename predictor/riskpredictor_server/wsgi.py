@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import atexit
 
-from riskpredictor_server.app import create_app
+from riskpredictor_server.api.service import Service
 from riskpredictor_server.logs import configure
-from riskpredictor_server.service import Service
 from riskpredictor_server.settings import from_strings
+from riskpredictor_server.web.app import create_app
 
 _settings = from_strings({})
 configure(_settings)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from unit.serving.support import ServerProcess, free_port
+from unit.predictor.support import ServerProcess, free_port
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from browser.chromium import chromium
 from playwright.sync_api import Browser, BrowserContext, Page
-from unit.serving.support import ServerProcess
+from unit.predictor.support import ServerProcess
 
 # Chromium writes a console error for each 4xx answer, which invalid input is meant to get, and
 # when an interface of the machine comes or goes, as those of a test cluster do.

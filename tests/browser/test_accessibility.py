@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from browser.conftest import Visit
 from playwright.sync_api import Page, expect
-from unit.serving.support import ServerProcess
+from unit.predictor.support import ServerProcess
 
 from support import debian
 

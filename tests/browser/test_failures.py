@@ -8,7 +8,7 @@ import pytest
 from browser.conftest import EXPECTED, Visit
 from browser.test_page import fill, predict
 from playwright.sync_api import Page, expect
-from unit.serving.support import ServerProcess, artifact, changed_copy
+from unit.predictor.support import ServerProcess, artifact, changed_copy
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ import pytest
 from browser.balancer import service
 from browser.conftest import EXPECTED, Visit
 from playwright.sync_api import Page, Request, Route, expect
-from unit.serving.support import ServerProcess
+from unit.predictor.support import ServerProcess
 
 pytestmark = pytest.mark.browser
 

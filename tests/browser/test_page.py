@@ -7,7 +7,7 @@ from browser.chromium import ARGUMENTS, program
 from browser.conftest import Visit
 from browser.prefix import behind_prefix
 from playwright.sync_api import Browser, Page, Route, expect
-from unit.serving.support import ServerProcess
+from unit.predictor.support import ServerProcess
 
 pytestmark = pytest.mark.browser
 

@@ -32,7 +32,7 @@ def renderers() -> None:
 @pytest.fixture(scope="session")
 def audit_tools() -> None:
     """Set up; likewise."""
-    fetch = "from deploy.supply_chain import tools; tools.program('pip-audit')"
+    fetch = "from release import tools; tools.program('pip-audit')"
     command = [sys.executable, "-c", fetch]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
-        subprocess.run(command, cwd=ROOT, check=True)
+    if subprocess.run(command, cwd=ROOT / "tools", check=False).returncode:
+        subprocess.run(command, cwd=ROOT / "tools", check=True)

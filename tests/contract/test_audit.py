@@ -53,9 +53,9 @@ def audit(
 
 
 def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deploy.supply_chain.audit", *map(str, arguments)]
+    command = [sys.executable, "-m", "release.audit", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment},
+        command, cwd=ROOT / "tools", env={**os.environ, **environment},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from unit.engine.builders import ROOT, SAMPLES, Object, crd, predictor, sample, schema
+from unit.operator.builders import ROOT, SAMPLES, Object, crd, predictor, sample, schema
 
 from riskpredictor_operator.core import api, conditions
 
@@ -153,7 +153,7 @@ def test_the_full_sample_shows_every_field() -> None:
 
 
 def test_the_reference_is_up_to_date() -> None:
-    script = ROOT / "crds/make_reference.py"
+    script = ROOT / "tools/generate/crd_reference.py"
     checked = subprocess.run(
         [sys.executable, script, "--check"], check=False, capture_output=True, text=True
     )

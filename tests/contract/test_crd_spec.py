@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from unit.engine.builders import Object, changed, predictor, schema
-from unit.engine.strategies import bounded, specs
+from unit.operator.builders import Object, changed, predictor, schema
+from unit.operator.strategies import bounded, specs
 
 from riskpredictor_operator.core.errors import SpecError
 from riskpredictor_operator.core.spec import parse

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
-from unit.serving.support import HEALTHY, ServerProcess
+from unit.predictor.support import HEALTHY, ServerProcess
 
 from riskpredictor_operator import metrics as _metrics
 from support import prometheus
@@ -49,7 +49,7 @@ def _asked(expr: str) -> set[str]:
 
 def test_the_dashboard_is_up_to_date() -> None:
     checked = subprocess.run(
-        [sys.executable, MONITORING / "make_dashboard.py", "--check"],
+        [sys.executable, ROOT / "tools/generate/dashboard.py", "--check"],
         check=False,
         capture_output=True,
         text=True,

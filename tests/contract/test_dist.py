@@ -22,9 +22,9 @@ CHART = f"riskpredictor-{__version__}.tgz"
 
 
 def dist(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    own = {"PYTHONPATH": str(ROOT / "deploy/local"), "SOURCE_DATE_EPOCH": "86400"}
+    own = {"PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster", "SOURCE_DATE_EPOCH": "86400"}
     return subprocess.run(
-        [sys.executable, "-m", "deploy.release.dist", "--out", out, *arguments],
+        [sys.executable, "-m", "release.dist", "--out", out, *arguments],
         cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -108,4 +108,4 @@ def test_make_hands_the_image_on() -> None:
     command = ["make", "--dry-run", "--assume-old=.venv/.ready", "dist", f"OPERATOR_IMAGE={IMAGE}"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"deploy\.release\.dist --operator-image \"{re.escape(IMAGE)}\"", said)
-    assert "deploy.supply_chain.sbom" in said, "bills of materials and licences come with it"
+    assert "release.sbom" in said, "bills of materials and licences come with it"

@@ -18,12 +18,12 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from click.testing import CliRunner
-from unit.engine.builders import crd, schema, stored
+from unit.operator.builders import crd, schema, stored
 
 from riskpredictor_kubectl.cli import cli
-from riskpredictor_operator import service as operator_service
 from riskpredictor_operator.core.spec import parse
-from riskpredictor_server import routes, routes_v2
+from riskpredictor_operator.runtime import probes as operator_service
+from riskpredictor_server.web import routes, routes_v2
 from support.cluster import ROOT
 from support.docs import Block, Command, anchors, blocks, commands, documents, inline, links
 
@@ -283,7 +283,7 @@ def python(arguments: list[str]) -> None:
 
 @cache
 def help_of(command: tuple[str, ...]) -> str:
-    paths = ["operator", "predictor", "deploy/kubectl", "deploy/demo", "deploy/local", "tests"]
+    paths = ["operator", "predictor", "tools/kubectl", "tools/demo", "tools/cluster", "tests"]
     done = subprocess.run(
         [sys.executable, *command, "--help"], cwd=ROOT, check=False, capture_output=True, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(str(ROOT / path) for path in paths)},
@@ -346,7 +346,7 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "text",
     [
         "make demoo", "make demo CLUSTER=kind", "kubectl gett pods", "kubectl diff -k crds/no",
-        "python3 deploy/demo/load_test.py --user 3", "python deploy/demo/none.py",
+        "python3 tools/demo/load_test.py --user 3", "python tools/demo/none.py",
         "python -m riskpredictor_operator --log-levels=debug", "python tests/run.py units",
         "docker build -f Dockerfile.predictor --build-arg MODEL=v1 .", "curl localhost:80/answers",
         "kubectl riskpredictor statu", "kubectl -n a riskpredictor load x --user 3",

@@ -17,11 +17,11 @@ from riskpredictor_kubectl.advice import REASONS, findings
 from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.records import UNIT, VITALS
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_server.schema import VITAL_NAMES
+from riskpredictor_server.api.records import VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
 
-PACKAGE = ROOT / "deploy" / "kubectl"
+PACKAGE = ROOT / "tools" / "kubectl"
 TROUBLE_FREE = {"Ready", "PodsAvailable", "ScalingActive", "FixedSize", "NoPodsAvailable",
                 "AwaitingAutoscaler"}  # fmt: skip
 """Ready never gives these as the reason for being False, or there is nothing to do about them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from unit.serving.support import HEALTHY, SICK, ServerProcess
+from unit.predictor.support import HEALTHY, SICK, ServerProcess
 
 from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.predictor import BATCH, Predictor, Problem, Record, RefusedError

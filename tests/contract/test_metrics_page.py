@@ -21,7 +21,7 @@ ROWS = [
 
 def test_the_page_is_up_to_date() -> None:
     checked = subprocess.run(
-        [sys.executable, ROOT / "deploy/monitoring/make_metrics.py", "--check"],
+        [sys.executable, ROOT / "tools/generate/metrics_page.py", "--check"],
         check=False,
         capture_output=True,
         text=True,

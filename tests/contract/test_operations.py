@@ -13,7 +13,7 @@ from riskpredictor_operator.core import reasons
 from riskpredictor_operator.settings import Settings
 from support.cluster import ROOT
 
-SCRIPT = ROOT / "docs" / "make_operations.py"
+SCRIPT = ROOT / "tools" / "generate" / "operations_page.py"
 GUIDE = (ROOT / "docs" / "OPERATIONS.md").read_text()
 REASONS = [
     value for name, value in vars(reasons).items() if name.isupper() and isinstance(value, str)
@@ -22,7 +22,7 @@ REASONS = [
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_operations", SCRIPT)
+    spec = importlib.util.spec_from_file_location("operations_page", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from flask import Flask
-from unit.engine.builders import ROOT, Object, manifests, predictor
+from unit.operator.builders import ROOT, Object, manifests, predictor
 
 from riskpredictor_operator.core import api, reasons
 from riskpredictor_operator.core.api import Key, Resource
 from riskpredictor_operator.preflight import lease_permissions, permissions
 from riskpredictor_operator.settings import Settings
-from riskpredictor_server.routes import pages
+from riskpredictor_server.web.routes import pages
 
 DEPLOY = ROOT / "deploy/operator"
 CORE = ROOT / "operator/riskpredictor_operator/core"

@@ -13,7 +13,7 @@ import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from unit.serving.support import HEALTHY, ServerProcess
+from unit.predictor.support import HEALTHY, ServerProcess
 
 from support.api import eventually
 from support.rawhttp import RawClient, get, request

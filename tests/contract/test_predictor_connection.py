@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from unit.serving.support import HEALTHY, SICK, ServerProcess
+from unit.predictor.support import HEALTHY, SICK, ServerProcess
 
 from support.api import eventually
 from support.rawhttp import RawClient, get, request

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
-from unit.serving.support import HEALTHY, SICK, ServerProcess
+from unit.predictor.support import HEALTHY, SICK, ServerProcess
 
 BYTE_CASES = int(os.environ.get("FUZZ_CASES", "20000"))
 SCHEMA_CASES = int(os.environ.get("FUZZ_SCHEMA_CASES", "40"))

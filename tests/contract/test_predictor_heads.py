@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from unit.serving.support import HEALTHY, ServerProcess
+from unit.predictor.support import HEALTHY, ServerProcess
 
 from support.rawhttp import RawClient, get, request
 

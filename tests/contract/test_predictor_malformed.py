@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from unit.serving.support import HEALTHY, ServerProcess
+from unit.predictor.support import HEALTHY, ServerProcess
 
 from support.api import eventually
 from support.rawhttp import RawClient, get, request

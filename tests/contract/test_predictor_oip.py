@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from sklearn.ensemble import RandomForestClassifier
-from unit.serving.support import HEALTHY, SICK, ServerProcess, service
+from unit.predictor.support import HEALTHY, SICK, ServerProcess, service
 
-from riskpredictor_server.app import create_app
-from riskpredictor_server.fallback import PipelineScorer
-from riskpredictor_server.synthetic import generate
+from riskpredictor_server.model.sklearn_scorer import PipelineScorer
+from riskpredictor_server.training.synthetic import generate
+from riskpredictor_server.web.app import create_app
 
 PATH = "/v2/models/riskpredictor"
 VITALS = [list(HEALTHY.values()), list(SICK.values())]

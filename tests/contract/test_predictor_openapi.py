@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from unit.serving.support import HEALTHY, SICK, service
+from unit.predictor.support import HEALTHY, SICK, service
 
-from riskpredictor_server.app import create_app
-from riskpredictor_server.openapi import EXAMPLE, document
-from riskpredictor_server.schema import CELSIUS, PROBLEMS, VITALS, Vital
+from riskpredictor_server.api.openapi import EXAMPLE, document
+from riskpredictor_server.api.records import CELSIUS, PROBLEMS, VITALS, Vital
 from riskpredictor_server.settings import Settings
+from riskpredictor_server.web.app import create_app
 
 DOCUMENT = document(Settings())
 SERVICE = service()

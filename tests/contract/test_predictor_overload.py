@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from unit.serving.support import HEALTHY, ServerProcess
+from unit.predictor.support import HEALTHY, ServerProcess
 
 MIB = 1024 * 1024
 INFER = "/v2/models/riskpredictor/infer"

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
-from unit.serving.support import HEALTHY, SICK, ServerProcess
+from unit.predictor.support import HEALTHY, SICK, ServerProcess
 
-from riskpredictor_server.schema import RISK_LEVELS, VITAL_NAMES
-from riskpredictor_server.synthetic import generate
+from riskpredictor_server.api.records import RISK_LEVELS, VITAL_NAMES
 from riskpredictor_server.train import main
+from riskpredictor_server.training.synthetic import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 

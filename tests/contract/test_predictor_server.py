@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from unit.serving.support import HEALTHY, ServerProcess, artifact, changed_copy
+from unit.predictor.support import HEALTHY, ServerProcess, artifact, changed_copy
 
 from support.api import eventually
 
@@ -231,7 +231,7 @@ def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() ->
     code = (
         "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
         "from riskpredictor_server.front import Front;"
-        "from riskpredictor_server.service import Service;"
+        "from riskpredictor_server.api.service import Service;"
         "from riskpredictor_server.settings import Settings;"
         "s = Service(Settings(model=Path(sys.argv[1]))); assert not s.reason, s.reason;"
         "Front(s); s.predict(b'{}', 'application/json', 'x');"

@@ -16,7 +16,7 @@ from packaging.markers import Marker
 
 from support.cluster import ROOT
 
-FOLDERS = (ROOT, ROOT / "operator", ROOT / "predictor", ROOT / "deploy" / "kubectl")
+FOLDERS = (ROOT, ROOT / "operator", ROOT / "predictor", ROOT / "tools" / "kubectl")
 LOCKS = sorted(path.relative_to(ROOT) for folder in FOLDERS
                for path in folder.glob("requirements*.lock"))  # fmt: skip
 IMAGES = {
@@ -43,8 +43,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """One of the commands behind make audit and make sbom."""
     return subprocess.run(
-        [sys.executable, "-m", f"deploy.supply_chain.{module}", *map(str, arguments)],
-        cwd=ROOT,
+        [sys.executable, "-m", f"release.{module}", *map(str, arguments)],
+        cwd=ROOT / "tools",
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unit.serving.support import free_port
+from unit.predictor.support import free_port
 
 from support import operator as operators
 from support import prometheus

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from unit.serving.support import HEALTHY, SICK, ServerProcess, free_port
+from unit.predictor.support import HEALTHY, SICK, ServerProcess, free_port
 
 from riskpredictor_operator.core import api as names
 from riskpredictor_operator.core.api import Key

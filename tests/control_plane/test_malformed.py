@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from unit.engine.strategies import specs
+from unit.operator.strategies import specs
 
 from riskpredictor_operator.core.api import Key, path_of
 from riskpredictor_operator.core.errors import SpecError

@@ -59,8 +59,8 @@ def test_the_chart(
 
 def test_the_one_file(cluster: LocalCluster, tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "deploy.release.dist", "--out", tmp_path],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "deploy/local")}, check=True,
+        [sys.executable, "-m", "release.dist", "--out", tmp_path],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster"}, check=True,
     )  # fmt: skip
     said = cluster.kubectl("apply", "--dry-run=server", "-f", str(tmp_path / "install.yaml"))
     assert "customresourcedefinition.apiextensions.k8s.io/riskpredictors.healthtech.dev" in said

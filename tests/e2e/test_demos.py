@@ -21,7 +21,7 @@ from support.predictors import Predictors
 
 def demo(cluster: LocalCluster, script: str, *arguments: str) -> str:
     """Output of a demonstration that ended well."""
-    path = ROOT / "deploy" / "demo" / script
+    path = ROOT / "tools" / "demo" / script
     done = subprocess.run(
         [sys.executable, str(path), "--name", cluster.name, *arguments],
         capture_output=True, text=True, check=False, timeout=800,

@@ -281,6 +281,6 @@ def test_the_operator_the_resources_and_the_predictors_are_removed_one_after_the
 def dist(out: Path) -> None:
     """What ``make dist`` runs, into another folder."""
     subprocess.run(
-        [sys.executable, "-m", "deploy.release.dist", "--out", out],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "deploy/local")}, check=True,
+        [sys.executable, "-m", "release.dist", "--out", out],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster"}, check=True,
     )  # fmt: skip

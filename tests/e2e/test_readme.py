@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from unit.serving.support import free_port
+from unit.predictor.support import free_port
 
 from riskpredictor_operator.core.api import Key
 from support.api import RISKPREDICTOR, Api

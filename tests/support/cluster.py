@@ -1,4 +1,4 @@
-"""Throw-away clusters for tests, made by the product's own deploy/local."""
+"""Throw-away clusters for tests, made by the product's own tools/cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "deploy" / "local" / "cluster.py"
+TOOL = ROOT / "tools" / "cluster" / "cluster.py"
 
 
 def tool(*arguments: str, quiet: bool = True) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy.release import chart
+from release import chart
 
 VERSION = "0.0.9"
 NEW_FIELD = "priorityClassName"

@@ -1,7 +1,7 @@
 """The reasons that conditions and Events give: one documented word each.
 
 The docstring below each constant says when it is used, what somebody sees who does not know it yet,
-and what to do. docs/make_operations.py makes the table of docs/OPERATIONS.md from them.
+and what to do. tools/generate/operations_page.py makes the table of docs/OPERATIONS.md from them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 from riskpredictor_server.http.request import Request
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 from riskpredictor_server.http.budget import DRAIN_BYTES
 
 

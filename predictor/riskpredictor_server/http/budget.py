@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riskpredictor_server.errors import RETRY, Reply, problem
+from riskpredictor_server.api.problems import RETRY, Reply, problem
 from riskpredictor_server.http.request import Request
 
 LARGE_BYTES = 4096

@@ -12,7 +12,7 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 from riskpredictor_server.http.budget import DRAIN_BYTES
 from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.inbound import Inbound, Outcome

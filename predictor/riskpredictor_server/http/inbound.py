@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 from riskpredictor_server.http.body import Body
 from riskpredictor_server.http.budget import DRAIN_SECONDS
 from riskpredictor_server.http.hub import Hub

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

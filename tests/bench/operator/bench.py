@@ -1,6 +1,6 @@
 """The operator at scale, on a real control plane with fake nodes.
 
-``PYTHONPATH=tests:operator:deploy/local python -m bench.operator.bench [--sizes 1,100,1000]``
+``PYTHONPATH=tests:operator:tools/cluster python -m bench.operator.bench [--sizes 1,100,1000]``
 
 API server, etcd, controllers, operator and this program share the machine, so the time of a burst
 is above all the API server's. Beside it stands the limit: the same children applied by a client

@@ -1,6 +1,6 @@
 """Churn for a long time: what grows in an operator that never rests?
 
-``PYTHONPATH=tests:operator:deploy/local python -m bench.operator.soak [--minutes 30]``
+``PYTHONPATH=tests:operator:tools/cluster python -m bench.operator.soak [--minutes 30]``
 
 RiskPredictors are made, changed, scaled, damaged and deleted as fast as the control plane answers
 one client. Memory is compared between the first and the last quarter after a warm-up, in which

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from unit.engine.builders import manifests, predictor
+from unit.operator.builders import manifests, predictor
 
 from riskdemo import snapshot
 from riskpredictor_operator.core import api

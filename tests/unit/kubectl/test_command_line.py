@@ -20,7 +20,7 @@ VITALS = ("--heart-rate=85", "--blood-pressure=120", "--temperature=98", "--oxyg
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The program itself, without a cluster."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "kubectl")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tools" / "kubectl")}
     return subprocess.run(
         [sys.executable, "-m", "riskpredictor_kubectl", *arguments],
         env=environment, capture_output=True, text=True, check=False,
@@ -94,7 +94,7 @@ def test_a_reader_that_has_seen_enough_is_nothing_to_talk_about() -> None:
     program = f"{sys.executable} -m riskpredictor_kubectl --help"
     done = subprocess.run(
         ["bash", "-c", f"{program} | true"],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "kubectl")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tools" / "kubectl")},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,7 +9,7 @@ import copy
 from typing import Any
 
 import pytest
-from unit.engine.builders import predictor, rendered
+from unit.operator.builders import predictor, rendered
 
 from riskpredictor_kubectl.history import REVISION, revisions
 from riskpredictor_kubectl.undo import patch

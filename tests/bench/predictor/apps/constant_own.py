@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from riskpredictor_server.errors import Reply
+from riskpredictor_server.api.problems import Reply
 from riskpredictor_server.http.budget import Budget
 from riskpredictor_server.http.hub import Hub
 from riskpredictor_server.http.listener import bind, serve

@@ -1,1 +1,0 @@
-"""What the images contain: bills of materials, licences, and known vulnerabilities."""

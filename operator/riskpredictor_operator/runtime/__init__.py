@@ -1,0 +1,1 @@
+"""Talks to Kubernetes: client, watch, cache, queue, leader election. Knows no RiskPredictors."""

@@ -1,0 +1,1 @@
+"""What a request means and what it is answered, whichever server carries it."""

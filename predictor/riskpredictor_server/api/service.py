@@ -1,0 +1,171 @@
+"""What the process knows and answers, whichever server or framework carries the bytes."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import secrets
+from typing import Any
+
+import orjson
+
+from riskpredictor_server import __version__
+from riskpredictor_server.api import inference_protocol as oip
+from riskpredictor_server.api.prediction import Predictor
+from riskpredictor_server.api.problems import JSON, RETRY, Reply, json_reply, problem
+from riskpredictor_server.metrics import CONTENT_TYPE, Metrics
+from riskpredictor_server.model.artifact import ArtifactError, Model, load
+from riskpredictor_server.model.audit import AuditLog
+from riskpredictor_server.model.drift import drift
+from riskpredictor_server.settings import Settings
+
+log = logging.getLogger("riskpredictor")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Service:
+    """One process's model, counters and answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Loads the model. A bad one does not raise: the server runs and says why at /ready."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self.draining = False
+        self.reason = ""
+        self.predictor: Predictor | None = None
+        self.audit: AuditLog | None = None
+        self._ids = itertools.count(1)
+        self._boot = secrets.token_hex(6)
+        try:
+            model = load(settings.model)
+        except ArtifactError as error:
+            self.reason = str(error)
+        else:
+            if settings.audit_log != "off":
+                vitals = settings.audit_log == "vitals"
+                self.audit = AuditLog(model.version, model.digest, vitals)
+            self.predictor = Predictor(model, self.metrics, settings.max_batch, self.audit)
+            log.info("model %s loaded, golden cases pass", model.version)
+        if self.reason:
+            log.error("not ready: %s", self.reason)
+        version = self.model.version if self.model else "none"
+        self.headers = (
+            ("X-Served-By", _header_safe(settings.pod_name)),
+            ("X-Model-Version", version),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "no-store"),
+        )
+        self._health = Reply(200, JSON, orjson.dumps({"status": "alive", "version": __version__}))
+
+    @property
+    def model(self) -> Model | None:
+        """The verified model, or None."""
+        return self.predictor.model if self.predictor else None
+
+    def request_id(self, given: str | None) -> str:
+        """The caller's id if it is a sane token, else a new one, unique to this process."""
+        if given and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._boot}-{next(self._ids):x}"
+
+    def predict(self, body: bytes, content_type: str, request_id: str) -> Reply:
+        """``POST /predict``."""
+        if self.predictor is None:
+            return self.not_ready(request_id)
+        return self.predictor.reply(body, content_type, request_id)
+
+    def infer(
+        self,
+        name: str,
+        version: str | None,
+        binary: bool,
+        body: bytes,
+        content_type: str,
+        request_id: str,
+    ) -> Reply:
+        """``POST /v2/models/{name}/infer``; ``binary`` if the client announced binary tensors."""
+        if self.predictor is None:
+            return self.not_ready(request_id)
+        absent = self.absent(name, version, request_id)
+        if absent:
+            return absent
+        return oip.infer(self.predictor, name, binary, body, content_type, request_id)
+
+    def absent(self, name: str, version: str | None, request_id: str) -> Reply | None:
+        """The 404 for a model or version that is not served here."""
+        own, served = self.settings.model_name, self.model.version if self.model else ""
+        if name != own:
+            return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
+        if version not in (None, served):
+            detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
+            return oip.refuse(404, detail, request_id)
+        return None
+
+    def health(self) -> Reply:
+        """``GET /health``: the process answers."""
+        return self._health
+
+    def ready(self, request_id: str) -> Reply:
+        """``GET /ready``: the model is loaded and its golden cases pass, and we are not leaving."""
+        if self.model is None or self.draining:
+            return self.not_ready(request_id)
+        return json_reply({"status": "ready", "model_version": self.model.version})
+
+    def not_ready(self, request_id: str) -> Reply:
+        """503 with the reason."""
+        reason = "shutting down" if self.draining else self.reason
+        extra: dict[str, Any] = {"reason": reason}
+        return problem(503, f"not ready: {reason}", request_id, headers=RETRY, **extra)
+
+    def card(self, request_id: str) -> Reply:
+        """``GET /model``."""
+        if self.model is None:
+            return self.not_ready(request_id)
+        return Reply(200, JSON, orjson.dumps(self.model.card))
+
+    def exposition(self) -> Reply:
+        """``GET /metrics``."""
+        gauges: list[tuple[str, str, dict[str, str], float]] = [
+            (
+                "riskpredictor_ready",
+                "1 when predictions are answered.",
+                {},
+                float(self.model is not None and not self.draining),
+            )
+        ]
+        if self.model:
+            labels = {"model_version": self.model.version, "digest": self.model.digest}
+            text = "The model that answers; always 1."
+            gauges.append(("riskpredictor_model_info", text, labels, 1.0))
+        if self.predictor:
+            text = (
+                "Population stability index of the inputs of the last hour, at most 2,000, against"
+                " training; 0.25 is a shift, absent below 200."
+            )
+            scores = drift(self.predictor.recent.values(), self.predictor.model.card["features"])
+            gauges += [
+                ("riskpredictor_input_drift", text, {"field": name}, score)
+                for name, score in scores.items()
+            ]
+        text = "Lines of the audit log that could not be written."
+        lost = self.audit.lost if self.audit else 0
+        gauges.append(("riskpredictor_audit_lost_total", text, {}, float(lost)))
+        return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        if self.audit:
+            self.audit.close()
+
+    def observe(self, route: str, reply_status: int, seconds: float, request_id: str) -> None:
+        """Count and, if asked for, log one answered request. Never anything from its body."""
+        self.metrics.requests.observe(route, reply_status, seconds)
+        if self.settings.access_log == "on":
+            extra = {"route": route, "status": reply_status, "request_id": request_id}
+            log.info("%s %d %.1f ms", route, reply_status, seconds * 1000, extra=extra)
+
+
+def _header_safe(text: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", "-", text)[:253]

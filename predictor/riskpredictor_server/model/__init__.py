@@ -1,0 +1,1 @@
+"""The model: its artifact, scorers, drift and audit."""

@@ -1,0 +1,47 @@
+"""Vitals to model features: how far a vital lies below or above a clinical band.
+
+Risk rises on both sides of a normal band, so a model that is linear in the raw vitals would
+be wrong on one side. It is linear in these hinge terms instead: ``max(0, knot - x)`` (below)
+and ``max(0, x - knot)`` (above). The exported scorer stays exact and small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from riskpredictor_server.api.records import VITAL_NAMES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Term:
+    """One feature: the amount by which ``vital`` lies on ``side`` of ``knot`` (vital's unit)."""
+
+    vital: str
+    side: Literal["below", "above"]
+    knot: float
+
+    @property
+    def name(self) -> str:
+        """For model cards and plots."""
+        return f"{self.vital}_{self.side}_{self.knot:g}"
+
+
+def expand(vitals: Any, terms: Sequence[Term]) -> NDArray[Any]:
+    """Feature matrix, shape (n, len(terms)), from vitals of shape (n, 4) in the order of VITALS.
+
+    The first step of the scikit-learn pipeline, pickled into it by name.
+    """
+    import numpy as np
+
+    table = np.asarray(vitals, dtype=float)
+    columns = []
+    for term in terms:
+        x = table[:, VITAL_NAMES.index(term.vital)]
+        distance = term.knot - x if term.side == "below" else x - term.knot
+        columns.append(np.maximum(distance, 0.0))
+    return np.column_stack(columns)

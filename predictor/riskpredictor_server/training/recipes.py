@@ -1,0 +1,54 @@
+"""How each model version is trained. A version is a recipe: change one by adding another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riskpredictor_server.training.features import Term
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a trained model, apart from user data."""
+
+    name: str
+    summary: str
+    seed: int
+    acuity: float
+    inverse_regularisation: float
+    terms: tuple[Term, ...]
+
+
+# Knots of v1 are the edges of NEWS2's normal bands (96.8 °F is 36.0 °C, 100.4 °F is 38.0 °C).
+_NORMAL_BAND = (
+    Term("heart_rate", "below", 51),
+    Term("heart_rate", "above", 90),
+    Term("blood_pressure", "below", 111),
+    Term("blood_pressure", "above", 219),
+    Term("temperature", "below", 96.8),
+    Term("temperature", "above", 100.4),
+    Term("oxygen_level", "below", 96),
+)
+# v2 adds the bands where NEWS2 gives 2 or 3 points, so the slope can change there.
+_SEVERE_BANDS = (
+    Term("heart_rate", "above", 110),
+    Term("blood_pressure", "below", 100),
+    Term("temperature", "above", 102.2),
+    Term("oxygen_level", "below", 93),
+)
+
+RECIPES = {
+    "v1": Recipe(
+        "v1", "general ward; one hinge per side of each normal band", 42, 1.0, 1.0, _NORMAL_BAND
+    ),
+    "v2": Recipe(
+        "v2",
+        "general ward, a third more acute patients; further hinges at the severe bands",
+        43,
+        1.33,
+        3.0,
+        _NORMAL_BAND + _SEVERE_BANDS,
+    ),
+}
+DEFAULT_RECIPE = "v2"
+"""For model versions that are not themselves a recipe."""

@@ -1,0 +1,1 @@
+"""The Flask application: routes, page and API documentation."""

@@ -1,0 +1,274 @@
+"""A small stateful stand-in for the API server behind the ``Cluster`` protocol.
+
+It keeps what the engine's promises rest on: resourceVersion and generation move only on change,
+uids are preconditions, and ``spec.replicas`` of a Deployment has owners, falling back to 1 when the
+last one lets go. The rest of server-side apply is left to the tests against a real API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unit.operator.builders import Object
+from unit.operator.live import applied_fields, live
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Body, Key, Resource, key_of
+from riskpredictor_operator.core.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as the server saw it."""
+
+    verb: str
+    kind: str
+    manager: str = ""
+
+
+WRITES = ("apply", "change", "create", "replace", "delete", "patch_status")
+
+
+class FakeCluster:
+    """Holds objects; counts calls; fails on request."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
+        self.calls: list[Call] = []
+        self.events: list[Body] = []
+        self.before_write: Callable[[], None] = lambda: None
+        self.on_call: Callable[[Call], None] = lambda _: None
+        """Called before a request is served: a place to change the world in mid-pass."""
+        self._failures: dict[tuple[str, str], list[ApiError]] = defaultdict(list)
+        self._version = 1000
+        self._changed = asyncio.Event()
+
+    def fail(self, verb: str, resource: Resource, error: ApiError, times: int = 1) -> None:
+        """Answer the next calls of that verb and kind with an error."""
+        self._failures[verb, resource.kind] += [error] * times
+
+    def writes(self) -> list[Call]:
+        """What was written, Events left out."""
+        return [c for c in self.calls if c.verb in WRITES and c.kind != api.EVENT.kind]
+
+    def store(self, resource: Resource, body: Body) -> Object:
+        """Put an object there as somebody else would, under a new resourceVersion."""
+        kept = copy.deepcopy(dict(body))
+        self._version += 1
+        kept["metadata"]["resourceVersion"] = str(self._version)
+        self.objects[resource][key_of(kept)] = kept
+        self._changed.set()
+        return kept
+
+    def remove(self, resource: Resource, key: Key) -> Object:
+        """Take an object away as somebody else would."""
+        self._changed.set()
+        return self.objects[resource].pop(key)
+
+    def edit(self, resource: Resource, key: Key, change: Callable[[Object], Any]) -> Object:
+        """Change an object as somebody else would; a changed spec is a new generation."""
+        body = copy.deepcopy(self.objects[resource][key])
+        before = copy.deepcopy(body["spec"])
+        change(body)
+        if body["spec"] != before:
+            body["metadata"]["generation"] = body["metadata"].get("generation", 0) + 1
+        return self.store(resource, body)
+
+    def scale(self, key: Key, replicas: int) -> Object:
+        """What an autoscaler or ``kubectl scale`` does: sets the number and comes to own it."""
+
+        def change(body: Object) -> None:
+            if body["spec"]["replicas"] != replicas:
+                _disown_replicas(body, but="kube-controller-manager")
+            body["spec"]["replicas"] = replicas
+
+        return self.edit(api.DEPLOYMENT, key, change)
+
+    async def get(self, resource: Resource, key: Key) -> Body | None:
+        await self._call("get", resource)
+        return copy.deepcopy(self.objects[resource].get(key))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str,
+        selector: str = "",
+        *,
+        cached: bool = False,  # noqa: ARG002
+    ) -> list[Body]:
+        await self._call("list", resource)
+        return [
+            copy.deepcopy(body)
+            for key, body in self.objects[resource].items()
+            if namespace in ("", key.namespace) and _selected(body, selector)
+        ]
+
+    async def apply(
+        self, resource: Resource, manifest: Body, *, manager: str, force: bool = True
+    ) -> Body:
+        self.before_write()
+        await self._call("apply", resource, manager)
+        key = key_of(manifest)
+        known = self.objects[resource].get(key)
+        uid = manifest["metadata"].get("uid")
+        if uid and (known is None or known["metadata"]["uid"] != uid):
+            raise conflict("the object has another uid")
+        if known is None:
+            self._version += 1
+            made = live(resource, manifest, uid=f"uid-{self._version}")
+            return copy.deepcopy(self.store(resource, made))
+        if not uid and not force:
+            raise conflict("fields of another manager")
+        after = _applied(resource, known, manifest, manager, force)
+        if after == known:
+            return copy.deepcopy(known)
+        if after["spec"] != known["spec"]:
+            after["metadata"]["generation"] += 1
+        return copy.deepcopy(self.store(resource, after))
+
+    async def change(self, resource: Resource, key: Key, operations: Sequence[Body]) -> Body:
+        """A test of the uid, then one replacement, as ``Replace`` sends them."""
+        self.before_write()
+        await self._call("change", resource)
+        uid, replacement = operations
+        if self.objects[resource][key]["metadata"]["uid"] != uid["value"]:
+            raise ApiError(422, "Invalid", "the test failed")
+
+        def replace(body: Object) -> None:
+            *above, last = replacement["path"].removeprefix("/").split("/")
+            parent: Any = body
+            for step in above:
+                parent = parent[int(step) if step.isdigit() else step]
+            parent[last] = replacement["value"]
+
+        return copy.deepcopy(self.edit(resource, key, replace))
+
+    async def create(self, resource: Resource, manifest: Body) -> Body:
+        if resource != api.LEASE:
+            self.before_write()
+        await self._call("create", resource)
+        if resource == api.EVENT:
+            self.events.append(manifest)
+            return manifest
+        key = key_of(manifest)
+        if key in self.objects[resource]:
+            raise ApiError(409, "AlreadyExists", f"{key} exists")
+        return copy.deepcopy(self.store(resource, manifest))
+
+    async def replace(self, resource: Resource, manifest: Body) -> Body:
+        await self._call("replace", resource)
+        known = self.objects[resource].get(key_of(manifest))
+        wanted = manifest["metadata"].get("resourceVersion")
+        if known is None or known["metadata"]["resourceVersion"] != wanted:
+            raise conflict("the object has been modified")
+        return copy.deepcopy(self.store(resource, manifest))
+
+    async def delete(self, resource: Resource, key: Key, uid: str) -> None:
+        self.before_write()
+        await self._call("delete", resource)
+        known = self.objects[resource].get(key)
+        if known is None:
+            return
+        if known["metadata"]["uid"] != uid:
+            raise conflict("the object has another uid")
+        self.remove(resource, key)
+
+    async def patch_status(self, key: Key, uid: str, status: Body) -> Body:
+        self.before_write()
+        await self._call("patch_status", api.RISKPREDICTOR)
+        known = self.objects[api.RISKPREDICTOR].get(key)
+        if known is None:
+            raise ApiError(404, "NotFound", f"{key} not found")
+        if known["metadata"]["uid"] != uid:
+            raise conflict("the object has another uid")
+        merged = {**(known.get("status") or {}), **status}
+        stays = {name: value for name, value in merged.items() if value is not None}
+        return copy.deepcopy(self.store(api.RISKPREDICTOR, {**known, "status": stays}))
+
+    async def watch_one(
+        self,
+        resource: Resource,
+        key: Key,  # noqa: ARG002
+        seconds: float,  # noqa: ARG002
+    ) -> AsyncGenerator[None]:
+        """Yields the present state, then at every change of anything."""
+        await self._call("watch", resource)
+        yield None
+        while True:
+            self._changed.clear()
+            await self._changed.wait()
+            yield None
+
+    async def _call(self, verb: str, resource: Resource, manager: str = "") -> None:
+        await asyncio.sleep(0)
+        call = Call(verb, resource.kind, manager)
+        self.on_call(call)
+        self.calls.append(call)
+        if self._failures[verb, resource.kind]:
+            raise self._failures[verb, resource.kind].pop(0)
+
+
+def conflict(message: str = "conflict") -> ApiError:
+    """Somebody else was quicker."""
+    return ApiError(409, "Conflict", message)
+
+
+def _selected(body: Body, selector: str) -> bool:
+    labels = body["metadata"].get("labels") or {}
+    name, equals, value = selector.partition("=")
+    return not selector or (labels.get(name) == value if equals else name in labels)
+
+
+def _applied(
+    resource: Resource, known: Object, manifest: Body, manager: str, force: bool
+) -> Object:
+    """``known`` after an apply of ``manifest``."""
+    after = copy.deepcopy(known)
+    if resource == api.DEPLOYMENT:
+        _claim_replicas(after, manifest, manager, force)
+    if manager != api.FIELD_MANAGER:
+        return after
+    fresh = live(resource, manifest)
+    if resource == api.DEPLOYMENT:
+        fresh["spec"]["replicas"] = after["spec"]["replicas"]
+    after["spec"] = {**after["spec"], **fresh["spec"]}
+    for part in ("labels", "annotations", "ownerReferences"):
+        after["metadata"][part] = fresh["metadata"][part]
+    return after
+
+
+def _claim_replicas(body: Object, manifest: Body, manager: str, force: bool) -> None:
+    """Who owns ``spec.replicas`` after this apply, and its value."""
+    entries = body["metadata"]["managedFields"]
+    wanted = manifest["spec"].get("replicas")
+    others = [e for e in entries if e["manager"] != manager and _owns(e)]
+    differs = wanted is not None and wanted != body["spec"]["replicas"]
+    if differs and others and not force:
+        raise conflict(f"{others[0]['manager']} owns spec.replicas")
+    if differs:
+        _disown_replicas(body)
+        body["spec"]["replicas"] = wanted
+    owned_before = any(_owns(e) for e in entries)
+    kept = [e for e in body["metadata"]["managedFields"] if e["manager"] != manager]
+    body["metadata"]["managedFields"] = [*kept, applied_fields(manifest, manager)]
+    if owned_before and not any(_owns(e) for e in body["metadata"]["managedFields"]):
+        body["spec"]["replicas"] = 1
+
+
+def _owns(entry: Body) -> bool:
+    return "f:replicas" in entry["fieldsV1"]["f:spec"]
+
+
+def _disown_replicas(body: Object, but: str = "") -> None:
+    for entry in body["metadata"]["managedFields"]:
+        entry["fieldsV1"]["f:spec"].pop("f:replicas", None)
+    if but:
+        kept = [e for e in body["metadata"]["managedFields"] if e["manager"] != but]
+        fields: Object = {"f:spec": {"f:replicas": {}}}
+        mine = {"manager": but, "operation": "Update", "subresource": "scale", "fieldsV1": fields}
+        body["metadata"]["managedFields"] = [*kept, mine]

@@ -1,0 +1,95 @@
+"""Hypothesis strategies: specs that the CRD's schema and rules allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from unit.operator.builders import Object, schema
+
+bounded: Callable[..., Any] = settings(max_examples=60)
+"""For tests in which a case is a whole object, or several."""
+
+names = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
+versions = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
+texts = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
+
+_BY_RULE = {
+    "modelVersion": versions,
+    "repository": st.from_regex(
+        r"[a-z0-9]{1,8}(:[0-9]{2,4})?(/[a-z0-9]{1,8}){0,2}", fullmatch=True
+    ),
+    "tag": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
+}
+"""Fields that CEL rules confine further than their types do."""
+
+_PASSED_THROUGH = {
+    "affinity": st.just({"nodeAffinity": {"x": [{"weight": 1}]}}),
+    "labelSelector": st.fixed_dictionaries({"matchLabels": st.just({"a": "b"})}),
+}
+
+
+@st.composite
+def amounts(draw: st.DrawFn) -> Object:
+    """Requests and limits: a request never above its limit."""
+    cpu = sorted(draw(st.tuples(st.integers(1, 9000), st.integers(1, 9000))))
+    memory = sorted(draw(st.tuples(st.integers(1, 9000), st.integers(1, 9000))))
+    spelled = [f"{cpu[0]}m", f"{cpu[0] / 1000:.3f}"]
+    return {
+        "requests": {"cpu": draw(st.sampled_from(spelled)), "memory": f"{memory[0]}Mi"},
+        "limits": {"cpu": f"{cpu[1]}m", "memory": f"{memory[1]}Mi"},
+    }
+
+
+def _value(name: str, its_schema: Object) -> st.SearchStrategy[Any]:
+    if name in _BY_RULE:
+        return _BY_RULE[name]
+    if name in _PASSED_THROUGH:
+        return _PASSED_THROUGH[name]
+    if name == "resources":
+        return amounts()
+    if "enum" in its_schema:
+        return st.sampled_from(its_schema["enum"])
+    match its_schema["type"]:
+        case "integer":
+            return st.integers(its_schema.get("minimum", 0), its_schema.get("maximum", 2**31 - 1))
+        case "boolean":
+            return st.booleans()
+        case "string":
+            return texts
+        case "array":
+            item = _value("", its_schema["items"])
+            return st.lists(item.filter(bool), max_size=2, unique_by=repr)
+        case "object" if "additionalProperties" in its_schema:
+            return st.dictionaries(texts, texts, max_size=3)
+        case "object":
+            return objects(its_schema)
+    raise AssertionError(f"{name}: a schema of a kind that this strategy does not know")
+
+
+def objects(its_schema: Object) -> st.SearchStrategy[Object]:
+    """Values of an object schema: required fields always, others now and then."""
+    fields = {name: _value(name, sub) for name, sub in its_schema["properties"].items()}
+    required = set(its_schema.get("required", ()))
+    return st.fixed_dictionaries(
+        {name: fields[name] for name in sorted(required)},
+        optional={name: fields[name] for name in fields if name not in required},
+    )
+
+
+def _orderly(spec: Object) -> Object:
+    """Mends what would break one of the CRD's rules between fields."""
+    if "minReplicas" in spec or "maxReplicas" in spec:
+        low, high = sorted((spec.get("minReplicas", 2), spec.get("maxReplicas", 5)))
+        spec = {**spec, "minReplicas": low, "maxReplicas": high}
+    service = spec.get("service", {})
+    if "nodePort" in service and service.get("type", "ClusterIP") == "ClusterIP":
+        spec = {**spec, "service": {**service, "type": "NodePort"}}
+    return spec
+
+
+def specs() -> st.SearchStrategy[Object]:
+    """Specs as users may write them."""
+    return objects(schema()["properties"]["spec"]).map(_orderly)

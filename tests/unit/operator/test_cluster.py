@@ -1,0 +1,306 @@
+"""Specification of requests to the API server, over loopback: what is sent, what errors become."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException
+from unit.operator.builders import KEY, Object, manifests, predictor
+from unit.operator.loopback import connected_to
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
+from riskpredictor_operator.runtime.client import LIST_PAGE, KubernetesCluster
+
+SERVICE = manifests(predictor())[api.SERVICE]
+LEASE: Object = {"metadata": {"namespace": "system", "name": "lease", "resourceVersion": "1"}}
+SERVICES = "/api/v1/namespaces/shop/services"
+AUTOSCALERS = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"
+PREDICTORS = "/apis/healthtech.dev/v1alpha1/namespaces/shop/riskpredictors"
+
+
+class Server:
+    """Answers in order what it is told to; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str], str, Any]] = []
+        self.answers: list[web.Response] = []
+        self.heads = 0
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.heads += 1
+        text = await request.text()
+        self.asked.append(
+            (
+                request.method, request.path, dict(request.query), request.content_type,
+                json.loads(text) if text else None,
+            )
+        )  # fmt: skip
+        if not self.answers:
+            await asyncio.sleep(60)
+        return self.answers.pop(0)
+
+    def answer(self, body: Any, status: int = 200, **headers: str) -> None:
+        text = body if isinstance(body, str) else json.dumps(body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answers.append(web.Response(status=status, text=text, headers=named))
+
+
+@pytest.fixture
+async def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def cluster(server: Server) -> AsyncIterator[KubernetesCluster]:
+    async with connected_to(server) as connected:
+        yield connected
+
+
+async def test_an_apply_sends_the_manifest_as_it_is(
+    server: Server, cluster: KubernetesCluster
+) -> None:
+    server.answer({"kind": "Service"})
+    assert await cluster.apply(api.SERVICE, SERVICE, manager="me") == {"kind": "Service"}
+    query = {"fieldManager": "me", "force": "true"}
+    kind = "application/apply-patch+yaml"
+    assert server.asked == [("PATCH", f"{SERVICES}/risk", query, kind, SERVICE)]
+
+
+async def test_a_change_is_a_json_patch(server: Server, cluster: KubernetesCluster) -> None:
+    server.answer({})
+    operations = [{"op": "replace", "path": "/spec/ports", "value": []}]
+    await cluster.change(api.SERVICE, KEY, operations)
+    query, kind = {"fieldManager": "riskpredictor-operator"}, "application/json-patch+json"
+    assert server.asked == [("PATCH", f"{SERVICES}/risk", query, kind, operations)]
+
+
+async def test_a_delete_is_for_one_uid_only(server: Server, cluster: KubernetesCluster) -> None:
+    server.answer({})
+    await cluster.delete(api.AUTOSCALER, KEY, "the-uid")
+    ((method, path, _, _, body),) = server.asked
+    assert (method, path) == ("DELETE", f"{AUTOSCALERS}/risk")
+    assert body == {"propagationPolicy": "Background", "preconditions": {"uid": "the-uid"}}
+
+
+async def test_a_status_is_for_one_uid_only(server: Server, cluster: KubernetesCluster) -> None:
+    server.answer({})
+    await cluster.patch_status(KEY, "the-uid", {"replicas": 2, "url": None})
+    ((method, path, _, kind, body),) = server.asked
+    assert (method, path) == ("PATCH", f"{PREDICTORS}/risk/status")
+    assert kind == "application/merge-patch+json"
+    assert body == {"metadata": {"uid": "the-uid"}, "status": {"replicas": 2, "url": None}}
+
+
+async def test_a_list_reads_every_page(server: Server, cluster: KubernetesCluster) -> None:
+    server.answer({"metadata": {"continue": "next"}, "items": [{"a": 1}]})
+    server.answer({"metadata": {}, "items": [{"b": 2}]})
+    assert await cluster.list(api.SERVICE, "", "x=y") == [{"a": 1}, {"b": 2}]
+    first, second = (asked[2] for asked in server.asked)
+    assert server.asked[0][1] == "/api/v1/services"
+    assert (first["labelSelector"], first["limit"]) == ("x=y", str(LIST_PAGE))
+    assert second["continue"] == "next"
+
+
+async def test_a_cached_list_does_not_bother_the_database(
+    server: Server, cluster: KubernetesCluster
+) -> None:
+    server.answer({"metadata": {}, "items": None})
+    assert await cluster.list(api.POD, "shop", "x=y", cached=True) == []
+    assert server.asked[0][2]["resourceVersion"] == "0"
+
+
+class TestAbsence:
+    async def test_to_get_what_is_not_there_gives_none(
+        self, server: Server, cluster: KubernetesCluster
+    ) -> None:
+        server.answer({"reason": "NotFound"}, 404)
+        assert await cluster.get(api.SERVICE, KEY) is None
+
+    async def test_to_delete_it_is_fine(self, server: Server, cluster: KubernetesCluster) -> None:
+        server.answer({"reason": "NotFound"}, 404)
+        await cluster.delete(api.SERVICE, KEY, "uid")
+
+    async def test_to_write_its_status_is_an_error(
+        self, server: Server, cluster: KubernetesCluster
+    ) -> None:
+        server.answer({"reason": "NotFound"}, 404)
+        with pytest.raises(ApiError) as caught:
+            await cluster.patch_status(KEY, "uid", {})
+        assert caught.value.status == 404
+
+    @pytest.mark.parametrize(
+        ("status", "plurals", "serves"),
+        [(200, ["riskpredictors"], True), (200, ["other"], False), (404, [], False)],
+    )
+    async def test_whether_the_crd_is_there(
+        self,
+        server: Server,
+        cluster: KubernetesCluster,
+        status: int,
+        plurals: list[str],
+        serves: bool,
+    ) -> None:
+        server.answer({"resources": [{"name": plural} for plural in plurals]}, status)
+        assert await cluster.serves(api.RISKPREDICTOR) is serves
+
+
+class TestErrors:
+    async def failure(self, cluster: KubernetesCluster) -> ApiError:
+        with pytest.raises(ApiError) as caught:
+            await cluster.apply(api.SERVICE, SERVICE, manager="me")
+        return caught.value
+
+    async def test_a_refusal_in_kubernetes_own_form(
+        self, server: Server, cluster: KubernetesCluster
+    ) -> None:
+        causes = [{"reason": "NamespaceTerminating", "message": "m"}, {"message": "n"}]
+        body = {"reason": "Forbidden", "message": "no", "details": {"causes": causes}}
+        server.answer(body, 403)
+        error = await self.failure(cluster)
+        assert (error.status, error.reason, error.message) == (403, "Forbidden", "no")
+        assert error.causes == ("NamespaceTerminating", "")
+        assert error.retry_after is None
+
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [
+            ("7", 7.0),
+            ("86400", 60.0),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+            ("Wed, 21 Oct 2099 07:28:00 GMT", 60.0),
+            ("soon", None),
+        ],
+    )
+    async def test_how_long_the_server_asks_to_wait(
+        self, server: Server, cluster: KubernetesCluster, header: str, seconds: float | None
+    ) -> None:
+        server.answer({"reason": "TooManyRequests"}, 429, Retry_After=header)
+        assert (await self.failure(cluster)).retry_after == seconds
+
+    @pytest.mark.parametrize("text", ["<html>Bad Gateway</html>", "[]", ""], ids=repr)
+    async def test_a_proxy_in_its_own_words(
+        self, server: Server, cluster: KubernetesCluster, text: str
+    ) -> None:
+        server.answer(text, 502)
+        error = await self.failure(cluster)
+        assert error.status == 502
+        assert error.message == text
+
+    async def test_no_answer_in_time(self, cluster: KubernetesCluster) -> None:
+        cluster.transport.request_seconds = 0.05
+        error = await self.failure(cluster)
+        assert (error.status, error.reason) == (0, "Unreachable")
+
+    async def test_nobody_there(self, cluster: KubernetesCluster) -> None:
+        cluster.transport.client.configuration.host = "http://127.0.0.1:1"
+        error = await self.failure(cluster)
+        assert (error.status, error.reason) == (0, "Unreachable")
+
+
+Write = Callable[[KubernetesCluster], Awaitable[Any]]
+
+WRITES: dict[str, Write] = {
+    "apply": lambda c: c.apply(api.SERVICE, SERVICE, manager="me"),
+    "change": lambda c: c.change(api.SERVICE, KEY, []),
+    "create": lambda c: c.create(api.EVENT, SERVICE),
+    "replace": lambda c: c.replace(api.SERVICE, SERVICE),
+    "delete": lambda c: c.delete(api.SERVICE, KEY, "uid"),
+    "patch_status": lambda c: c.patch_status(KEY, "uid", {}),
+}
+
+
+class TestLeadership:
+    @staticmethod
+    def refuse() -> None:
+        raise LeadershipLostError("not the leader")
+
+    @pytest.mark.parametrize("verb", WRITES)
+    async def test_no_write_leaves_without_the_lease(
+        self, server: Server, cluster: KubernetesCluster, verb: str
+    ) -> None:
+        cluster.before_write = self.refuse
+        with pytest.raises(LeadershipLostError):
+            await WRITES[verb](cluster)
+        assert server.asked == []
+
+    @pytest.mark.parametrize("verb", WRITES)
+    async def test_nor_one_that_was_under_way_to_its_connection_when_the_lease_was_lost(
+        self, server: Server, cluster: KubernetesCluster, verb: str
+    ) -> None:
+        """A process that is frozen there must not write when it wakes up."""
+        answers = iter([True])
+
+        def allowed_once() -> None:
+            if not next(answers, False):
+                self.refuse()
+
+        cluster.before_write = allowed_once
+        with pytest.raises(LeadershipLostError):
+            await WRITES[verb](cluster)
+        cluster.before_write = lambda: None
+        server.answer({})
+        await WRITES[verb](cluster)
+        assert server.heads == len(server.asked) == 1, (
+            "and what was held back does not leave with the next"
+        )
+
+    async def test_what_the_network_does_not_take_is_given_up_before_the_lease_is_over(
+        self, server: Server
+    ) -> None:
+        """Else the kernel delivers it when the network is back, minutes later."""
+        async with connected_to(server, patience=5.0) as cluster:
+            server.answer({})
+            await cluster.change(api.SERVICE, KEY, [])
+            connector = cluster.transport.client.rest_client.pool_manager.connector
+            (((protocol, _),),) = connector._conns.values()
+            sock = protocol.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+
+    async def test_but_those_to_the_lease_do(
+        self, server: Server, cluster: KubernetesCluster
+    ) -> None:
+        cluster.before_write = self.refuse
+        server.answer({})
+        server.answer({})
+        await cluster.create(api.LEASE, LEASE)
+        await cluster.replace(api.LEASE, LEASE)
+        assert [asked[0] for asked in server.asked] == ["POST", "PUT"]
+
+    async def test_and_reading_needs_none(self, server: Server, cluster: KubernetesCluster) -> None:
+        cluster.before_write = self.refuse
+        server.answer({"a": 1})
+        assert await cluster.get(api.SERVICE, Key("shop", "risk")) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"kind": "Serv', "<html>please log in</html>", "[]", ""],
+    ids=["cut", "a proxy's page", "a list", "nothing"],
+)  # fmt: skip
+async def test_an_answer_that_cannot_be_read_is_none(
+    server: Server, cluster: KubernetesCluster, text: str
+) -> None:
+    """An error like any other: what is nobody's would end the resync or the lease's renewal."""
+    server.answer(text)
+    with pytest.raises(ApiError, match="not a JSON object") as caught:
+        await cluster.get(api.SERVICE, KEY)
+    assert caught.value.status == 0
+
+
+async def test_a_token_that_cannot_be_read_is_tried_again(cluster: KubernetesCluster) -> None:
+    def refresh(_: Configuration) -> None:
+        raise ConfigException("Token file exists but empty.")
+
+    configuration = cluster.transport.client.configuration
+    configuration.api_key["BearerToken"] = "bearer old"
+    configuration.refresh_api_key_hook = refresh
+    with pytest.raises(ApiError, match="but empty"):
+        await cluster.get(api.SERVICE, KEY)

@@ -1,0 +1,55 @@
+"""Log lines: a traceback only where it tells something."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from riskpredictor_operator.runtime import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    kopf = logging.getLogger("kopf").level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.getLogger("kopf").setLevel(kopf)
+
+
+def _fail(error: Exception) -> None:
+    try:
+        raise error
+    except type(error):
+        logging.getLogger("somewhere").exception("it failed")
+
+
+def test_what_the_network_did_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("human", "info", (OSError,))
+    _fail(ConnectionRefusedError("nobody there"))
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_the_program_did_wrong_has_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("human", "info", (OSError,))
+    _fail(ValueError("a bug"))
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_debugging_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("human", "debug", (OSError,))
+    _fail(ConnectionRefusedError("nobody there"))
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_for_machines_a_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", "info")
+    _fail(ValueError("a bug"))
+    line = json.loads(capsys.readouterr().err)
+    assert line["level"] == "error"
+    assert line["message"] == "it failed"
+    assert "a bug" in line["traceback"]

@@ -1,0 +1,388 @@
+"""Specification of the status: what is said for what was seen, and the rules it always keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.operator.builders import (
+    KEY,
+    LATER,
+    NOW,
+    OPTIONS,
+    Object,
+    changed,
+    crd,
+    manifests,
+    predictor,
+    schema,
+)
+from unit.operator.live import (
+    CANNOT_SCALE,
+    COMPLETE,
+    DEADLINE,
+    NO_METRICS,
+    PROGRESSING,
+    SCALING_ACTIVE,
+    SWITCHED_OFF,
+    TWO_AUTOSCALERS,
+    condition,
+    deployment_status,
+    live,
+    pod,
+    replica_failure,
+    terminated,
+    unschedulable,
+    waiting,
+)
+from unit.operator.strategies import bounded
+
+from kstatus import health, violations
+from riskpredictor_operator.core import api, conditions, reasons
+from riskpredictor_operator.core.errors import Problem
+from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.core.status import Look, build_status, invalid_status, is_progress
+
+
+def deployment(status: Object, replicas: int = 2) -> Object:
+    body = live(api.DEPLOYMENT, manifests(predictor())[api.DEPLOYMENT])
+    return {**changed(body, replicas, "spec", "replicas"), "status": status}
+
+
+def autoscaler(status: Object) -> Object:
+    return {**live(api.AUTOSCALER, manifests(predictor())[api.AUTOSCALER]), "status": status}
+
+
+SETTLED = deployment(deployment_status(2))
+WORKING = autoscaler(SCALING_ACTIVE)
+FOREIGN = Problem(reasons.NOT_OWNED, "Service shop/risk belongs to somebody else")
+WAITING = Problem(reasons.WAITING_FOR_DELETION, "Deployment shop/risk is still being deleted")
+
+
+def said(look: Look, *, previous: Object | None = None, now: str = NOW, **spec: Any) -> Object:
+    """The predictor with the status that a pass with this look writes."""
+    body = predictor(generation=3, **spec)
+    status = build_status(parse(body), OPTIONS, look, previous or {}, now)
+    return {**body, "status": status}
+
+
+def states(body: Object) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in body["status"]["conditions"]}
+
+
+def reason(body: Object, name: str = conditions.READY) -> str:
+    found = conditions.find(body["status"]["conditions"], name)
+    assert found is not None, f"no condition {name}"
+    return str(found["reason"])
+
+
+def test_the_whole_status_of_a_settled_predictor() -> None:
+    def of(name: str, reason: str, message: str) -> Object:
+        return {
+            "type": name, "status": "True", "reason": reason, "message": message,
+            "observedGeneration": 3, "lastTransitionTime": NOW,
+        }  # fmt: skip
+
+    assert said(Look(deployment=SETTLED, autoscaler=WORKING))["status"] == {
+        "observedGeneration": 3,
+        "conditions": [
+            of("Ready", "Ready", "v1 is served by 2 of 2 pods"),
+            of("Available", "PodsAvailable", "predictions are answered"),
+            of("Autoscaling", "ScalingActive", "between 2 and 5 pods at 70 % of the CPU request"),
+        ],
+        "replicas": 2,
+        "readyReplicas": 2,
+        "selector": "healthtech.dev/riskpredictor=risk",
+        "image": "health-predictor:v1",
+        "url": "http://risk.shop.svc",
+        "servingVersion": "v1",
+    }
+
+
+ROLLING = deployment(deployment_status(3, updated=1, available=2, conditions=(PROGRESSING,)))
+STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEADLINE,)))
+
+
+@pytest.mark.parametrize(
+    ("look", "spec", "verdict", "ready"),
+    [
+        pytest.param(Look(), {}, "InProgress", reasons.ROLLING_OUT, id="nothing there yet"),
+        pytest.param(Look(ROLLING), {}, "InProgress", reasons.ROLLING_OUT, id="rolling out"),
+        pytest.param(Look(STUCK), {}, "Failed", reasons.ROLLOUT_STALLED, id="deadline passed"),
+        pytest.param(Look(SETTLED), {}, "Current", reasons.READY, id="settled"),
+        pytest.param(
+            Look(SETTLED, autoscaler(NO_METRICS)), {}, "Current", reasons.READY,
+            id="serving, but no metrics",
+        ),
+        pytest.param(
+            Look(SETTLED, autoscaler(CANNOT_SCALE)), {}, "InProgress", reasons.AUTOSCALING_FAILED,
+            id="serving, but the autoscaler cannot scale",
+        ),
+        pytest.param(
+            Look(SETTLED, problems=(FOREIGN,)), {}, "Failed", reasons.NOT_OWNED, id="foreign child"
+        ),
+        pytest.param(
+            Look(waiting=WAITING), {}, "InProgress", reasons.WAITING_FOR_DELETION, id="leftover"
+        ),
+        pytest.param(
+            Look(problems=(FOREIGN,), waiting=WAITING), {}, "Failed", reasons.NOT_OWNED,
+            id="foreign and leftover",
+        ),
+        pytest.param(
+            Look(SETTLED), {"suspend": True}, "InProgress", reasons.SUSPENDED, id="suspended"
+        ),
+        pytest.param(
+            Look(SETTLED, problems=(FOREIGN,)), {"suspend": True}, "InProgress", reasons.SUSPENDED,
+            id="suspended with a foreign child",
+        ),
+        pytest.param(
+            Look(deployment(deployment_status(0), 0)), {"replicas": 0}, "Current", reasons.READY,
+            id="no pods wanted",
+        ),
+    ],
+)  # fmt: skip
+def test_health(look: Look, spec: Object, verdict: str, ready: str) -> None:
+    body = said(look, **spec)
+    assert (health(body), reason(body)) == (verdict, ready)
+
+
+def test_an_autoscaler_that_goes_on_failing_needs_a_person() -> None:
+    look = Look(SETTLED, autoscaler(CANNOT_SCALE))
+    first = said(look)
+    soon, later = NOW.replace(":00:00", ":00:59"), NOW.replace(":00:00", ":01:00")
+    assert health(said(look, previous=first["status"], now=soon)) == "InProgress"
+    assert health(said(look, previous=first["status"], now=later)) == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("look", "spec", "status", "why"),
+    [
+        pytest.param(Look(), {}, "Unknown", reasons.AWAITING_AUTOSCALER, id="no autoscaler yet"),
+        pytest.param(
+            Look(autoscaler=autoscaler({})), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
+            id="it has not reported",
+        ),
+        pytest.param(Look(autoscaler=WORKING), {}, "True", reasons.SCALING_ACTIVE, id="working"),
+        pytest.param(
+            Look(autoscaler=autoscaler(NO_METRICS)), {}, "False", reasons.METRICS_UNAVAILABLE,
+            id="no metrics",
+        ),
+        pytest.param(
+            Look(autoscaler=autoscaler(CANNOT_SCALE)), {}, "False", reasons.AUTOSCALING_FAILED,
+            id="cannot scale",
+        ),
+        pytest.param(
+            Look(autoscaler=autoscaler(TWO_AUTOSCALERS)), {}, "False", reasons.AUTOSCALING_FAILED,
+            id="a second autoscaler on the same pods",
+        ),
+        pytest.param(
+            Look(autoscaler=autoscaler(SWITCHED_OFF)), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
+            id="zero replicas, about to be raised",
+        ),
+        pytest.param(
+            Look(autoscaler=WORKING), {"replicas": 3}, "False", reasons.FIXED_SIZE, id="fixed size"
+        ),
+    ],
+)  # fmt: skip
+def test_autoscaling(look: Look, spec: Object, status: str, why: str) -> None:
+    body = said(look, **spec)
+    assert states(body)["Autoscaling"] == status
+    assert reason(body, "Autoscaling") == why
+
+
+@pytest.mark.parametrize(
+    ("look", "available"),
+    [
+        pytest.param(Look(), "False", id="no Deployment"),
+        pytest.param(Look(SETTLED), "True", id="all ready"),
+        pytest.param(Look(deployment(deployment_status(2, available=1))), "True", id="one ready"),
+        pytest.param(Look(deployment(deployment_status(2, available=0))), "False", id="none ready"),
+        pytest.param(Look(SETTLED, problems=(FOREIGN,)), "True", id="serving with a problem"),
+    ],
+)
+def test_available(look: Look, available: str) -> None:
+    assert states(said(look))["Available"] == available
+
+
+def test_during_a_broken_rollout_the_status_says_who_serves_and_why_the_new_one_does_not() -> None:
+    its_pods = [
+        pod("old", version="v1", ready=True),
+        pod("new", version="v2", state=waiting("ErrImagePull")),
+    ]
+    labelled = changed(
+        ROLLING, "v2", "spec", "template", "metadata", "labels", api.LABEL_MODEL_VERSION
+    )
+    image = ("spec", "template", "spec", "containers", 0, "image")
+    rolling = changed(labelled, "health-predictor:v2", *image)
+    body = said(Look(rolling, WORKING, its_pods), modelVersion="v2")
+    assert body["status"]["servingVersion"] == "v1"
+    assert body["status"]["image"] == "health-predictor:v2"
+    assert reason(body) == reasons.IMAGE_PULL_FAILED
+    ready = conditions.find(body["status"]["conditions"], "Ready") or {}
+    assert "health-predictor:v2 cannot be pulled" in ready["message"]
+
+
+def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -> None:
+    body = said(Look(SETTLED, WORKING), image={"repository": "elsewhere"})
+    assert body["status"]["image"] == "health-predictor:v1"
+    assert said(Look())["status"]["image"] == "health-predictor:v1", "planned"
+
+
+def test_a_failing_pull_writes_one_status_however_the_kubelet_words_it() -> None:
+    def status(word: str) -> Object:
+        its_pods = [pod(state=waiting(word, f"{word} details"))]
+        look = Look(deployment(deployment_status(1, available=0)), WORKING, its_pods)
+        found: Object = said(look)["status"]
+        return found
+
+    assert status("ErrImagePull") == status("ImagePullBackOff")
+
+
+def test_the_same_look_later_gives_the_same_status() -> None:
+    look = Look(SETTLED, WORKING)
+    first = said(look)["status"]
+    assert said(look, previous=first, now=LATER)["status"] == first
+
+
+def test_the_most_urgent_problem_is_told() -> None:
+    second = Problem(reasons.APPLY_REFUSED, "x")
+    assert reason(said(Look(SETTLED, problems=(FOREIGN, second)))) == reasons.NOT_OWNED
+
+
+INVALID = Problem(reasons.INVALID_SPEC, "spec.minReplicas: must be of type int, is str")
+
+
+def invalid(previous: Object) -> Object:
+    body = predictor(generation=4)
+    return {**body, "status": invalid_status(KEY, 4, INVALID, previous, LATER)}
+
+
+def test_an_unusable_spec_is_told_and_what_serves_stays() -> None:
+    before = said(Look(SETTLED, WORKING))["status"]
+    after = invalid(before)
+    assert health(after) == "Failed"
+    assert reason(after) == reasons.INVALID_SPEC
+    assert states(after) == {
+        "Ready": "False", "Stalled": "True", "Available": "True", "Autoscaling": "True",
+    }  # fmt: skip
+    assert after["status"]["servingVersion"] == "v1"
+    assert after["status"]["observedGeneration"] == 4
+    assert violations(after) == []
+
+
+def test_an_unusable_spec_that_was_never_usable() -> None:
+    after = invalid({"observedGeneration": -1})
+    assert states(after) == {
+        "Ready": "False", "Stalled": "True", "Available": "False", "Autoscaling": "Unknown",
+    }  # fmt: skip
+    assert violations(after) == []
+
+
+_problems = st.sampled_from([(), (FOREIGN,), (FOREIGN, INVALID)])
+_pods = st.lists(
+    st.builds(
+        pod,
+        version=st.sampled_from(["v1", "v2", ""]),
+        ready=st.booleans(),
+        leaving=st.booleans(),
+        started=st.booleans(),
+        state=st.sampled_from([
+            None, {}, {"running": {}}, waiting("ErrImagePull"), waiting("CrashLoopBackOff"),
+            waiting("CreateContainerError"), terminated("OOMKilled", 137), terminated("Error", 1),
+        ]),
+        last=st.sampled_from([{}, terminated("Error", 1), terminated("OOMKilled", 137)]),
+        conditions=st.sampled_from([(), (unschedulable(),)]),
+    ),
+    max_size=3,
+)  # fmt: skip
+_deployment_conditions = st.lists(
+    st.sampled_from([
+        COMPLETE, PROGRESSING, DEADLINE, replica_failure("exceeded quota"), replica_failure("no"),
+    ]), max_size=2, unique_by=lambda c: c["type"],
+).map(tuple)  # fmt: skip
+_deployments = st.none() | st.builds(
+    deployment,
+    st.just({}) | st.builds(
+        deployment_status, st.integers(0, 6), updated=st.integers(0, 6),
+        available=st.integers(0, 6), observed=st.integers(0, 1), conditions=_deployment_conditions,
+    ),
+    st.integers(0, 6),
+)  # fmt: skip
+_autoscalers = st.none() | st.sampled_from(
+    [{}, SCALING_ACTIVE, NO_METRICS, CANNOT_SCALE,
+     {"conditions": [condition("AbleToScale", "False", "BackoffBoth")]}]
+).map(autoscaler)  # fmt: skip
+_looks = st.builds(Look, _deployments, _autoscalers, _pods, _problems, st.none() | st.just(WAITING))
+_specs = st.fixed_dictionaries({"suspend": st.booleans()}, optional={"replicas": st.integers(0, 5)})
+
+
+@given(look=_looks, spec=_specs, before=_looks, spec_before=_specs)
+@bounded
+def test_every_status_keeps_the_rules_whatever_was_seen(
+    look: Look, spec: Object, before: Look, spec_before: Object
+) -> None:
+    previous = said(before, **spec_before)["status"]
+    body = said(look, previous=previous, now=LATER, **spec)
+    assert violations(body) == []
+    assert set(states(body)) >= {"Ready", "Available", "Autoscaling"}
+    assert violations(invalid(previous)) == []
+    settled = said(look, previous=body["status"], now="2027-01-01T00:00:00Z", **spec)
+    assert settled["status"] == body["status"], "a second look at the same writes nothing new"
+
+
+@given(look=_looks, spec=_specs)
+@bounded
+def test_the_api_server_stores_every_field_of_a_status(look: Look, spec: Object) -> None:
+    known = schema()["properties"]["status"]["properties"]
+    status = said(look, **spec)["status"]
+    assert set(status) <= set(known)
+    for item in status["conditions"]:
+        assert set(item) == set(known["conditions"]["items"]["properties"])
+    assert crd()["spec"]["versions"][0]["subresources"]["status"] == {}
+
+
+class TestProgress:
+    """Which change of a status may wait a moment, and which may not."""
+
+    def change(self, **changes: Any) -> bool:
+        before = {
+            "observedGeneration": 1,
+            "replicas": 2,
+            "readyReplicas": 0,
+            "conditions": [
+                self.condition("Ready", "False", "RollingOut"),
+                self.condition("Available", changes.pop("was_available", "False"), "x"),
+            ],
+        }
+        ready = changes.pop("ready", ("False", "RollingOut"))
+        available = changes.pop("available", "False")
+        after = {
+            **before,
+            **changes,
+            "conditions": [
+                {**self.condition("Ready", *ready), "message": "other words"},
+                self.condition("Available", available, "x"),
+            ],
+        }
+        return is_progress(before, after)
+
+    @staticmethod
+    def condition(name: str, status: str, reason: str) -> dict[str, Any]:
+        return {"type": name, "status": status, "reason": reason, "observedGeneration": 1}
+
+    def test_counts_wording_serving_version_and_the_first_pod_may(self) -> None:
+        assert self.change(readyReplicas=1, servingVersion="v1", available="True")
+
+    def test_another_reason_may_not(self) -> None:
+        assert not self.change(ready=("False", "ImagePullFailed"))
+
+    def test_ready_may_not(self) -> None:
+        assert not self.change(ready=("True", "Ready"))
+
+    def test_the_loss_of_the_last_pod_may_not(self) -> None:
+        assert not self.change(was_available="True")
+
+    def test_another_generation_may_not(self) -> None:
+        assert not self.change(observedGeneration=2)

@@ -1,0 +1,156 @@
+"""Shared by the predictor's tests: trained artifacts, services, a real server process."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from email.message import Message
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from bench.processes import rss_mib
+
+from riskpredictor_server.api.service import Service
+from riskpredictor_server.settings import Settings
+from support.rawhttp import Answer
+
+PREDICTOR = Path(__file__).resolve().parents[3] / "predictor"
+HEALTHY = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
+SICK = {"heart_rate": 130, "blood_pressure": 85, "temperature": 103.5, "oxygen_level": 86}
+
+
+@cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="riskpredictor-models-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def artifact(version: str = "v1") -> Path:
+    """A model trained once per test run. Tests that change files copy it first."""
+    from riskpredictor_server.train import main
+
+    out = _folder() / version
+    assert main(["--model-version", version, "--out", str(out)]) == 0
+    return out
+
+
+def service(**changes: Any) -> Service:
+    """A Service over model v1."""
+    return Service(Settings(**{"model": artifact(), "pod_name": "pod-1", **changes}))
+
+
+def free_port() -> int:
+    """Below the ephemeral ports: a client that retries one of those can connect to itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+class ServerProcess:
+    """``python -m riskpredictor_server`` on loopback; a context manager."""
+
+    def __init__(self, model: Path | None = None, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(PREDICTOR),
+            "RISKPREDICTOR_MODEL": str(model or artifact()),
+            "RISKPREDICTOR_PORT": str(self.port),
+            "POD_NAME": "pod-under-test",
+            # A machine that stalls for half a second is not the overload that a test is about.
+            "RISKPREDICTOR_MAX_LAG": "60",
+            **{f"RISKPREDICTOR_{name.upper()}": value for name, value in environment.items()},
+        }
+        command = [sys.executable, "-m", "riskpredictor_server"]
+        self.process = subprocess.Popen(command, env=env, stderr=self._log, stdout=self._log)
+
+    def __enter__(self) -> Self:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.get("/health")
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.process.kill()
+                    self.process.wait(10)
+                    raise AssertionError(f"the server did not start: {self.log()}") from None
+                time.sleep(0.02)
+            else:
+                return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._log.close()
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read()
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def sample(self, name: str) -> float:
+        """One line of the page of metrics, 0 if it is not there."""
+        page = self.get("/metrics").body.decode()
+        found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    def answered(self, route: str, status: int) -> float:
+        """How often, by its own count."""
+        return self.sample(f'riskpredictor_requests_total{{route="{route}",status="{status}"}}')
+
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight but the question itself."""
+        return self.sample("riskpredictor_in_flight_requests") == 1
+
+    def resident_mib(self) -> float:
+        return rss_mib(self.process.pid)
+
+    def get(self, path: str, timeout: float = 15) -> Answer:
+        return self._ask(urllib.request.Request(self.url + path), timeout)
+
+    def post(
+        self, path: str, body: Any, content_type: str = "application/json", timeout: float = 15
+    ) -> Answer:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": content_type}
+        return self._ask(urllib.request.Request(self.url + path, data, headers), timeout)
+
+    def _ask(self, request: urllib.request.Request, timeout: float) -> Answer:
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return Answer(response.status, _lower(response.headers), response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, _lower(error.headers), error.read())
+
+
+def changed_copy(folder: Path, tmp_path: Path) -> Path:
+    """A copy of an artifact folder that a test may damage."""
+    return Path(shutil.copytree(folder, tmp_path / "copy"))

@@ -1,0 +1,233 @@
+"""Training: deterministic, documented, and clear about what it cannot use."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from unit.predictor.support import HEALTHY, PREDICTOR, SICK, artifact
+
+from riskpredictor_server.api.records import VITALS
+from riskpredictor_server.model.artifact import load
+from riskpredictor_server.train import main
+from riskpredictor_server.training.dataset import RecordsError, read_csv
+from riskpredictor_server.training.synthetic import generate, labels, news2_points
+
+HEADER = ["heart_rate", "blood_pressure", "temperature", "oxygen_level", "risk_level"]
+
+
+def card(version: str) -> Any:
+    return orjson.loads((artifact(version) / "card.json").read_bytes())
+
+
+def test_training_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+    """Nothing may depend on the order of a set, on a clock or on the process."""
+    artifacts = [{path.name: path.read_bytes() for path in artifact().iterdir()}]
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        command = [sys.executable, "-m", "riskpredictor_server.train", "--model-version", "v1"]
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PREDICTOR)}
+        subprocess.run([*command, "--out", str(out)], env=env, check=True, capture_output=True)
+        artifacts.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert len(artifacts[0]) > 3
+    assert artifacts[0] == artifacts[1] == artifacts[2]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_model_is_good_and_says_how_good(version: str) -> None:
+    metrics = card(version)["metrics"]
+    assert metrics["accuracy"] > 0.85
+    assert metrics["cross_validation"]["accuracy_mean"] > 0.88
+    assert metrics["brier"] < 0.2
+    assert metrics["expected_calibration_error"] < 0.08
+    assert sum(map(sum, metrics["confusion"]["counts"])) == metrics["records"] == 250
+    assert card(version)["data"]["records"] == 1000
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_evident_patients_get_the_evident_answer(version: str) -> None:
+    scorer = load(artifact(version)).scorer
+    low = scorer.score(tuple(HEALTHY.values())).probabilities  # type: ignore[arg-type]
+    high = scorer.score(tuple(SICK.values())).probabilities  # type: ignore[arg-type]
+    assert low[0] > 0.95
+    assert high[2] > 0.95
+
+
+def test_versions_differ_in_their_answers() -> None:
+    values = (104, 118, 102.4, 95)
+    one, two = (load(artifact(version)).scorer.score(values) for version in ("v1", "v2"))
+    assert max(abs(a - b) for a, b in zip(one.probabilities, two.probabilities, strict=True)) > 0.01
+
+
+def test_generated_patients_are_plausible() -> None:
+    vitals, levels = generate(20_000, seed=5)
+    for vital, column in zip(VITALS, vitals.T, strict=True):
+        assert vital.minimum <= column.min()
+        assert column.max() <= vital.maximum
+    shares = {level: levels.count(level) / len(levels) for level in ("Low", "Medium", "High")}
+    assert 0.5 < shares["Low"] < 0.7
+    assert 0.1 < shares["Medium"] < 0.25
+    assert 0.1 < shares["High"] < 0.3
+    # Fever speeds the heart, shock lowers pressure and speeds it.
+    assert np.corrcoef(vitals[:, 0], vitals[:, 2])[0, 1] > 0.3
+    assert np.corrcoef(vitals[:, 0], vitals[:, 1])[0, 1] < 0
+
+
+@pytest.mark.parametrize(
+    ("vitals", "points"),
+    [
+        ((75, 120, 98.6, 98), (0, 0, 0, 0)),
+        ((40, 90, 95.0, 91), (3, 3, 3, 3)),
+        ((41, 91, 95.1, 92), (1, 2, 1, 2)),
+        ((50, 100, 96.8, 93), (1, 2, 1, 2)),
+        ((51, 101, 96.9, 94), (0, 1, 0, 1)),
+        ((90, 110, 100.4, 95), (0, 1, 0, 1)),
+        ((91, 111, 100.5, 96), (1, 0, 1, 0)),
+        ((110, 219, 102.2, 100), (1, 0, 1, 0)),
+        ((111, 220, 102.3, 100), (2, 3, 2, 0)),
+        ((130, 120, 98.6, 98), (2, 0, 0, 0)),
+        ((131, 120, 98.6, 98), (3, 0, 0, 0)),
+    ],
+)
+def test_points_are_those_of_the_news2_chart(vitals: Any, points: Any) -> None:
+    assert tuple(news2_points(np.array([vitals], dtype=float))[0]) == points
+
+
+def test_labels_follow_the_response_thresholds() -> None:
+    points = np.array([[0, 0, 0, 0], [2, 0, 0, 0], [2, 1, 0, 0], [3, 0, 0, 0], [2, 2, 0, 1]])
+    assert labels(points, np.zeros(5)) == ["Low", "Low", "Medium", "Medium", "High"]
+    assert labels(points[1:2], np.array([3.0])) == ["High"]
+
+
+def write_csv(path: Path, rows: list[list[Any]], header: list[str] = HEADER) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def rows_of(count: int) -> list[list[Any]]:
+    vitals, levels = generate(count, seed=3)
+    return [[*row, level] for row, level in zip(vitals.tolist(), levels, strict=True)]
+
+
+def test_own_records_can_be_trained_on(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "records.csv", rows_of(400))
+    out = tmp_path / "out"
+    assert main(["--model-version", "ward-7", "--data", str(path), "--out", str(out)]) == 0
+    model = load(out)
+    assert model.version == "ward-7"
+    assert model.card["data"]["source"] == "records of a CSV file"
+    assert model.card["data"]["records"] == 400
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 2
+    return capsys.readouterr().err
+
+
+def test_every_bad_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = rows_of(300)
+    rows[0][0] = 999
+    rows[1][1] = "high"
+    rows[2][4] = "Severe"
+    rows[3][3] = ""
+    path = write_csv(tmp_path / "records.csv", rows)
+    text = failure(capsys, "--model-version", "v1", "--out", str(tmp_path), "--data", str(path))
+    assert "line 2: column heart_rate: value '999': must be 20 to 300 bpm" in text
+    assert "line 3: column blood_pressure: value 'high': must be a JSON number" in text
+    assert "line 4: column risk_level: value 'Severe': must be one of Low, Medium, High" in text
+    assert "line 5: column oxygen_level: value ''" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "heart_rate,blood_pressure\n1,2\n",
+            "column temperature, oxygen_level, risk_level is missing",
+        ),
+        ("", "is missing"),
+        (",".join(HEADER) + "\n", "0 records are Low; at least 10 are needed"),
+    ],
+    ids=["columns", "empty file", "no rows"],
+)
+def test_a_file_that_cannot_be_trained_on_says_why(
+    content: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "records.csv"
+    path.write_text(content)
+    assert words in failure(
+        capsys, "--model-version", "v1", "--out", str(tmp_path), "--data", str(path)
+    )
+
+
+def test_lines_are_those_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "records.csv"
+    note = '"two\nlines"'
+    path.write_text(
+        ",".join([*HEADER, "note"]) + f"\n\n80,120,98.6,97,Low,{note}\n\n999,120,98.6,97,Low,x\n"
+    )
+    text = failure(capsys, "--model-version", "v1", "--out", str(tmp_path), "--data", str(path))
+    assert "line 6: column heart_rate" in text
+
+
+def test_a_column_with_the_unit_of_temperature_is_honoured(tmp_path: Path) -> None:
+    fahrenheit = rows_of(300)
+    celsius = [[*row[:2], (row[2] - 32) * 5 / 9, *row[3:], "C"] for row in fahrenheit]
+    mixed = [[*row, "F"] for row in fahrenheit[:150]] + celsius[150:]
+    plain, _ = read_csv(write_csv(tmp_path / "plain.csv", fahrenheit))
+    with_unit, _ = read_csv(write_csv(tmp_path / "unit.csv", mixed, [*HEADER, "temperature_unit"]))
+    assert np.abs(plain - with_unit).max() < 1e-9
+
+
+def test_an_unknown_unit_of_temperature_is_named(tmp_path: Path) -> None:
+    rows = [[*row, unit] for row, unit in zip(rows_of(3), ["K", "", "F"], strict=True)]
+    path = write_csv(tmp_path / "records.csv", rows, [*HEADER, "temperature_unit"])
+    with pytest.raises(RecordsError) as caught:
+        read_csv(path)
+    (one, two) = str(caught.value).splitlines()
+    assert "line 2: column temperature_unit: value 'K': temperature_unit must be" in one
+    assert "line 3: column temperature_unit: value ''" in two
+
+
+def test_ragged_rows_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "records.csv"
+    path.write_text(",".join(HEADER) + "\n80,120\n80,120,98.6,97,Low,extra\n")
+    text = failure(capsys, "--model-version", "v1", "--out", str(tmp_path), "--data", str(path))
+    assert "line 2: column temperature" in text
+    assert "line 3: 6 cells for 5 columns" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model-version", "-v1"], "--model-version"),
+        (["--model-version", "a/b"], "--model-version 'a/b'"),
+        (["--model-version", "v1", "--records", "5"], "--records 5: must be 200 to 1000000"),
+        (["--model-version", "v1", "--seed", "-1"], "--seed -1"),
+        (["--model-version", "v1", "--data", "absent.csv"], "absent.csv: cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_arguments_name_the_flag(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        text = failure(capsys, *arguments, "--out", str(tmp_path / "out"))
+    except SystemExit:
+        text = capsys.readouterr().err
+    assert words in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unwritable_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    text = failure(capsys, "--model-version", "v1", "--out", str(tmp_path / "file" / "out"))
+    assert "cannot be written" in text

@@ -1,0 +1,161 @@
+"""Load a predictor the way that users would, watch the autoscaler answer, and write a report.
+
+    python tools/demo/load_test.py --users 100 --duration 2m --profile spike
+    python tools/demo/load_test.py --rate 400 --duration 90s              open loop
+    python tools/demo/load_test.py --url http://127.0.0.1:5000            no cluster
+    python tools/demo/load_test.py --compare build/load-test/report.json  beside an earlier run
+
+The load comes from a pod in the cluster and goes to the Service of the RiskPredictor. CLUSTER and
+CONTEXT choose the cluster, see tools/cluster/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from riskdemo.install import DEMO_NAMESPACE, VERSIONS, Installation
+from riskdemo.live import Screen
+from riskdemo.load import Load, PodLoad, ProcessLoad
+from riskdemo.report import write
+from riskdemo.run import Run, figures
+from riskdemo.shell import Cluster, DemoError, Kubectl
+from riskdemo.stage import PREDICTOR
+from riskdemo.state import State, read
+from riskpredictor_kubectl.loadgen import PROFILES
+from riskpredictor_kubectl.loadpod import Demand
+
+AFTER_SECONDS = 30
+"""How long after its end a load test may take to say its last word."""
+
+
+class LoadTest:
+    """One load, watched until it has ended."""
+
+    def __init__(self, console: Console, options: argparse.Namespace) -> None:
+        self._console = console
+        self._demand = Demand(
+            options.users, options.duration, options.think, options.profile, options.rate,
+            options.warmup,
+        )  # fmt: skip
+        self._kubectl: Kubectl | None = None
+        self._predictor = options.predictor
+        asked: dict[str, Any] = asdict(self._demand)
+        if options.url:
+            self._load: Load = ProcessLoad(options.url, self._demand)
+            asked["url"] = options.url
+        else:
+            cluster = Cluster(options.name)
+            self._kubectl = cluster.kubectl(options.namespace)
+            image = options.image or Installation.of(cluster).image(VERSIONS[0])
+            self._load = PodLoad(self._kubectl, image, self._predictor, self._demand)
+            asked["predictor"] = f"{options.namespace}/{self._predictor}"
+        self.run = Run(options.title, asked)
+        self._state: State | None = None
+
+    def perform(self) -> Run:
+        """Do it.
+
+        Raises:
+            DemoError: it could not be done, or not a single request was answered.
+        """
+        self._load.report.on_second = self._on_second
+        goal = f"{self.run.name}: {self._demand.profile}, {self._demand.seconds:.0f} s"
+        deadline = time.monotonic() + self._demand.seconds + AFTER_SECONDS
+        with self._load, Screen(self._console, goal) as screen:
+            while not self._load.ended and time.monotonic() < deadline:
+                if self._kubectl is not None:
+                    self._state = read(self._kubectl, self._predictor)
+                screen.show(self._state, self._load.report)
+                time.sleep(1.0)
+        self.run.total = self._load.report.total
+        if not self.run.total.get("ok"):
+            why = dict(self._load.report.failures) or "the load generator said nothing"
+            raise DemoError(f"no request was answered: {why}")
+        return self.run
+
+    def _on_second(self, line: dict[str, Any]) -> None:
+        state = self._state
+        if state is not None:
+            line |= {
+                "cpu_percent": state.cpu, "desired": state.desired, "ready": state.ready_pods,
+            }  # fmt: skip
+            self.run.asked["cpu_target"] = state.cpu_target
+        self.run.seconds.append(line)
+
+
+def main() -> int:
+    """Command line; returns the exit status."""
+    options = _options()
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        other = Run.load(options.compare) if options.compare else None
+        run = LoadTest(console, options).perform()
+        paths = write(run, options.out, other)
+    except DemoError as error:
+        console.print(f"[bold red]error:[/bold red] {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running")
+        return 130
+    table = Table(show_header=False)
+    for name, value, unit, _ in figures(run):
+        table.add_row(name, f"{value:,.10g} {unit}")
+    console.print(table)
+    console.print("report: " + ", ".join(map(str, paths)))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0],
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--users", type=_within(1, 1000), default=100, help="simulated users (100)")
+    add("--duration", type=_duration, default=120.0, metavar="2m", help="10s to 15m (2m)")
+    profiles = "\n".join(f"{name}: {text}" for name, text in PROFILES.items())
+    add("--profile", choices=PROFILES, default="ramp", help=profiles)
+    add("--rate", type=_within(0, 10_000), default=0, help="requests/s: an open loop (closed)")
+    add("--think", type=float, default=0.0, help="mean pause of a user, in seconds (0)")
+    add("--warmup", type=_duration, default=0.0, help="left out of the sums")
+    add("--out", type=Path, default=Path("build/load-test"), help="folder of the report")
+    add("--title", default="Load test", help="title of the report")
+    add("--compare", type=Path, metavar="report.json", help="an earlier report")
+    add("--name", default="demo", help="name of the local cluster")
+    add("-n", "--namespace", default=DEMO_NAMESPACE)
+    add("--predictor", default=PREDICTOR, help=f"name of the RiskPredictor ({PREDICTOR})")
+    add("--image", default="", help="image of the load generator's pod; one with the predictor")
+    add("--url", default="", help="load this address from this machine, not a cluster")
+    return parser.parse_args()
+
+
+def _within(least: int, most: int) -> Any:
+    def whole_number(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
+        return int(text)
+
+    return whole_number
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s or 2m")
+    seconds = float(match[1]) * (60 if match[2] == "m" else 1)
+    if seconds > 900:
+        raise argparse.ArgumentTypeError(f"{text} is more than 15m")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

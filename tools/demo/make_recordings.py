@@ -1,0 +1,277 @@
+"""Records the demonstrations for the guides: ``make recordings`` writes docs/images/*.svg.
+
+    python tools/demo/make_recordings.py [complete] [manual-scaling] [load-test] [web-page]
+
+Each runs as people start it, in a terminal of a fixed size, on the cluster that CLUSTER and CONTEXT
+choose (tools/cluster/README.md). What stands in the terminal at its end becomes pictures. The
+monitor is looked at in the middle of the load test, so these two are recorded together; the web
+page is looked at in Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+from riskdemo import report
+from riskdemo.install import DEMO_NAMESPACE
+from riskdemo.run import Run
+from riskdemo.shell import Cluster
+from riskdemo.stage import PREDICTOR
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs" / "images"
+COLUMNS, LINES = 128, 50
+MOST_BYTES = 150_000
+"""Pictures are in Git for ever."""
+NODE_PORT = 30090
+KUBE_PROXY_SECONDS = 3
+"""Until it has heard of a Service, with time to spare."""
+MONITOR_AFTER_SECONDS = 95
+"""Into the load test: the spike has begun, and the autoscaler has answered."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Part of a recording: from the heading that holds ``start`` to the one that holds ``end``.
+
+    Empty: from the beginning, to the end.
+    """
+
+    name: str
+    start: str = ""
+    end: str = ""
+
+
+class Screen:
+    """A terminal that only prints, scrolls for ever, and knows what rich's live displays send."""
+
+    _TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\r|\n|[^\x1b\r\n]+")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = [""]
+        self._row = 0
+        self._overwrite = False
+
+    def feed(self, text: str) -> None:
+        """Take in what a program wrote. Colours stay in the lines, as they came."""
+        for token in self._TOKEN.finditer(text):
+            self._take(token[0], token[1] or "0", token[2])
+
+    def _take(self, token: str, argument: str, command: str | None) -> None:
+        match token, command:
+            case "\r", _:
+                self._overwrite = True
+            case "\n", _:
+                self._row += 1
+                self._overwrite = False
+                if self._row == len(self.lines):
+                    self.lines.append("")
+            case _, "A":
+                self._row = max(0, self._row - int(argument or 1))
+            case _, "K":
+                self.lines[self._row] = ""
+            case _, "m" | None:
+                if self._overwrite:
+                    self.lines[self._row] = ""
+                    self._overwrite = False
+                self.lines[self._row] += token
+            case _:
+                pass
+
+
+def record(command: Sequence[str]) -> list[str]:
+    """The lines of a terminal in which a command ran to its end.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    outer, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    screen, raw = Screen(), io.BytesIO()
+    with subprocess.Popen(
+        command, stdin=inner, stdout=inner, stderr=inner, cwd=ROOT, env=environment
+    ) as process:
+        os.close(inner)
+        for chunk in _chunks(outer):
+            raw.write(chunk)
+    os.close(outer)
+    screen.feed(raw.getvalue().decode(errors="replace"))
+    if process.returncode != 0:
+        raise RuntimeError("\n".join([f"{command} failed:", *screen.lines[-30:]]))
+    return [_without_this_machine(line) for line in screen.lines]
+
+
+def _chunks(terminal: int) -> Iterable[bytes]:
+    while True:
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:  # Linux says so when the last program has left the terminal.
+            return
+        if not chunk:
+            return
+        yield chunk
+
+
+def _without_this_machine(line: str) -> str:
+    return line.replace(f"{ROOT}/", "").replace(str(Path.home()), "~")
+
+
+def draw(title: str, lines: Sequence[str], picture: Picture) -> None:
+    """Write one picture, with the fonts of whoever looks at it: it asks nobody for one."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
+    for line in _part(lines, picture):
+        console.print(Text.from_ansi(line))
+    svg = console.export_svg(title=title, theme=MONOKAI, unique_id=picture.name)
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    _keep(
+        f"{picture.name}.svg", "".join(f"{line.rstrip()}\n" for line in svg.splitlines()).encode()
+    )
+
+
+def _part(lines: Sequence[str], picture: Picture) -> list[str]:
+    headings = [number for number, line in enumerate(lines) if "──" in line and "━" not in line]
+
+    def at(words: str, otherwise: int) -> int:
+        if not words:
+            return otherwise
+        return next(number for number in headings if words in _plain(lines[number]))
+
+    part = list(lines[at(picture.start, 0) : at(picture.end, len(lines))])
+    while part and not _plain(part[-1]).strip():
+        part.pop()
+    return part
+
+
+def _plain(line: str) -> str:
+    return Text.from_ansi(line).plain
+
+
+def _keep(name: str, content: bytes) -> None:
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{name} has {len(content)} bytes, more than {MOST_BYTES}")
+    IMAGES.mkdir(exist_ok=True)
+    (IMAGES / name).write_bytes(content)
+    print(f"{name}: {len(content) / 1000:.0f} kB", flush=True)
+
+
+class Recorder:
+    """Knows each demonstration's command line and pictures."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+
+    def complete(self) -> None:
+        """The story in three pictures."""
+        lines = record(self._command("complete.py"))
+        for picture in (
+            Picture("demo-declare", "A RiskPredictor", "Load:"),
+            Picture("demo-load", "Load:", "A new model"),
+            Picture("demo-roll-out", "A new model", ""),
+        ):
+            draw("make demo", lines, picture)
+
+    def manual_scaling(self) -> None:
+        """From the automatic size to the end."""
+        lines = record(self._command("manual_scaling.py"))
+        draw("make demo-scaling", lines, Picture("demo-scaling", "Automatic:"))
+
+    def load_test(self) -> None:
+        """The load test with its report, and the monitor in the middle of it."""
+        monitor = threading.Thread(target=self._monitor)
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = [
+                "--users",
+                "100",
+                "--duration",
+                "3m",
+                "--profile",
+                "spike",
+                "--think",
+                "0.05",
+            ]
+            monitor.start()
+            lines = record(
+                self._command(
+                    "load_test.py", *arguments, "--title", "100 users as a spike", "--out", folder
+                )
+            )
+            monitor.join()
+            shown = [line.replace(folder, "build/load-test") for line in lines]
+            title = f'make demo-load ARGS="{" ".join(arguments)}"'
+            draw(title, shown, Picture("demo-load-test"))
+            run = Run.load(Path(folder) / "report.json")
+            _keep("load-report.png", report.picture(run, dpi=80))
+
+    def _monitor(self) -> None:
+        time.sleep(MONITOR_AFTER_SECONDS)
+        lines = record(self._command("monitor.py", "--once"))
+        draw("make demo-monitor", lines, Picture("demo-monitor"))
+
+    def web_page(self) -> None:
+        """Peak Load on the page, which a NodePort reaches; a port-forward would reach one pod."""
+        kubectl = Cluster(self._cluster).kubectl(DEMO_NAMESPACE)
+        predictor = f"riskpredictor/{PREDICTOR}"
+
+        def serve(service: dict[str, object] | None) -> None:
+            patch = json.dumps({"spec": {"service": service}})
+            kubectl("patch", predictor, "--type=merge", f"--patch={patch}")
+
+        serve({"type": "NodePort", "nodePort": NODE_PORT})
+        try:
+            changed = "--for=jsonpath={.spec.type}=NodePort"
+            kubectl("wait", changed, f"service/{PREDICTOR}", "--timeout=60s")
+            time.sleep(KUBE_PROXY_SECONDS)
+            node = kubectl.json("get", "nodes")["items"][0]
+            addresses = {each["type"]: each["address"] for each in node["status"]["addresses"]}
+            url = f"http://{addresses['InternalIP']}:{NODE_PORT}"
+            environment = {**os.environ, "PYTHONPATH": "tests:predictor"}
+            command = [sys.executable, "-m", "browser.screenshots", "--peak", url]
+            subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        finally:
+            serve(None)
+
+    def _command(self, script: str, *arguments: str) -> list[str]:
+        path = str(ROOT / "tools" / "demo" / script)
+        return [sys.executable, path, "--name", self._cluster, *arguments]
+
+
+def main() -> int:
+    """Record what is asked for, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    names = ("complete", "manual-scaling", "load-test", "web-page")
+    parser.add_argument("demo", nargs="*", help=f"{', '.join(names)}; all by default")
+    parser.add_argument("--name", default="demo", help="name of the local cluster")
+    options = parser.parse_args()
+    if unknown := set(options.demo) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    recorder = Recorder(options.name)
+    # The first one brings up what the others need.
+    for name in options.demo or names:
+        print(f"recording {name} ...", flush=True)
+        getattr(recorder, name.replace("-", "_"))()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
