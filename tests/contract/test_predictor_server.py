@@ -135,7 +135,7 @@ def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
             sock.sendall(HEAD % 80 + b'{"heart')
             refused = sock.recv(4096)
         assert refused.startswith(b"HTTP/1.1 503")
-        assert b"Retry-After: 1\r\n" in refused
+        assert b"retry-after: 1\r\n" in refused
         assert b"application/problem+json" in refused
         for sock in stalled:
             assert sock.recv(4096).startswith(b"HTTP/1.1 408")
@@ -189,7 +189,7 @@ def test_connections_end_now_and_then_so_that_new_pods_get_some() -> None:
                 break
             answered += 1
             assert answer.startswith(b"HTTP/1.1 200")
-            if b"Connection: close" in answer:
+            if b"connection: close" in answer:
                 assert sock.recv(1) == b""
                 break
             assert answered < 11
@@ -230,11 +230,11 @@ def test_where_logs_are_json_a_server_that_cannot_start_says_so_in_json(
 def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() -> None:
     code = (
         "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
-        "from riskpredictor_server.front import Front;"
+        "from riskpredictor_server.asgi import Application;"
         "from riskpredictor_server.api.service import Service;"
         "from riskpredictor_server.settings import Settings;"
         "s = Service(Settings(model=Path(sys.argv[1]))); assert not s.reason, s.reason;"
-        "Front(s); s.predict(b'{}', 'application/json', 'x');"
+        "Application(s); s.predict(b'{}', 'application/json', 'x');"
         "heavy = {'sklearn', 'numpy', 'joblib', 'flask', 'prometheus_client'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -264,7 +264,7 @@ def test_sigterm_under_load_loses_no_request() -> None:
                             failures.append(repr(answer[:80]))
                             return
                         answered.append(target.port)
-                        if b"Connection: close" in answer:
+                        if b"connection: close" in answer:
                             target = second
                             break
             except OSError as error:
@@ -336,5 +336,5 @@ def test_sigterm_waits_for_a_body_that_is_on_its_way() -> None:
         sock.sendall(body[20:])
         answer = sock.recv(4096)
         assert answer.startswith(b"HTTP/1.1 200")
-        assert b"Connection: close" in answer
+        assert b"connection: close" in answer
         assert server.process.wait(10) == 0
