@@ -20,7 +20,7 @@ against the memory of all bodies and waits for its turn. Smaller ones are bounde
 so slow uploads never hold up single predictions."""
 BATCH_PACE = 4e-7
 """Seconds per byte of a batch before anything was measured: a pod's under 200 millicores."""
-PAGE_PACE = 0.01
+PAGE_PACE = 0.02
 """Seconds per page, likewise."""
 _MEMORY = 8
 """Turns over which a pace is averaged: a CPU limit makes one slow and the next one quick."""
@@ -69,12 +69,17 @@ class Queue:
     @asynccontextmanager
     async def turn(self, size: int) -> AsyncIterator[None]:
         """Wait for a turn, and keep it inside the ``with``; raises RefusedError if that is long."""
+        detail = f"{self._what} queue too long here"
         if self.wait > self._longest_wait:
-            raise overloaded(f"{self._what} queue too long here")
+            raise overloaded(detail)
         self._queued += size
+        came = monotonic()
         try:
             async with self._lock:
                 begun = monotonic()
+                if begun - came > 2 * self._longest_wait:
+                    # The pace was thought to be better: do not keep the others waiting as well.
+                    raise overloaded(detail)
                 # A free lock is taken without a pause: make one, for the others on the loop. What
                 # they take is part of the pace.
                 await asyncio.sleep(0)

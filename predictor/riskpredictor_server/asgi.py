@@ -139,13 +139,22 @@ class Application:
         if b"transfer-encoding" in headers:
             most = self._settings.max_body_bytes
         request.complete = not most
+        body = b""
+        if most and b"expect" not in headers:
+            # What is there anyhow: a refusal need not end the connection when that is all.
+            body = await _part(request)
         if not (route and route.probe):
             if CROWDED in request.extensions:
                 raise overloaded("too many connections")
             admission.check()
         reserved = admission.reserve(most)
         try:
-            body = await self._body(request) if most else b""
+            if not (request.complete or body):
+                body = await _part(request)
+            if not request.complete:
+                body = await self._rest(request, body)
+            if len(body) > self._settings.max_body_bytes:
+                raise admission.too_large()
             if reserved:
                 # Of a body in chunks only its end tells how much it takes.
                 surplus = reserved - (len(body) if len(body) >= LARGE_BYTES else 0)
@@ -163,16 +172,8 @@ class Application:
         finally:
             admission.free += reserved
 
-    async def _body(self, request: _Request) -> bytes:
-        """The whole body, bounded in size and time."""
-        body = await _part(request)
-        if not request.complete:
-            body = await self._rest(request, body)
-        if len(body) > self._settings.max_body_bytes:
-            raise self.admission.too_large()
-        return body
-
     async def _rest(self, request: _Request, first: bytes) -> bytes:
+        """The whole of a body that comes in parts, or more than may come of it."""
         seconds = self._settings.body_timeout
         body = bytearray(first)
         async with self.admission.place("unfinished request bodies"):
@@ -266,9 +267,12 @@ async def _part(request: _Request) -> bytes:
 
 
 def _path(scope: Scope) -> str:
-    """Below the prefix that a proxy announced, if any."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    """The path below the prefix that a proxy announced, if any, and with one slash in front.
+
+    So Flask reads it: a path that goes to Flask must not be one that is answered here.
+    """
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return "/" + path.lstrip("/") if path[:2] == "//" else path
 
 
 def _flask(service: Service) -> Any:

@@ -159,7 +159,7 @@ class Connection(HttpToolsProtocol):
         self._head_timed = True
         """Whether a head that is incomplete has its deadline. The first one has, since accept."""
         self._raw = b""
-        """Bytes in which the present head began."""
+        """Bytes that hold what has come of the present head."""
         self._unread = 0
         """Bytes since the last complete head or part of a body."""
         self._progress = False
@@ -443,8 +443,10 @@ class Connection(HttpToolsProtocol):
         """
         if version not in ("1.1", "1.0"):
             return 505, f"HTTP/{version} is not spoken here, only HTTP/1.1 and HTTP/1.0"
-        if b"%b %b HTTP/" % (method, self.url) not in self._raw:
-            # llhttp takes the names RTSP and ICE as well.
+        if (b"RTSP/" in self._raw or b"ICE/" in self._raw) and re.search(
+            re.escape(self.url) + rb" +(RTSP|ICE)/\d", self._raw
+        ):
+            # llhttp takes these names, and does not tell.
             return 400, "not valid HTTP: the request line names another protocol"
         if len(headers) != len(fields):
             names = [name for name, _ in headers]

@@ -23,7 +23,8 @@ from unit.operator.builders import crd, schema, stored
 from riskpredictor_kubectl.cli import cli
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.runtime import probes as operator_service
-from riskpredictor_server.web import routes, routes_v2
+from riskpredictor_server.api import routes
+from riskpredictor_server.web import app as web
 from support.cluster import ROOT
 from support.docs import Block, Command, anchors, blocks, commands, documents, inline, links
 
@@ -315,7 +316,7 @@ def pip(arguments: list[str]) -> None:
 
 def curl(arguments: list[str]) -> None:
     known = "".join(
-        Path(module.__file__ or "").read_text() for module in (routes, routes_v2, operator_service)
+        Path(module.__file__ or "").read_text() for module in (routes, web, operator_service)
     )
     (address,) = (word for word in arguments if "localhost" in word or "127.0.0.1" in word)
     path = "/" + address.removeprefix("http://").partition("/")[2]

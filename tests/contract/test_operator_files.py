@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
-from flask import Flask
 from unit.operator.builders import ROOT, Object, manifests, predictor
 
 from riskpredictor_operator.core import api, reasons
 from riskpredictor_operator.core.api import Key, Resource
 from riskpredictor_operator.preflight import lease_permissions, permissions
 from riskpredictor_operator.settings import Settings
-from riskpredictor_server.web.routes import pages
+from riskpredictor_server.api.routes import ROUTES
 
 DEPLOY = ROOT / "deploy/operator"
 CORE = ROOT / "operator/riskpredictor_operator/core"
@@ -109,7 +108,7 @@ class TestPredictorPod:
     @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
     def test_every_probe_is_a_route_of_the_predictor(self, probe: str) -> None:
         request = self.container[probe]["httpGet"]
-        assert request["path"] in set(routes())
+        assert request["path"] in {route.path for route in ROUTES if route.probe}
         assert request["port"] in {port["name"] for port in self.container["ports"]}
 
     @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe"])
@@ -124,14 +123,6 @@ class TestPredictorPod:
         assert service["ports"][0]["targetPort"] == api.CONTAINER_PORT
         assert [p["containerPort"] for p in self.container["ports"]] == [api.CONTAINER_PORT]
         assert f"{api.CONTAINER_PORT}" in (ROOT / "Dockerfile.predictor").read_text()
-
-
-def routes() -> Iterator[str]:
-    """Paths that the predictor serves."""
-    application = Flask("probe")
-    application.register_blueprint(pages)
-    for rule in application.url_map.iter_rules():
-        yield rule.rule
 
 
 def constants(path: Path) -> Iterator[tuple[str, str]]:

@@ -8,12 +8,16 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from unit.predictor.support import HEALTHY, ServerProcess
+
+from support.api import eventually
+from support.rawhttp import RawClient
 
 MIB = 1024 * 1024
 INFER = "/v2/models/riskpredictor/infer"
@@ -139,3 +143,51 @@ def test_of_a_burst_of_batches_as_many_are_taken_as_are_soon_answered(
     # Nobody waits long, whatever the answer: what all would have taken is not in any of them.
     assert max(seconds for _, seconds in answers) < 15
     assert set(health) == {200}
+
+
+@pytest.mark.parametrize("path", ["//predict", "/predict/", "/%70redict"])
+def test_no_spelling_of_a_path_goes_round_admission(path: str) -> None:
+    """What Flask answers costs twenty times as much, in a thread that the event loop waits for."""
+    body = json.dumps(HEALTHY).encode()
+    sent = head(path, len(body)) + body
+    statuses: Counter[int] = Counter()
+    slow: list[float] = []
+    end = time.monotonic() + 4
+
+    def attack(server: ServerProcess) -> None:
+        with RawClient(server.port) as client:
+            while time.monotonic() < end:
+                answer = client.send(sent).answer()
+                statuses[answer.status] += 1
+
+    with ServerProcess(max_lag="0.05", keepalive_requests="0") as server:
+        server.get("/model")
+        attackers = [threading.Thread(target=attack, args=(server,)) for _ in range(60)]
+        for attacker in attackers:
+            attacker.start()
+        time.sleep(0.5)
+        while time.monotonic() < end - 0.5:
+            for probe in ("/health", "/ready"):
+                begun = time.monotonic()
+                assert server.get(probe).status == 200
+                slow.append(time.monotonic() - begun)
+        for attacker in attackers:
+            attacker.join(20)
+    assert set(statuses) <= {200, 404, 503}
+    if path == "/predict/":
+        assert statuses[503] > statuses[404]
+    assert sorted(slow)[len(slow) * 9 // 10] < 0.2, slow
+
+
+def test_out_of_file_descriptors_is_one_log_line_and_passes() -> None:
+    with ServerProcess(open_files=200) as server:
+        crowd = []
+        for _ in range(400):
+            with contextlib.suppress(OSError):
+                crowd.append(connect(server, timeout=1))
+        time.sleep(1.5)
+        for sock in crowd:
+            sock.close()
+        eventually(lambda: server.post("/predict", HEALTHY).status == 200)
+        assert "Traceback" not in server.log()
+        assert server.log().count("\n") < 6, server.log()
