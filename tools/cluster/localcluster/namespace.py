@@ -57,8 +57,10 @@ def holder_of(cluster: Cluster) -> Running | None:
 
 
 def has_namespaces(pid: int) -> bool:
-    """Whether a process can be entered. One that was killed lives on without its namespaces until
-    all that ran in them has ended."""
+    """Whether a process can be entered.
+
+    A killed one has no namespaces, but stays until everything that ran in them has ended.
+    """
     return Path(f"/proc/{pid}/ns/net").exists()
 
 
@@ -74,7 +76,7 @@ def require(cluster: Cluster) -> int:
 
 
 def _clear(cluster: Cluster) -> None:
-    """End what a crash left: without its namespaces none of it is of use."""
+    """Kill what a crash left behind; it cannot go on without the namespaces."""
     ending = running(cluster, HOLDER)
     if ending is not None:
         wait_until(lambda: not ending.alive(), 10.0)
