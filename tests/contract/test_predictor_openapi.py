@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from unit.predictor.support import HEALTHY, SICK, service
 
 from riskpredictor_server.api.openapi import EXAMPLE, document
-from riskpredictor_server.api.records import CELSIUS, PROBLEMS, VITALS, Vital
+from riskpredictor_server.api.records import CELSIUS, PROBLEMS
+from riskpredictor_server.model.vitals import VITALS, Vital
 from riskpredictor_server.settings import Settings
 from riskpredictor_server.web.app import create_app
 

@@ -1,4 +1,4 @@
-"""A trained model to the artifact folder: files, model card, golden cases, digests."""
+"""Writes the artifact folder: files, model card, golden cases, digests, plots."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from riskpredictor_server.api.records import RISK_LEVELS, VITAL_NAMES, VITALS
-from riskpredictor_server.model.artifact import ARTIFACT_FORMAT, CARD, JOBLIB, LINEAR, card_digest
+from riskpredictor_server.model.artifact import (
+    ARTIFACT_FORMAT,
+    CARD,
+    JOBLIB,
+    LINEAR,
+    card_digest,
+    load,
+)
+from riskpredictor_server.model.sklearn_scorer import PipelineScorer
+from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, VITALS
+from riskpredictor_server.training.evaluation import summary
+from riskpredictor_server.training.plots import draw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,25 +52,38 @@ _JSON = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model and all that its card says of it."""
+    """A fitted model and the content of its card."""
 
     model_version: str
     recipe: Mapping[str, Any]
-    """Name, summary, and whatever says how it was fitted."""
+    """Name and summary, and how the model was fitted as far as that is known."""
     seed: int | None
     source: str
     vitals: NDArray[np.float64]
+    """Shape (n, 4), in the order of VITALS."""
     labels: Sequence[str]
     metrics: dict[str, Any]
     form: dict[str, Any] | None
     """Content of scorer.json; None for a model that is not linear."""
     joblib: bytes
-    golden: Callable[[Any], NDArray[np.float64]]
-    """Probabilities by the fitted pipeline itself, columns in the order of RISK_LEVELS."""
+    """Content of model.joblib."""
+    scorer: PipelineScorer
+    """The model as scikit-learn computes it, for the golden cases."""
 
 
-def write(trained: Trained, folder: Path) -> None:
-    """Write the artifact folder, the card last: a half-written folder is refused by serving."""
+def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
+    """Write the artifact folder, load it as serving does, and tell ``step`` the metrics.
+
+    Raises ArtifactError if serving would refuse it, and OSError.
+    """
+    _write(trained, folder)
+    draw(trained.metrics, trained.model_version, folder)
+    load(folder)
+    step(summary(trained.metrics))
+
+
+def _write(trained: Trained, folder: Path) -> None:
+    """Write the card last: without it, serving refuses a half-written folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
     files = {JOBLIB: trained.joblib}
@@ -92,7 +115,7 @@ def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
         },
         "features": _features(trained.vitals),
         "metrics": trained.metrics,
-        "golden_cases": _golden(trained),
+        "golden_cases": _golden(trained.scorer),
         "made_with": {name: version(name) for name in ("joblib", "numpy", "scikit-learn", "scipy")},
         "files": digests,
     }
@@ -101,7 +124,7 @@ def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
 def _features(vitals: NDArray[np.float64]) -> list[dict[str, Any]]:
     rows = []
     for vital, column in zip(VITALS, vitals.T, strict=True):
-        # Deciles and their shares are the baseline of the drift score.
+        # The bins between deciles and their shares are the baseline of the drift index.
         edges = np.unique(np.quantile(column, _QUANTILES))
         shares = np.bincount(np.searchsorted(edges, column, side="right"), minlength=len(edges) + 1)
         rows.append(
@@ -112,17 +135,14 @@ def _features(vitals: NDArray[np.float64]) -> list[dict[str, Any]]:
                 "trained_on": {"minimum": float(column.min()), "maximum": float(column.max())},
                 "mean": float(column.mean()),
                 "standard_deviation": float(column.std()),
-                "baseline": {
-                    "edges": edges.tolist(),
-                    "shares": (shares / len(column)).tolist(),
-                },
+                "baseline": {"edges": edges.tolist(), "shares": (shares / len(column)).tolist()},
             }
         )
     return rows
 
 
-def _golden(trained: Trained) -> list[dict[str, Any]]:
-    table = trained.golden([values for _, values in GOLDEN_INPUTS])
+def _golden(scorer: PipelineScorer) -> list[dict[str, Any]]:
+    table = scorer.predict_proba(np.array([values for _, values in GOLDEN_INPUTS]))
     return [
         {
             "name": name,

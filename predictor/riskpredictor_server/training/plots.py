@@ -1,4 +1,4 @@
-"""Pictures beside the model card: calibration and confusion, as PNG of reproducible bytes."""
+"""Plots beside the model card: reliability diagram and confusion matrix, reproducible PNGs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ RELIABILITY, CONFUSION = "reliability.png", "confusion.png"
 
 
 def draw(metrics: dict[str, Any], model_version: str, folder: Path) -> None:
-    """Write both pictures; ``metrics`` as in the model card."""
-    # The bytes must not depend on a user's own configuration of matplotlib.
+    """Write both plots; ``metrics`` as in the model card. Raises OSError."""
+    # The bytes must not depend on the user's matplotlibrc.
     with mpl.rc_context(mpl.rcParamsDefault):
         _save(_reliability(metrics, model_version), folder / RELIABILITY)
         _save(_confusion(metrics, model_version), folder / CONFUSION)
