@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -41,6 +40,7 @@ GOLDEN_INPUTS = (
     ("every value at its minimum", tuple(v.minimum for v in VITALS)),
     ("every value at its maximum", tuple(v.maximum for v in VITALS)),
 )
+_LINEAR_TYPE = "multinomial logistic regression over standardised hinge terms"
 _EXPLANATION = (
     "contributions are log-odds of High against Low; a vital's contribution is the sum over its"
     " terms of coefficient times standardised value; all contributions and the baseline add up to"
@@ -57,18 +57,17 @@ class Trained:
     model_version: str
     recipe: Mapping[str, Any]
     """Name and summary, and how the model was fitted as far as that is known."""
-    seed: int | None
     source: str
+    seed: int | None
     vitals: NDArray[np.float64]
     """Shape (n, 4), in the order of VITALS."""
     labels: Sequence[str]
     metrics: dict[str, Any]
-    form: dict[str, Any] | None
-    """Content of scorer.json; None for a model that is not linear."""
+    scorer: PipelineScorer
     joblib: bytes
     """Content of model.joblib."""
-    scorer: PipelineScorer
-    """The model as scikit-learn computes it, for the golden cases."""
+    form: dict[str, Any] | None = None
+    """Content of scorer.json; None for a model that is not linear."""
 
 
 def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
@@ -76,15 +75,8 @@ def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
 
     Raises ArtifactError if serving would refuse it, and OSError.
     """
-    _write(trained, folder)
-    draw(trained.metrics, trained.model_version, folder)
-    load(folder)
-    step(summary(trained.metrics))
-
-
-def _write(trained: Trained, folder: Path) -> None:
-    """Write the card last: without it, serving refuses a half-written folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    # The card goes first and comes last: serving refuses a half-written folder.
     (folder / CARD).unlink(missing_ok=True)
     files = {JOBLIB: trained.joblib}
     if trained.form:
@@ -94,24 +86,25 @@ def _write(trained: Trained, folder: Path) -> None:
     card = _card(trained, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     card["card_sha256"] = card_digest(card)
     (folder / CARD).write_bytes(orjson.dumps(card, option=_JSON))
+    draw(trained.metrics, trained.model_version, folder)
+    load(folder)
+    step(summary(trained.metrics))
 
 
 def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
-    counts = Counter(trained.labels)
+    linear = trained.form is not None
     return {
         "format": ARTIFACT_FORMAT,
         "model_version": trained.model_version,
-        "model_type": "multinomial logistic regression over standardised hinge terms"
-        if trained.form
-        else "scikit-learn classifier",
+        "model_type": _LINEAR_TYPE if linear else "scikit-learn classifier",
         "intended_use": "demonstration of model serving; not a medical device",
         "recipe": trained.recipe,
-        "explanation": _EXPLANATION if trained.form else "none: this model is not linear",
+        "explanation": _EXPLANATION if linear else "none: this model is not linear",
         "data": {
             "source": trained.source,
             "records": len(trained.labels),
             "seed": trained.seed,
-            "levels": {level: counts[level] for level in RISK_LEVELS},
+            "levels": {level: trained.labels.count(level) for level in RISK_LEVELS},
         },
         "features": _features(trained.vitals),
         "metrics": trained.metrics,

@@ -76,14 +76,14 @@ def train(
             "inverse_regularisation": recipe.inverse_regularisation,
             "terms": [term.name for term in recipe.terms],
         },
-        seed=seed,
         source="records of a CSV file" if data else "synthetic",
+        seed=seed,
         vitals=vitals,
         labels=labels,
         metrics=metrics,
-        form=_linear_form(pipeline, recipe.terms),
-        joblib=buffer.getvalue(),
         scorer=scorer,
+        joblib=buffer.getvalue(),
+        form=_linear_form(pipeline, recipe.terms),
     )
     export(trained, out, step)
     step(f"wrote {out}: scorer agrees with scikit-learn on all golden cases")

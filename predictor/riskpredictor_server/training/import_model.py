@@ -53,14 +53,13 @@ def import_model(
     trained = Trained(
         model_version=model_version,
         recipe={"name": kind, "summary": f"a {kind} of scikit-learn, fitted elsewhere"},
-        seed=None,
         source="records of a CSV file",
+        seed=None,
         vitals=vitals,
         labels=labels,
         metrics=metrics,
-        form=None,
-        joblib=content,
         scorer=scorer,
+        joblib=content,
     )
     try:
         export(trained, out, step)

@@ -1,3 +1,5 @@
+"""The population stability index, and the window that it is computed from."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Records of requests: every fault is named with value, range and unit."""
+
 from __future__ import annotations
 
 import math
