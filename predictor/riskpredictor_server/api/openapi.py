@@ -57,9 +57,7 @@ def _paths() -> dict[str, Any]:
                         "The prediction, or one per record.", _one_of("Prediction", "Predictions")
                     ),
                     "400": _problem("The body is not one JSON document."),
-                    "408": _problem("The body did not arrive in time."),
-                    "413": _problem("The body is too large."),
-                    "415": _problem("The body is not application/json."),
+                    **_body_problems(),
                     "422": _problem("A field is bad, missing or unknown: all are listed."),
                     "503": _problem("Overloaded or not ready: try again after Retry-After."),
                 },
@@ -101,9 +99,7 @@ def _infer(names: Sequence[str]) -> dict[str, Any]:
             "200": _answer("The outputs.", ref("InferResponse")),
             "400": _problem("Not JSON, or not the tensors that the model wants."),
             "404": _problem("There is no such model or version."),
-            "408": _problem("The body did not arrive in time."),
-            "413": _problem("The body is too large."),
-            "415": _problem("The body is not application/json."),
+            **_body_problems(),
             "422": _problem("A value is not allowed."),
             "503": _problem("Overloaded or not ready."),
         },
@@ -141,6 +137,14 @@ def _answer(description: str, schema: Any, media: str = JSON) -> dict[str, Any]:
 
 def _problem(description: str) -> dict[str, Any]:
     return _answer(description, ref("Problem"), PROBLEM_JSON)
+
+
+def _body_problems() -> dict[str, Any]:
+    return {
+        "408": _problem("The body did not arrive in time."),
+        "413": _problem("The body is too large."),
+        "415": _problem("The body is not application/json."),
+    }
 
 
 def _one_of(*names: str) -> dict[str, Any]:
