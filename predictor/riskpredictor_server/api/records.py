@@ -24,6 +24,7 @@ PROBLEMS: Final = (
 # 25 to 45 °C is exactly 77 to 113 °F, so both units accept the same temperatures.
 CELSIUS: Final = Vital("temperature", "Temperature", "°C", "°C", 25, 45, 0.1, "Temperature (°C).")
 _FIELDS: Final = frozenset((*VITAL_NAMES, "temperature_unit"))
+_UNKNOWN: Final = f"unknown field; the fields are {', '.join(VITAL_NAMES)}, temperature_unit"
 _MAX_ERRORS: Final = 100
 _NUMBER: Final = frozenset((int, float))
 """Exact types: bool is a subclass of int, and true is no measurement."""
@@ -122,9 +123,8 @@ def _inspect(record: Any) -> Values:
             errors.append(error)
         else:
             values.append(float(record[vital.name]))
-    detail = f"unknown field; the fields are {', '.join(VITAL_NAMES)}, temperature_unit"
     errors.extend(
-        {"field": str(name)[:64], "problem": "unknown_field", "detail": detail}
+        {"field": str(name)[:64], "problem": "unknown_field", "detail": _UNKNOWN}
         for name in list(record)[:64]
         if name not in _FIELDS
     )
@@ -135,19 +135,19 @@ def _inspect(record: Any) -> Values:
 
 
 def _field_error(vital: Vital, record: dict[str, Any]) -> dict[str, Any] | None:
-    span = f"{vital.minimum:g} to {vital.maximum:g} {vital.unit}"
     value: Any = record.get(vital.name)
+    # NaN is in no range: every comparison with it is false.
+    if type(value) in _NUMBER and vital.minimum <= value <= vital.maximum:
+        return None
+    span = f"{vital.minimum:g} to {vital.maximum:g} {vital.unit}"
     shown = {"value": _shown(value)}
     if vital.name not in record:
         problem, detail, shown = "missing", f"required, {span}", {}
-    elif type(value) not in _NUMBER:
-        problem = "not_a_number"
-        detail = f"must be a JSON number, {span}; this is {_json_type(value)}"
-    # NaN is in no range: every comparison with it is false.
-    elif not vital.minimum <= value <= vital.maximum:
+    elif type(value) in _NUMBER:
         problem, detail = "out_of_range", f"must be {span}"
     else:
-        return None
+        problem = "not_a_number"
+        detail = f"must be a JSON number, {span}; this is {_json_type(value)}"
     return {
         "field": vital.name,
         "problem": problem,
