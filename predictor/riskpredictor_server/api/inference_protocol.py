@@ -37,10 +37,7 @@ class _TensorError(Exception):
 
 
 def infer_target(path: str) -> tuple[str, str, str | None] | None:
-    """Split the path of an inference request into route, model and version.
-
-    None for any other path.
-    """
+    """Route, model and version of a path that asks to infer; None for any other path."""
     match path.split("/"):
         case ["", "v2", "models", name, "infer"] if name:
             return MODEL_ROUTE + "/infer", name, None
