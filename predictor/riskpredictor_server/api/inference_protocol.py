@@ -7,7 +7,7 @@ named like the vitals, of shape [n] or [n, 1]. Temperatures are °F. Outputs: ``
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from math import prod
 from typing import Any
 
@@ -130,28 +130,27 @@ def _records(document: Any, max_batch: int) -> list[dict[str, Any]]:
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise _TensorError('the request must be an object with "inputs", an array of tensors')
     tensors = [_tensor(each, index) for index, each in enumerate(document["inputs"])]
-    rows: Sequence[Sequence[Any]]
     if len(tensors) == 1:
         name, shape, data = tensors[0]
         if len(shape) != 2 or shape[1] != _WIDTH:
             raise _TensorError(f"inputs: {name[:64]!r}: shape must be [n, {_WIDTH}]")
-        rows = [data[start : start + _WIDTH] for start in range(0, len(data), _WIDTH)]
+        columns = [data[index::_WIDTH] for index in range(_WIDTH)]
     elif sorted(name for name, _, _ in tensors) == sorted(VITAL_NAMES):
         for name, shape, _ in tensors:
             if len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
                 raise _TensorError(f"inputs: {name[:64]!r}: shape must be [n] or [n, 1]")
-        columns = {name: data for name, _, data in tensors}
-        if len({len(column) for column in columns.values()}) != 1:
+        by_name = {name: data for name, _, data in tensors}
+        columns = [by_name[name] for name in VITAL_NAMES]
+        if len({len(column) for column in columns}) != 1:
             raise _TensorError("inputs: the four tensors must have the same length")
-        rows = list(zip(*(columns[name] for name in VITAL_NAMES), strict=True))
     else:
         raise _TensorError(
             f"inputs: send one tensor of shape [n, {_WIDTH}], or one tensor each named"
             f" {', '.join(VITAL_NAMES)}"
         )
-    if not 1 <= len(rows) <= max_batch:
+    if not 1 <= len(columns[0]) <= max_batch:
         raise _TensorError(f"inputs: must hold 1 to {max_batch} records")
-    return [dict(zip(VITAL_NAMES, row, strict=True)) for row in rows]
+    return [dict(zip(VITAL_NAMES, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _tensor(value: Any, index: int) -> tuple[str, list[int], list[Any]]:

@@ -6,8 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from unit.predictor.support import HEALTHY
 
 from riskpredictor_server.api.records import InvalidRecordError, read_record
@@ -80,28 +78,6 @@ def test_celsius_ranges_are_named_in_celsius() -> None:
 def test_an_unknown_temperature_unit_is_refused(unit: Any) -> None:
     error = refused(HEALTHY | {"temperature_unit": unit})["temperature_unit"]
     assert error["allowed"] == ["F", "C"]
-
-
-numbers = (
-    st.floats(0, 400)
-    | st.floats()
-    | st.integers()
-    | st.booleans()
-    | st.text(max_size=3)
-    | st.none()
-)
-
-
-@given(st.fixed_dictionaries({vital.name: numbers for vital in VITALS}))
-def test_accepted_means_every_value_is_a_number_in_its_range(record: dict[str, Any]) -> None:
-    allowed = all(
-        type(record[v.name]) in (int, float) and v.minimum <= record[v.name] <= v.maximum
-        for v in VITALS
-    )
-    if allowed:
-        assert read_record(record) == tuple(record[v.name] for v in VITALS)
-    else:
-        assert refused(record)
 
 
 def test_a_value_from_a_client_is_repeated_in_short_form() -> None:
