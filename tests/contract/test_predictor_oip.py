@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.http as http  # type: ignore[import-untyped]
 from flask.testing import FlaskClient
 from unit.predictor.support import HEALTHY, SICK, ServerProcess, forest, service
 
@@ -38,23 +39,18 @@ def tensor(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def triton(server: ServerProcess) -> Iterator[Any]:
-    http = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is not installed")
     client = http.InferenceServerClient(f"127.0.0.1:{server.port}")
     yield client
     client.close()
 
 
 def triton_input(**options: Any) -> Any:
-    from tritonclient.http import InferInput
-
-    vitals = InferInput("vitals", [2, 4], "FP64")
+    vitals = http.InferInput("vitals", [2, 4], "FP64")
     vitals.set_data_from_numpy(np.array(VITALS, dtype=np.float64), **options)
     return vitals
 
 
 def test_tritons_client_gets_right_answers(server: ServerProcess, triton: Any) -> None:
-    from tritonclient.http import InferRequestedOutput
-
     assert triton.is_server_live()
     assert triton.is_server_ready()
     assert triton.is_model_ready("riskpredictor", "v1")
@@ -62,7 +58,7 @@ def test_tritons_client_gets_right_answers(server: ServerProcess, triton: Any) -
     metadata = triton.get_model_metadata("riskpredictor")
     assert metadata["inputs"] == [{"name": "vitals", "datatype": "FP64", "shape": [-1, 4]}]
     names = ("risk_level", "probabilities", "contributions")
-    outputs = [InferRequestedOutput(name, binary_data=False) for name in names]
+    outputs = [http.InferRequestedOutput(name, binary_data=False) for name in names]
     result = triton.infer(
         "riskpredictor", [triton_input(binary_data=False)], request_id="r-1", outputs=outputs
     )

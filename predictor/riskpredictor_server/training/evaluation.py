@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from riskpredictor_server.model.vitals import RISK_LEVELS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,29 +17,27 @@ if TYPE_CHECKING:
 _BINS = 10
 
 
-def evaluate(
-    probabilities: NDArray[np.float64], truth: Sequence[str], classes: Sequence[str]
-) -> dict[str, Any]:
+def evaluate(probabilities: NDArray[np.float64], truth: Sequence[str]) -> dict[str, Any]:
     """Compute the metrics of held-out predictions for the model card.
 
-    ``probabilities`` has shape (n, len(classes)), ``truth`` holds n names of ``classes``.
+    ``probabilities`` has shape (n, 3), columns in the order of RISK_LEVELS; ``truth`` has n levels.
     Brier is the multiclass score of Brier (1950): mean squared distance of the probability vector
     from the one-hot truth, 0 to 2. ECE is the expected calibration error of the predicted class
     over 10 equal-width bins (Guo et al. 2017). Log loss takes a probability of 0, which a forest
     can give, for the machine epsilon, as scikit-learn does.
     """
-    names = np.array(classes)
-    index = np.array([list(classes).index(level) for level in truth])
+    levels = np.array(RISK_LEVELS)
+    index = np.array([RISK_LEVELS.index(level) for level in truth])
     predicted = probabilities.argmax(axis=1)
     precision, recall, _, support = precision_recall_fscore_support(
-        truth, names[predicted], labels=names, zero_division=0.0
+        truth, levels[predicted], labels=levels, zero_division=0.0
     )
     of_truth = probabilities[np.arange(len(index)), index]
     reliability = _reliability(probabilities.max(axis=1), predicted == index)
     return {
         "records": len(index),
         "accuracy": float((predicted == index).mean()),
-        "brier": float(((probabilities - np.eye(len(names))[index]) ** 2).sum(axis=1).mean()),
+        "brier": float(((probabilities - np.eye(len(levels))[index]) ** 2).sum(axis=1).mean()),
         "expected_calibration_error": float(
             sum(
                 row["records"] / len(index) * abs(row["accuracy"] - row["mean_confidence"])
@@ -52,13 +52,13 @@ def evaluate(
                 "f1": _f1(float(precision[k]), float(recall[k])),
                 "support": int(support[k]),
             }
-            for k, name in enumerate(classes)
+            for k, name in enumerate(RISK_LEVELS)
         },
         "confusion": {
             "rows": "true level",
             "columns": "predicted level",
-            "levels": list(classes),
-            "counts": confusion_matrix(truth, names[predicted], labels=names).tolist(),
+            "levels": list(RISK_LEVELS),
+            "counts": confusion_matrix(truth, levels[predicted], labels=levels).tolist(),
         },
         "reliability": reliability,
     }

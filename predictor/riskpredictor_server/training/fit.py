@@ -60,7 +60,7 @@ def train(
         step(f"fitting on {len(known)}, evaluating on {len(unseen)} held-out records")
         pipeline = _pipeline(recipe).fit(known, known_labels)
         scorer = PipelineScorer(pipeline)
-        metrics = evaluate(scorer.predict_proba(unseen), unseen_labels, RISK_LEVELS)
+        metrics = evaluate(scorer.predict_proba(unseen), unseen_labels)
     metrics["cross_validation"] = {
         "folds": FOLDS,
         "accuracy_mean": float(scores.mean()),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from riskpredictor_server.model.artifact import ArtifactError
 from riskpredictor_server.model.sklearn_scorer import load_pipeline
-from riskpredictor_server.model.vitals import RISK_LEVELS
 from riskpredictor_server.training.dataset import read_csv
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
@@ -46,7 +45,7 @@ def import_model(
     step(f"evaluating on {data}")
     vitals, labels = read_csv(data)
     try:
-        metrics = evaluate(scorer.predict_proba(vitals), labels, RISK_LEVELS)
+        metrics = evaluate(scorer.predict_proba(vitals), labels)
     except Exception as error:  # so can what was in it
         raise ClassifierError(f"{classifier}: cannot score {data}: {error}") from error
     kind = type(scorer.pipeline).__name__

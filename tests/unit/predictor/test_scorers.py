@@ -30,7 +30,8 @@ def linear(version: str) -> LinearScorer:
 def patients(count: int) -> Any:
     """Plausible ones, as many anywhere in the accepted ranges, and the extremes; shape (n, 4)."""
     plausible, _ = generate(count, seed=7)
-    anywhere = np.random.default_rng(8).uniform(*np.array(EXTREMES), (count, 4))
+    low, high = np.array(EXTREMES)
+    anywhere = np.random.default_rng(8).uniform(low, high, (count, 4))
     return np.vstack([plausible, anywhere, EXTREMES])
 
 
