@@ -13,9 +13,9 @@ from werkzeug.exceptions import HTTPException
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER
 from riskpredictor_server.api.openapi import EXAMPLE, document
 from riskpredictor_server.api.problems import Reply, problem
-from riskpredictor_server.api.records import VITALS
 from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
+from riskpredictor_server.model.vitals import VITALS
 
 log = logging.getLogger("riskpredictor")
 
