@@ -20,16 +20,20 @@ from urllib.parse import unquote
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from riskpredictor_server.admission import RefusedError
-from riskpredictor_server.asgi import CROWDED, FAULT, Message
+from riskpredictor_server.asgi import CROWDED, FAULT
+from riskpredictor_server.cycle import Cycle
+from riskpredictor_server.heads import (
+    FIELDS,
+    HEAD_BYTES,
+    TOO_LONG,
+    TOO_MANY,
+    fault,
+    is_too_long,
+    names_another_protocol,
+)
 
-HEAD_BYTES = 16_384
-"""Longest head of a request."""
-FIELDS = 100
-"""Most headers of a request, and most trailers: each takes a hundred bytes beside its own."""
 SPARE_CONNECTIONS = 128
 """Beyond the limit, for probes and to tell the others why."""
 MOST_WAITING = 32
@@ -44,96 +48,11 @@ _CROWDED_SECONDS = 2.0
 _READ_BYTES = 65_536
 """Of a body that is read at once: asyncio's default is four times as much, for each connection that
 sends. Elsewhere it is a head's worth."""
-_ONCE = (b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect")
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:\d{0,5})?")
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?]*)")
-
-Fault = tuple[int, str]
-"""Status and detail."""
-_TOO_LONG: Fault = (431, f"the head of a request may have at most {HEAD_BYTES} bytes")
-_TOO_MANY: Fault = (431, f"a request may have at most {FIELDS} headers")
 
 
 class _StopError(Exception):
     """Ends the parser's run: nothing more of this connection is read as a request."""
-
-
-class Cycle:
-    """One request and its answer, which is written at once: what the application is called with."""
-
-    __slots__ = (
-        "_connection", "_start", "answered", "body", "disconnected", "event", "expects", "fault",
-        "keep_alive", "more_body", "scope",
-    )  # fmt: skip
-
-    def __init__(self, connection: Connection, scope: Any, keep_alive: bool, expects: bool) -> None:
-        self._connection = connection
-        self._start: Message = {}
-        self.scope = scope
-        self.body = bytearray()
-        self.more_body = True
-        self.keep_alive = keep_alive
-        self.expects = expects
-        """Whether the client waits for 100 Continue before it sends the body."""
-        self.event: asyncio.Event | None = None
-        """Set when more of the body has come, or nothing will."""
-        self.fault: Fault | None = None
-        """What went wrong in the body."""
-        self.disconnected = self.answered = False
-
-    def wake(self) -> None:
-        """Something came."""
-        if self.event:
-            self.event.set()
-
-    async def receive(self) -> Message:
-        """All that has come of the body; waits if that is nothing new.
-
-        Raises RefusedError if the body is damaged.
-        """
-        if self.more_body and not self.disconnected:
-            connection = self._connection
-            if self.expects:
-                self.expects = False
-                connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            connection.flow.resume_reading()
-            if self.event is None:
-                # The first time: tell at once how much there is.
-                self.event = asyncio.Event()
-            elif not self.body:
-                await self.event.wait()
-            self.event.clear()
-            if self.fault:
-                raise RefusedError(*self.fault)
-        if self.disconnected:
-            return {"type": "http.disconnect"}
-        body, self.body = bytes(self.body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
-
-    async def send(self, message: Message) -> None:
-        """Returns when the client took the answer; raises ClientDisconnected if it does not."""
-        if message["type"] == "http.response.start":
-            self._start = message
-            return
-        connection = self._connection
-        if self.disconnected:
-            raise ClientDisconnected
-        headers = self._start["headers"]
-        parts = [STATUS_LINE[self._start["status"]]]
-        for name, value in (*connection.server_state.default_headers, *headers):
-            parts += (name, b": ", value, b"\r\n")
-        if (b"connection", b"close") in headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", b"" if self.scope["method"] == "HEAD" else message["body"])
-        connection.transport.write(b"".join(parts))
-        if connection.flow.write_paused:
-            await connection.flow.drain()
-            if self.disconnected:
-                raise ClientDisconnected
-        self.answered = True
-        connection.on_response_complete()
 
 
 class Connection(HttpToolsProtocol):
@@ -160,7 +79,7 @@ class Connection(HttpToolsProtocol):
         """Whether a head that is incomplete has its deadline. The first one has, since accept."""
         self._raw = b""
         """Bytes that hold what has come of the present head."""
-        self._unread = 0
+        self._unfinished = 0
         """Bytes since the last complete head or part of a body."""
         self._progress = False
         """Whether the present bytes completed one."""
@@ -202,7 +121,7 @@ class Connection(HttpToolsProtocol):
             if self._dropped > LINGER_BYTES:
                 self.transport.abort()
             return
-        self._unread += len(data)
+        self._unfinished += len(data)
         self._progress = False
         rest = self._feed(data)
         while rest is not None and not self.ended:
@@ -215,10 +134,10 @@ class Connection(HttpToolsProtocol):
         cast(Any, self.transport).max_size = _READ_BYTES if self._in_body else HEAD_BYTES
         if self._progress:
             # A head that began behind it, in the same bytes, is measured when it is complete.
-            self._unread = 0
-        elif self._unread > HEAD_BYTES:
+            self._unfinished = 0
+        elif self._unfinished > HEAD_BYTES:
             # In a body that is a trailer, or the extension of a chunk.
-            self._fail(*_TOO_LONG)
+            self._fail(*TOO_LONG)
         if not self._in_head:
             self._raw = b""
         elif not self._head_timed:
@@ -279,7 +198,7 @@ class Connection(HttpToolsProtocol):
         """A header, or a trailer, which nobody reads."""
         self.headers.append((name.lower(), value))
         if len(self.headers) > FIELDS:
-            self._fail(*_TOO_MANY)
+            self._fail(*TOO_MANY)
             raise _StopError
 
     def on_headers_complete(self) -> None:
@@ -291,16 +210,21 @@ class Connection(HttpToolsProtocol):
             # This head is not the client's.
             self._resuming = False
             return
-        scope, version = self.scope, self.parser.get_http_version()
+        scope: Any = self.scope
+        version = self.parser.get_http_version()
         method = self.parser.get_method()
         scope["method"] = method.decode()
         fields = dict(headers)
-        fault = self._too_long(method, headers) or self._fault(method, version, headers, fields)
-        if fault:
-            self._fail(*fault)
-            raise _StopError
-        scope["http_version"] = cast(Any, version)
         target = self.url
+        wrong = fault(method, version, headers, fields)
+        if len(self._raw) > HEAD_BYTES and is_too_long(method, target, headers):
+            wrong = TOO_LONG
+        elif names_another_protocol(target, self._raw):
+            wrong = 400, "not valid HTTP: the request line names another protocol"
+        if wrong:
+            self._fail(*wrong)
+            raise _StopError
+        scope["http_version"] = version
         if not target.startswith(b"/") and (absolute := _ABSOLUTE.match(target)):
             # What an absolute target says counts, not the header (RFC 9112, 3.2.2).
             host, target = absolute[1], target[absolute.end() :] or b"/"
@@ -422,60 +346,6 @@ class Connection(HttpToolsProtocol):
         self._in_head = self._in_body = False
         self.ended = True
 
-    def _too_long(self, method: bytes, headers: list[tuple[bytes, bytes]]) -> Fault | None:
-        if self._unread <= HEAD_BYTES:
-            return None
-        size = len(method) + len(self.url) + len(b"  HTTP/1.1\r\n\r\n")
-        size += sum(len(name) + len(value) + 4 for name, value in headers)
-        return _TOO_LONG if size > HEAD_BYTES else None
-
-    def _fault(
-        self,
-        method: bytes,
-        version: str,
-        headers: list[tuple[bytes, bytes]],
-        fields: dict[bytes, bytes],
-    ) -> Fault | None:
-        """What llhttp lets pass and a server must refuse.
-
-        Chunks beside a length, two lengths and other doubtful framings never come here: llhttp
-        refuses them.
-        """
-        if version not in ("1.1", "1.0"):
-            return 505, f"HTTP/{version} is not spoken here, only HTTP/1.1 and HTTP/1.0"
-        if (b"RTSP/" in self._raw or b"ICE/" in self._raw) and re.search(
-            re.escape(self.url) + rb" +(RTSP|ICE)/\d", self._raw
-        ):
-            # llhttp takes these names, and does not tell.
-            return 400, "not valid HTTP: the request line names another protocol"
-        if len(headers) != len(fields):
-            names = [name for name, _ in headers]
-            for name in _ONCE:
-                if names.count(name) > 1:
-                    return 400, f"the header {name.decode().title()} is given more than once"
-        if b"host" not in fields:
-            if version == "1.1":
-                return 400, "the header Host is missing"
-        elif not _HOST.fullmatch(fields[b"host"].strip()):
-            return 400, "the header Host is no host"
-        if method == b"CONNECT":
-            return 405, "CONNECT is not allowed here; this is no proxy"
-        if b"transfer-encoding" in fields:
-            if version == "1.0":
-                return 400, "HTTP/1.0 has no Transfer-Encoding"
-            *others, last = fields[b"transfer-encoding"].lower().split(b",")
-            if last.strip() != b"chunked":
-                return (
-                    400,
-                    "a body's last Transfer-Encoding must be chunked, or its end is not known",
-                )
-            if others:
-                return 501, "the only Transfer-Encoding is chunked"
-        expected = fields.get(b"expect", b"100-continue") if version == "1.1" else b"100-continue"
-        if expected.strip().lower() != b"100-continue":
-            return 417, "the only expectation that can be met is 100-continue"
-        return None
-
     def _feed(self, data: bytes) -> bytes | None:
         """Parse; returns what is left where a request asked for another protocol."""
         self._raw = self._raw + data if self._in_head else data
@@ -512,7 +382,7 @@ class Connection(HttpToolsProtocol):
         self.scope, self.url = scope, url
         if self.ended:
             return None
-        self._unread = len(rest)
+        self._unfinished = len(rest)
         return self._feed(rest)
 
 

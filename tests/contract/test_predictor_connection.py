@@ -158,6 +158,18 @@ def test_a_target_may_be_spelled_in_other_ways(client: RawClient, target: str) -
     assert client.send(get(target)).answer().json()["status"] == "alive"
 
 
+def test_an_absolute_target_says_which_host_is_meant(client: RawClient) -> None:
+    """Not the header (RFC 9112, 3.2.2)."""
+    answer = client.send(get("http://other:8080/v2//health/live")).answer()
+    assert (answer.status, answer.headers["location"]) == (308, "http://other:8080/v2/health/live")
+
+
+def test_a_length_may_be_padded_with_many_zeros(client: RawClient) -> None:
+    padded = POST.replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5000)
+    assert client.send(padded).answer().status == 200
+    assert client.send(POST).answer().status == 200
+
+
 def test_who_stops_sending_is_still_answered(server: ServerProcess) -> None:
     for data in (POST, get("/model"), request("POST", "/predict", body=BATCH)):
         with RawClient(server.port) as client:
