@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from riskpredictor_operator.core.api import Key, Resource, path_of
+from riskpredictor_operator.kube import Key, Resource, path_of
 from support import operator as operators
 from support.api import NAMESPACE, Api
 from support.bound import bounded

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource, path_of
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource, path_of
 from support.api import AUTOSCALER, DEPLOYMENT, SERVICE, Api, Body, eventually
 from support.operator import Supervisor
 from support.predictors import Predictors

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from riskpredictor_operator.core.api import LEASE, Key
+from riskpredictor_operator.kube import Key
+from riskpredictor_operator.runtime.client import LEASE
 from support import debian
 from support import operator as operators
 from support.api import Api, eventually

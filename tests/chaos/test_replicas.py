@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import LEASE, Key
+from riskpredictor_operator.kube import Key
+from riskpredictor_operator.runtime.client import LEASE
 from support import operator as operators
 from support.api import Api, eventually
 from support.audit import WRITES, Mark, resource_of

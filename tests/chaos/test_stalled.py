@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import DEPLOYMENT, Api
 from support.operator import Supervisor
 from support.predictors import Predictors

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, eventually
 from support.audit import Mark

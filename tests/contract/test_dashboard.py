@@ -16,12 +16,12 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from unit.predictor.support import HEALTHY, ServerProcess
 
-from riskpredictor_operator import metrics as _metrics
+from riskpredictor_operator import controller as _controller
 from support import prometheus
 from support.cluster import ROOT
 from support.dashboard import BUILT_IN, declared, filled, panels, queries, used
 
-assert _metrics, "its series are registered when it is imported"
+assert _controller, "its series are registered when it is imported"
 
 MONITORING = ROOT / "deploy" / "monitoring"
 DASHBOARD: dict[str, Any] = json.loads((MONITORING / "dashboard.json").read_text())

@@ -17,6 +17,7 @@ from riskpredictor_kubectl.advice import REASONS, findings
 from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.records import UNIT, VITALS
 from riskpredictor_operator.core import api, reasons
+from riskpredictor_operator.kube import Key, path_of
 from riskpredictor_server.api.records import VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
@@ -45,7 +46,7 @@ def test_the_names_are_the_operators() -> None:
         (names.PREDICTORS, api.RISKPREDICTOR), (names.DEPLOYMENTS, api.DEPLOYMENT),
         (names.SERVICES, api.SERVICE), (names.AUTOSCALERS, api.AUTOSCALER), (names.PODS, api.POD),
     ):  # fmt: skip
-        assert names.path(ours, "ward", "risk") == api.path_of(theirs, api.Key("ward", "risk"))
+        assert names.path(ours, "ward", "risk") == path_of(theirs, Key("ward", "risk"))
 
 
 def test_the_columns_of_a_csv_are_the_fields_of_a_patient() -> None:

@@ -16,7 +16,7 @@ from flask import Flask
 from unit.operator.builders import ROOT, Object, manifests, predictor
 
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.preflight import lease_permissions, permissions
 from riskpredictor_operator.settings import Settings
 from riskpredictor_server.web.routes import pages

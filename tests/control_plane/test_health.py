@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 import kstatus
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import lua
 from support.api import DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.lua import SCRIPT

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.predictors import Predictors
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api
 from support.cluster import LocalCluster

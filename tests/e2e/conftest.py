@@ -14,7 +14,7 @@ import pytest
 
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import NAMESPACE, Api
 from support.cluster import ROOT, LocalCluster, build_image
 from support.diagnosis import explain

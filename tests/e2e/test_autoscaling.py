@@ -18,7 +18,8 @@ from kstatus import violations
 from riskdemo.load import PodLoad
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadpod import Demand
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.diagnosis import explain

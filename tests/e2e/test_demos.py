@@ -13,7 +13,7 @@ import pytest
 
 from riskdemo.install import DEMO_NAMESPACE
 from riskdemo.run import Run
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster
 from support.predictors import Predictors

@@ -21,7 +21,8 @@ import pytest
 
 from riskdemo.install import OPERATOR_IMAGE
 from riskdemo.predict import PATIENTS
-from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD
+from riskpredictor_operator.kube import Key, Resource
 from support import oldchart
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster, build_image

@@ -11,8 +11,10 @@ from datetime import datetime
 import pytest
 
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import CHILDREN, LEASE, POD, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN, POD
 from riskpredictor_operator.core.pods import is_ready
+from riskpredictor_operator.kube import Key, Resource
+from riskpredictor_operator.runtime.client import LEASE
 from riskpredictor_operator.settings import Settings
 from support.api import NAMESPACE, RISKPREDICTOR, Api, Body, eventually
 from support.audit import WRITES, Mark, resource_of

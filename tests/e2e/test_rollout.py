@@ -21,7 +21,8 @@ from kstatus import health, violations
 from riskdemo.load import PodLoad, Report
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadpod import Demand
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.predictors import Predictors
 

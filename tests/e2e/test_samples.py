@@ -10,7 +10,7 @@ import yaml
 
 from riskdemo.predict import PATIENTS
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
 from support.predictors import Predictors

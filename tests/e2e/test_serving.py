@@ -15,7 +15,7 @@ import urllib3
 
 from riskdemo.predict import PATIENTS, forwarded
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api
 from support.predictors import Predictors
 

@@ -20,6 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from riskpredictor_operator import metrics as operator
+from riskpredictor_operator.runtime import metrics as operator_runtime
 from riskpredictor_server import train
 from riskpredictor_server.api.service import Service
 from riskpredictor_server.model.drift import MIN_SAMPLES
@@ -80,7 +81,7 @@ def page() -> str:
 def operator_exposition() -> str:
     """What an operator answers at /metrics once every metric has a series."""
     operator.BUILD.info({"version": "x"})
-    for metric in vars(operator).values():
+    for metric in [*vars(operator).values(), *vars(operator_runtime).values()]:
         # The client has no public way to ask a metric for its labels' names.
         if isinstance(metric, MetricWrapperBase) and metric._labelnames:
             metric.labels(*metric._labelnames)

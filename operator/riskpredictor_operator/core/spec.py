@@ -1,7 +1,7 @@
 """A RiskPredictor as typed data. Mirrors crds/riskpredictors.yaml, where the defaults live.
 
-The API server fills in the defaults, so a missing field here means that the installed CRD is older
-than the operator; the error says so.
+The API server fills in the defaults, so a missing field means that the installed CRD is older than
+the operator; the error says so.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from riskpredictor_operator.core.api import Body, Key, key_of
-from riskpredictor_operator.core.errors import SpecError
 from riskpredictor_operator.core.quantity import canonical
+from riskpredictor_operator.kube import Body, Key, key_of
 
 T = TypeVar("T")
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used; names the field and what is wrong with it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unit.operator.builders import KEY, Object, changed, manifests, predictor
-from unit.operator.live import SCALING_ACTIVE, condition, live
+from unit.operator.builders import KEY, Object, manifests, predictor
+from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.observed import owns_replicas
-from riskpredictor_operator.runtime.cache import Cache, trim
+from riskpredictor_operator.core.observed import trim
+from riskpredictor_operator.runtime.cache import Cache
 
 
 def service(version: int, *, uid: str = "one", **spec: Any) -> Object:
@@ -18,14 +18,9 @@ def service(version: int, *, uid: str = "one", **spec: Any) -> Object:
     return {**body, "spec": {**body["spec"], **spec}}
 
 
-def autoscaler(version: int, status: Object) -> Object:
-    body = live(api.AUTOSCALER, manifests(predictor())[api.AUTOSCALER], version=version)
-    return {**body, "status": status}
-
-
 @pytest.fixture
 def cache() -> Cache:
-    return Cache()
+    return Cache(api.WATCHED, trim)
 
 
 def version(cache: Cache) -> str:
@@ -96,57 +91,6 @@ class TestPrune:
         cache.put(api.SERVICE, service(5, uid="two"))
         assert cache.prune(api.SERVICE, [], {"one"}) == []
         assert version(cache) == "5"
-
-
-class TestTrim:
-    def test_who_owns_replicas_survives_and_the_rest_of_managed_fields_does_not(self) -> None:
-        fixed = live(api.DEPLOYMENT, manifests(predictor(replicas=3))[api.DEPLOYMENT])
-        fixed["metadata"]["managedFields"].append({"manager": "kubectl", "operation": "Update"})
-        trimmed = trim(api.DEPLOYMENT, fixed)
-        assert owns_replicas(trimmed)
-        assert len(trimmed["metadata"]["managedFields"]) == 1
-
-    def test_managed_fields_go_where_the_operator_does_not_own_replicas(self) -> None:
-        body = live(api.DEPLOYMENT, manifests(predictor())[api.DEPLOYMENT])
-        assert "managedFields" not in trim(api.DEPLOYMENT, body)["metadata"]
-
-    def test_letting_go_of_replicas_is_a_change(self, cache: Cache) -> None:
-        body = live(api.DEPLOYMENT, manifests(predictor(replicas=3))[api.DEPLOYMENT])
-        cache.put(api.DEPLOYMENT, body)
-        let_go = changed(changed(body, [], "metadata", "managedFields"), "201", "metadata",
-                         "resourceVersion")  # fmt: skip
-        assert cache.put(api.DEPLOYMENT, let_go)
-
-    def test_an_autoscalers_metrics_are_no_change(self, cache: Cache) -> None:
-        cache.put(api.AUTOSCALER, autoscaler(5, SCALING_ACTIVE))
-        metric = {"resource": {"current": {"averageUtilization": 83}}}
-        moved = {**SCALING_ACTIVE, "currentMetrics": [metric], "currentReplicas": 4}
-        times = [{**c, "lastTransitionTime": "now"} for c in SCALING_ACTIVE["conditions"]]
-        assert not cache.put(api.AUTOSCALER, autoscaler(6, moved))
-        assert not cache.put(api.AUTOSCALER, autoscaler(7, {**moved, "conditions": times}))
-
-    def test_an_autoscalers_condition_is_one(self, cache: Cache) -> None:
-        cache.put(api.AUTOSCALER, autoscaler(5, SCALING_ACTIVE))
-        failing = [condition("ScalingActive", "False", "FailedGetResourceMetric")]
-        assert cache.put(
-            api.AUTOSCALER, autoscaler(6, {"currentMetrics": [], "conditions": failing})
-        )
-
-    def test_of_a_predictors_annotations_nothing_is_kept(self) -> None:
-        body = predictor()
-        body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied": "everything"}
-        assert "annotations" not in trim(api.RISKPREDICTOR, body)["metadata"]
-
-    def test_of_a_childs_annotations_all_are(self) -> None:
-        manifest = manifests(predictor())[api.SERVICE]
-        trimmed = trim(api.SERVICE, live(api.SERVICE, manifest))
-        assert trimmed["metadata"]["annotations"] == manifest["metadata"]["annotations"]
-
-    def test_the_original_is_left_as_it_was(self) -> None:
-        body = predictor()
-        body["metadata"]["annotations"] = {"a": "b"}
-        trim(api.RISKPREDICTOR, body)
-        assert body["metadata"]["annotations"] == {"a": "b"}
 
 
 class TestDeletion:

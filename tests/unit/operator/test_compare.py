@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from unit.operator.builders import SAMPLES, Object, changed, manifests, predictor, sample, without
-from unit.operator.live import live
+from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Resource
-from riskpredictor_operator.core.compare import contains, is_applied
+from riskpredictor_operator.core.compare import contains, is_applied, renumbered_ports
+from riskpredictor_operator.kube import Resource
 
 Path = tuple[str | int, ...]
 
@@ -238,3 +238,47 @@ def test_a_child_without_annotations_or_labels_is_drift_and_no_error() -> None:
     for part in ("annotations", "labels", "ownerReferences"):
         del bare["metadata"][part]
     assert not is_applied(manifest, bare)
+
+
+RENDERED = manifests(predictor())
+OURS = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
+OTHER = {"name": "admin", "protocol": "TCP", "port": 81, "targetPort": 9000}
+
+
+def service(*ports: Object) -> Object:
+    return changed(live(api.SERVICE, RENDERED[api.SERVICE]), list(ports), "spec", "ports")
+
+
+class TestRenumberedPorts:
+    """Ports that somebody renumbered under our name."""
+
+    @pytest.mark.parametrize(
+        ("ports", "mended"),
+        [
+            pytest.param([OURS], None, id="as applied"),
+            pytest.param([OURS, OTHER], None, id="another port beside ours"),
+            pytest.param([], None, id="removed: an apply adds it"),
+            pytest.param([{**OURS, "targetPort": 1}], None, id="another target: an apply mends it"),
+            pytest.param([{**OURS, "port": 81}], [OURS], id="renumbered"),
+            pytest.param([{**OURS, "protocol": "UDP"}], [OURS], id="another protocol"),
+            pytest.param([{**OURS, "port": 82}, OTHER], [OURS, OTHER], id="others stay"),
+        ],
+    )
+    def test_of_a_service(self, ports: list[Object], mended: Any) -> None:
+        found = renumbered_ports(api.SERVICE, RENDERED[api.SERVICE], service(*ports))
+        assert found == (None if mended is None else ("/spec/ports", mended))
+
+    def test_of_our_container_wherever_it_stands(self) -> None:
+        body = live(api.DEPLOYMENT, RENDERED[api.DEPLOYMENT])
+        containers = body["spec"]["template"]["spec"]["containers"]
+        containers.insert(0, {"name": "mesh", "ports": [{"name": "http", "containerPort": 1}]})
+        assert renumbered_ports(api.DEPLOYMENT, RENDERED[api.DEPLOYMENT], body) is None
+        containers[1]["ports"][0]["containerPort"] = 5001
+        assert renumbered_ports(api.DEPLOYMENT, RENDERED[api.DEPLOYMENT], body) == (
+            "/spec/template/spec/containers/1/ports",
+            [{"name": "http", "containerPort": 5000, "protocol": "TCP"}],
+        )
+
+    def test_an_autoscaler_has_no_ports(self) -> None:
+        manifest = RENDERED[api.AUTOSCALER]
+        assert renumbered_ports(api.AUTOSCALER, manifest, live(api.AUTOSCALER, manifest)) is None

@@ -11,8 +11,8 @@ from unit.operator.strategies import bounded
 from unit.operator.strategies import names as valid_names
 
 from riskpredictor_operator.core import names
-from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Key
 
 
 @pytest.mark.parametrize(

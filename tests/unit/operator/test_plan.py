@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from unit.operator.builders import KEY, NOW, UID, Object, changed, manifests, predictor, rendered
-from unit.operator.live import live
+from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Resource
-from riskpredictor_operator.core.observed import Child, Observed, Ownership, classify
+from riskpredictor_operator.core.observed import Child, Observed, Ownership, ownership_of
 from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step, make_plan
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Resource
 
 
 def children(body: Object, **replaced: Object | None) -> dict[Resource, Object | None]:
@@ -25,7 +25,7 @@ def children(body: Object, **replaced: Object | None) -> dict[Resource, Object |
 
 def plan(body: Object, there: dict[Resource, Object | None]) -> Plan:
     def child(resource: Resource) -> Child:
-        return Child(there.get(resource), classify(there.get(resource), KEY, UID))
+        return Child(there.get(resource), ownership_of(there.get(resource), KEY, UID))
 
     observed = Observed(child(api.DEPLOYMENT), child(api.SERVICE), child(api.AUTOSCALER))
     return make_plan(parse(body), rendered(body), observed)

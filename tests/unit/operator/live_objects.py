@@ -9,7 +9,7 @@ from collections.abc import Callable
 from unit.operator.builders import NAME, NAMESPACE, NOW, Object
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Resource
+from riskpredictor_operator.kube import Body, Resource
 
 
 def live(

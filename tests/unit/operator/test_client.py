@@ -16,12 +16,12 @@ from unit.operator.builders import KEY, Object, manifests, predictor
 from unit.operator.loopback import connected_to
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
-from riskpredictor_operator.runtime.client import LIST_PAGE, KubernetesCluster
+from riskpredictor_operator.kube import ApiError, Key
+from riskpredictor_operator.runtime.client import LEASE, LIST_PAGE, Client
+from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
 SERVICE = manifests(predictor())[api.SERVICE]
-LEASE: Object = {"metadata": {"namespace": "system", "name": "lease", "resourceVersion": "1"}}
+LEASE_BODY: Object = {"metadata": {"namespace": "system", "name": "lease", "resourceVersion": "1"}}
 SERVICES = "/api/v1/namespaces/shop/services"
 AUTOSCALERS = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"
 PREDICTORS = "/apis/healthtech.dev/v1alpha1/namespaces/shop/riskpredictors"
@@ -60,81 +60,75 @@ async def server() -> Server:
 
 
 @pytest.fixture
-async def cluster(server: Server) -> AsyncIterator[KubernetesCluster]:
+async def client(server: Server) -> AsyncIterator[Client]:
     async with connected_to(server) as connected:
         yield connected
 
 
-async def test_an_apply_sends_the_manifest_as_it_is(
-    server: Server, cluster: KubernetesCluster
-) -> None:
+async def test_an_apply_sends_the_manifest_as_it_is(server: Server, client: Client) -> None:
     server.answer({"kind": "Service"})
-    assert await cluster.apply(api.SERVICE, SERVICE, manager="me") == {"kind": "Service"}
+    assert await client.apply(api.SERVICE, SERVICE, manager="me") == {"kind": "Service"}
     query = {"fieldManager": "me", "force": "true"}
     kind = "application/apply-patch+yaml"
     assert server.asked == [("PATCH", f"{SERVICES}/risk", query, kind, SERVICE)]
 
 
-async def test_a_change_is_a_json_patch(server: Server, cluster: KubernetesCluster) -> None:
+async def test_a_change_is_a_json_patch(server: Server, client: Client) -> None:
     server.answer({})
     operations = [{"op": "replace", "path": "/spec/ports", "value": []}]
-    await cluster.change(api.SERVICE, KEY, operations)
+    await client.change(api.SERVICE, KEY, operations)
     query, kind = {"fieldManager": "riskpredictor-operator"}, "application/json-patch+json"
     assert server.asked == [("PATCH", f"{SERVICES}/risk", query, kind, operations)]
 
 
-async def test_a_delete_is_for_one_uid_only(server: Server, cluster: KubernetesCluster) -> None:
+async def test_a_delete_is_for_one_uid_only(server: Server, client: Client) -> None:
     server.answer({})
-    await cluster.delete(api.AUTOSCALER, KEY, "the-uid")
+    await client.delete(api.AUTOSCALER, KEY, "the-uid")
     ((method, path, _, _, body),) = server.asked
     assert (method, path) == ("DELETE", f"{AUTOSCALERS}/risk")
     assert body == {"propagationPolicy": "Background", "preconditions": {"uid": "the-uid"}}
 
 
-async def test_a_status_is_for_one_uid_only(server: Server, cluster: KubernetesCluster) -> None:
+async def test_a_status_is_for_one_uid_only(server: Server, client: Client) -> None:
     server.answer({})
-    await cluster.patch_status(KEY, "the-uid", {"replicas": 2, "url": None})
+    await client.patch_status(api.RISKPREDICTOR, KEY, "the-uid", {"replicas": 2, "url": None})
     ((method, path, _, kind, body),) = server.asked
     assert (method, path) == ("PATCH", f"{PREDICTORS}/risk/status")
     assert kind == "application/merge-patch+json"
     assert body == {"metadata": {"uid": "the-uid"}, "status": {"replicas": 2, "url": None}}
 
 
-async def test_a_list_reads_every_page(server: Server, cluster: KubernetesCluster) -> None:
+async def test_a_list_reads_every_page(server: Server, client: Client) -> None:
     server.answer({"metadata": {"continue": "next"}, "items": [{"a": 1}]})
     server.answer({"metadata": {}, "items": [{"b": 2}]})
-    assert await cluster.list(api.SERVICE, "", "x=y") == [{"a": 1}, {"b": 2}]
+    assert await client.list(api.SERVICE, "", "x=y") == [{"a": 1}, {"b": 2}]
     first, second = (asked[2] for asked in server.asked)
     assert server.asked[0][1] == "/api/v1/services"
     assert (first["labelSelector"], first["limit"]) == ("x=y", str(LIST_PAGE))
     assert second["continue"] == "next"
 
 
-async def test_a_cached_list_does_not_bother_the_database(
-    server: Server, cluster: KubernetesCluster
-) -> None:
+async def test_a_cached_list_does_not_bother_the_database(server: Server, client: Client) -> None:
     server.answer({"metadata": {}, "items": None})
-    assert await cluster.list(api.POD, "shop", "x=y", cached=True) == []
+    assert await client.list(api.POD, "shop", "x=y", cached=True) == []
     assert server.asked[0][2]["resourceVersion"] == "0"
 
 
 class TestAbsence:
     async def test_to_get_what_is_not_there_gives_none(
-        self, server: Server, cluster: KubernetesCluster
+        self, server: Server, client: Client
     ) -> None:
         server.answer({"reason": "NotFound"}, 404)
-        assert await cluster.get(api.SERVICE, KEY) is None
+        assert await client.get(api.SERVICE, KEY) is None
 
-    async def test_to_delete_it_is_fine(self, server: Server, cluster: KubernetesCluster) -> None:
+    async def test_to_delete_it_is_fine(self, server: Server, client: Client) -> None:
         server.answer({"reason": "NotFound"}, 404)
-        await cluster.delete(api.SERVICE, KEY, "uid")
+        await client.delete(api.SERVICE, KEY, "uid")
 
-    async def test_to_write_its_status_is_an_error(
-        self, server: Server, cluster: KubernetesCluster
-    ) -> None:
+    async def test_to_write_its_status_is_an_error(self, server: Server, client: Client) -> None:
         server.answer({"reason": "NotFound"}, 404)
         with pytest.raises(ApiError) as caught:
-            await cluster.patch_status(KEY, "uid", {})
+            await client.patch_status(api.RISKPREDICTOR, KEY, "uid", {})
         assert caught.value.status == 404
 
     @pytest.mark.parametrize(
@@ -144,28 +138,26 @@ class TestAbsence:
     async def test_whether_the_crd_is_there(
         self,
         server: Server,
-        cluster: KubernetesCluster,
+        client: Client,
         status: int,
         plurals: list[str],
         serves: bool,
     ) -> None:
         server.answer({"resources": [{"name": plural} for plural in plurals]}, status)
-        assert await cluster.serves(api.RISKPREDICTOR) is serves
+        assert await client.serves(api.RISKPREDICTOR) is serves
 
 
 class TestErrors:
-    async def failure(self, cluster: KubernetesCluster) -> ApiError:
+    async def failure(self, client: Client) -> ApiError:
         with pytest.raises(ApiError) as caught:
-            await cluster.apply(api.SERVICE, SERVICE, manager="me")
+            await client.apply(api.SERVICE, SERVICE, manager="me")
         return caught.value
 
-    async def test_a_refusal_in_kubernetes_own_form(
-        self, server: Server, cluster: KubernetesCluster
-    ) -> None:
+    async def test_a_refusal_in_kubernetes_own_form(self, server: Server, client: Client) -> None:
         causes = [{"reason": "NamespaceTerminating", "message": "m"}, {"message": "n"}]
         body = {"reason": "Forbidden", "message": "no", "details": {"causes": causes}}
         server.answer(body, 403)
-        error = await self.failure(cluster)
+        error = await self.failure(client)
         assert (error.status, error.reason, error.message) == (403, "Forbidden", "no")
         assert error.causes == ("NamespaceTerminating", "")
         assert error.retry_after is None
@@ -181,32 +173,32 @@ class TestErrors:
         ],
     )
     async def test_how_long_the_server_asks_to_wait(
-        self, server: Server, cluster: KubernetesCluster, header: str, seconds: float | None
+        self, server: Server, client: Client, header: str, seconds: float | None
     ) -> None:
         server.answer({"reason": "TooManyRequests"}, 429, Retry_After=header)
-        assert (await self.failure(cluster)).retry_after == seconds
+        assert (await self.failure(client)).retry_after == seconds
 
     @pytest.mark.parametrize("text", ["<html>Bad Gateway</html>", "[]", ""], ids=repr)
     async def test_a_proxy_in_its_own_words(
-        self, server: Server, cluster: KubernetesCluster, text: str
+        self, server: Server, client: Client, text: str
     ) -> None:
         server.answer(text, 502)
-        error = await self.failure(cluster)
+        error = await self.failure(client)
         assert error.status == 502
         assert error.message == text
 
-    async def test_no_answer_in_time(self, cluster: KubernetesCluster) -> None:
-        cluster.transport.request_seconds = 0.05
-        error = await self.failure(cluster)
+    async def test_no_answer_in_time(self, client: Client) -> None:
+        client.transport.request_seconds = 0.05
+        error = await self.failure(client)
         assert (error.status, error.reason) == (0, "Unreachable")
 
-    async def test_nobody_there(self, cluster: KubernetesCluster) -> None:
-        cluster.transport.client.configuration.host = "http://127.0.0.1:1"
-        error = await self.failure(cluster)
+    async def test_nobody_there(self, client: Client) -> None:
+        client.transport.client.configuration.host = "http://127.0.0.1:1"
+        error = await self.failure(client)
         assert (error.status, error.reason) == (0, "Unreachable")
 
 
-Write = Callable[[KubernetesCluster], Awaitable[Any]]
+Write = Callable[[Client], Awaitable[Any]]
 
 WRITES: dict[str, Write] = {
     "apply": lambda c: c.apply(api.SERVICE, SERVICE, manager="me"),
@@ -214,7 +206,7 @@ WRITES: dict[str, Write] = {
     "create": lambda c: c.create(api.EVENT, SERVICE),
     "replace": lambda c: c.replace(api.SERVICE, SERVICE),
     "delete": lambda c: c.delete(api.SERVICE, KEY, "uid"),
-    "patch_status": lambda c: c.patch_status(KEY, "uid", {}),
+    "patch_status": lambda c: c.patch_status(api.RISKPREDICTOR, KEY, "uid", {}),
 }
 
 
@@ -225,16 +217,16 @@ class TestLeadership:
 
     @pytest.mark.parametrize("verb", WRITES)
     async def test_no_write_leaves_without_the_lease(
-        self, server: Server, cluster: KubernetesCluster, verb: str
+        self, server: Server, client: Client, verb: str
     ) -> None:
-        cluster.before_write = self.refuse
+        client.before_write = self.refuse
         with pytest.raises(LeadershipLostError):
-            await WRITES[verb](cluster)
+            await WRITES[verb](client)
         assert server.asked == []
 
     @pytest.mark.parametrize("verb", WRITES)
     async def test_nor_one_that_was_under_way_to_its_connection_when_the_lease_was_lost(
-        self, server: Server, cluster: KubernetesCluster, verb: str
+        self, server: Server, client: Client, verb: str
     ) -> None:
         """A process that is frozen there must not write when it wakes up."""
         answers = iter([True])
@@ -243,12 +235,12 @@ class TestLeadership:
             if not next(answers, False):
                 self.refuse()
 
-        cluster.before_write = allowed_once
+        client.before_write = allowed_once
         with pytest.raises(LeadershipLostError):
-            await WRITES[verb](cluster)
-        cluster.before_write = lambda: None
+            await WRITES[verb](client)
+        client.before_write = lambda: None
         server.answer({})
-        await WRITES[verb](cluster)
+        await WRITES[verb](client)
         assert server.heads == len(server.asked) == 1, (
             "and what was held back does not leave with the next"
         )
@@ -257,28 +249,26 @@ class TestLeadership:
         self, server: Server
     ) -> None:
         """Else the kernel delivers it when the network is back, minutes later."""
-        async with connected_to(server, patience=5.0) as cluster:
+        async with connected_to(server, write_seconds=5.0) as client:
             server.answer({})
-            await cluster.change(api.SERVICE, KEY, [])
-            connector = cluster.transport.client.rest_client.pool_manager.connector
+            await client.change(api.SERVICE, KEY, [])
+            connector = client.transport.client.rest_client.pool_manager.connector
             (((protocol, _),),) = connector._conns.values()
             sock = protocol.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
 
-    async def test_but_those_to_the_lease_do(
-        self, server: Server, cluster: KubernetesCluster
-    ) -> None:
-        cluster.before_write = self.refuse
+    async def test_but_those_to_the_lease_do(self, server: Server, client: Client) -> None:
+        client.before_write = self.refuse
         server.answer({})
         server.answer({})
-        await cluster.create(api.LEASE, LEASE)
-        await cluster.replace(api.LEASE, LEASE)
+        await client.create(LEASE, LEASE_BODY)
+        await client.replace(LEASE, LEASE_BODY)
         assert [asked[0] for asked in server.asked] == ["POST", "PUT"]
 
-    async def test_and_reading_needs_none(self, server: Server, cluster: KubernetesCluster) -> None:
-        cluster.before_write = self.refuse
+    async def test_and_reading_needs_none(self, server: Server, client: Client) -> None:
+        client.before_write = self.refuse
         server.answer({"a": 1})
-        assert await cluster.get(api.SERVICE, Key("shop", "risk")) == {"a": 1}
+        assert await client.get(api.SERVICE, Key("shop", "risk")) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -286,21 +276,21 @@ class TestLeadership:
     ids=["cut", "a proxy's page", "a list", "nothing"],
 )  # fmt: skip
 async def test_an_answer_that_cannot_be_read_is_none(
-    server: Server, cluster: KubernetesCluster, text: str
+    server: Server, client: Client, text: str
 ) -> None:
     """An error like any other: what is nobody's would end the resync or the lease's renewal."""
     server.answer(text)
     with pytest.raises(ApiError, match="not a JSON object") as caught:
-        await cluster.get(api.SERVICE, KEY)
+        await client.get(api.SERVICE, KEY)
     assert caught.value.status == 0
 
 
-async def test_a_token_that_cannot_be_read_is_tried_again(cluster: KubernetesCluster) -> None:
+async def test_a_token_that_cannot_be_read_is_tried_again(client: Client) -> None:
     def refresh(_: Configuration) -> None:
         raise ConfigException("Token file exists but empty.")
 
-    configuration = cluster.transport.client.configuration
+    configuration = client.transport.client.configuration
     configuration.api_key["BearerToken"] = "bearer old"
     configuration.refresh_api_key_hook = refresh
     with pytest.raises(ApiError, match="but empty"):
-        await cluster.get(api.SERVICE, KEY)
+        await client.get(api.SERVICE, KEY)

@@ -78,7 +78,7 @@ async def test_the_environments(
     proxy: Proxy, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    assert await ask(await connect(5.0)) == proxy.url
+    assert await ask(await connect("test", 5.0)) == proxy.url
     assert proxy.asked == [f"{SERVER}/version"]
 
 
@@ -87,7 +87,7 @@ async def test_the_kubeconfigs_comes_first(
 ) -> None:
     write(kubeconfig, SERVER, **{"proxy-url": proxy.url})
     monkeypatch.setenv("HTTP_PROXY", "http://elsewhere.invalid:1")
-    assert await ask(await connect(5.0)) == proxy.url
+    assert await ask(await connect("test", 5.0)) == proxy.url
     assert proxy.asked == [f"{SERVER}/version"]
 
 
@@ -98,7 +98,7 @@ async def test_none_where_the_environment_excludes_the_server(
     write(kubeconfig, proxy.url)
     monkeypatch.setenv("HTTP_PROXY", "http://elsewhere.invalid:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert await ask(await connect(5.0)) == ""
+    assert await ask(await connect("test", 5.0)) == ""
     assert proxy.asked == ["/version"]
 
 
@@ -110,5 +110,5 @@ async def test_credentials_are_the_kubeconfigs_and_no_other_files(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     write(kubeconfig, proxy.url)
-    await ask(await connect(5.0))
+    await ask(await connect("test", 5.0))
     assert proxy.credentials == ["Bearer secret"]

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from unit.operator.builders import KEY
 from unit.operator.eventually import eventually
 from unit.operator.fake_cluster import FakeCluster
 
 from riskpredictor_operator import __main__ as program
 from riskpredictor_operator.controller import Controller, unless
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import ApiError
-from riskpredictor_operator.runtime.client import KubernetesCluster
-from riskpredictor_operator.runtime.workers import Workers
-from riskpredictor_operator.runtime.workqueue import WorkQueue
+from riskpredictor_operator.kube import ApiError
 from riskpredictor_operator.settings import Settings
 
 DOWN = ApiError(0, "Unreachable", "connection refused")
@@ -45,7 +40,7 @@ async def test_while_it_waits_for_the_api_server(
 ) -> None:
     transport = Unreachable()
 
-    async def connect(*_: float) -> Unreachable:
+    async def connect(*_: object) -> Unreachable:
         return transport
 
     monkeypatch.setattr(program, "connect", connect)
@@ -68,7 +63,7 @@ async def test_while_the_first_list_fails() -> None:
     async def release() -> None:
         released.append("lease")
 
-    controller = Controller(cast("KubernetesCluster", cluster), Settings(), stop)
+    controller = Controller(cluster, Settings(), stop)
     running = asyncio.create_task(controller.run(forever, release))
     await eventually(lambda: cluster.calls)
     stop.set()
@@ -92,22 +87,3 @@ async def test_what_the_work_raises_is_raised() -> None:
 
     with pytest.raises(ApiError, match="refused"):
         await unless(asyncio.Event(), work())
-
-
-async def test_what_a_worker_died_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue: WorkQueue[Key] = WorkQueue()
-
-    async def reconcile(_: Key) -> None:
-        raise DOWN
-
-    def broken(*_: object, **__: object) -> float:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(queue, "retry", broken)
-    workers = Workers(queue, reconcile, 2)
-    workers.start()
-    queue.add(KEY)
-    async with asyncio.timeout(15):
-        with pytest.raises(ZeroDivisionError):
-            await workers.died()
-    await workers.drain(0.1)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import cast
 
 import pytest
 from unit.operator.builders import Object
 from unit.operator.eventually import eventually
 from unit.operator.fake_cluster import FakeCluster
 
-from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
+from riskpredictor_operator.kube import ApiError, Key
 from riskpredictor_operator.runtime import leader_election as leader
-from riskpredictor_operator.runtime.client import KubernetesCluster
+from riskpredictor_operator.runtime.client import LEASE
 from riskpredictor_operator.runtime.leader_election import LeaderElector
+from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
-LEASE = Key("system", "riskpredictor-operator")
+KEY = Key("system", "riskpredictor-operator")
 DURATION = 0.35
 """Seconds; a standby looks every 50 ms."""
 DOWN = ApiError(0, "Unreachable", "connection refused")
@@ -48,11 +46,11 @@ def cluster() -> FakeCluster:
 
 
 def elector(cluster: FakeCluster, identity: str, duration: float = DURATION) -> LeaderElector:
-    return LeaderElector(cast("KubernetesCluster", cluster), LEASE, identity, duration)
+    return LeaderElector(cluster, KEY, identity, duration)
 
 
 def lease(cluster: FakeCluster) -> Object:
-    spec: Object = cluster.objects[api.LEASE][LEASE]["spec"]
+    spec: Object = cluster.objects[LEASE][KEY]["spec"]
     return spec
 
 
@@ -119,7 +117,7 @@ async def test_a_silent_holder_is_waited_for_by_the_own_clock(
     one, two = elector(cluster, "one"), elector(cluster, "two")
     await one.acquire()
     await stop(one)
-    cluster.objects[api.LEASE][LEASE]["spec"]["renewTime"] = "1999-01-01T00:00:00.000000Z"
+    cluster.objects[LEASE][KEY]["spec"]["renewTime"] = "1999-01-01T00:00:00.000000Z"
     standing_by = asyncio.create_task(two.acquire())
     await until_reads(cluster, 3)
     assert not standing_by.done(), "an old time stamp is no reason to take it"
@@ -178,7 +176,7 @@ class TestLoss:
         one = elector(cluster, "one")
         await one.acquire()
         lost = asyncio.create_task(one.lost())
-        cluster.fail("get", api.LEASE, DOWN, times=1000)
+        cluster.fail("get", LEASE, DOWN, times=1000)
         await until_reads(cluster, 2)
         assert not lost.done(), "it is still its own until the deadline"
         clock.now += DURATION
@@ -191,7 +189,7 @@ class TestLoss:
     ) -> None:
         one = elector(cluster, "one")
         await one.acquire()
-        cluster.fail("get", api.LEASE, DOWN, times=2)
+        cluster.fail("get", LEASE, DOWN, times=2)
         await until_reads(cluster, 4)
         clock.now += DURATION / 2
         await until_reads(cluster, 2)
@@ -204,7 +202,7 @@ class TestLoss:
         one = elector(cluster, "one")
         await one.acquire()
         lost = asyncio.create_task(one.lost())
-        cluster.edit(api.LEASE, LEASE, lambda body: body["spec"].update(holderIdentity="two"))
+        cluster.edit(LEASE, KEY, lambda body: body["spec"].update(holderIdentity="two"))
         # At once, not at the end of its own term: the other one writes already.
         async with asyncio.timeout(5):
             await lost
@@ -254,7 +252,7 @@ class TestRelease:
     async def test_it_does_not_touch_a_lease_of_somebody_else(self, cluster: FakeCluster) -> None:
         one = elector(cluster, "one")
         await one.acquire()
-        cluster.edit(api.LEASE, LEASE, lambda body: body["spec"].update(holderIdentity="two"))
+        cluster.edit(LEASE, KEY, lambda body: body["spec"].update(holderIdentity="two"))
         await one.release()
         assert lease(cluster)["holderIdentity"] == "two"
 
@@ -271,14 +269,14 @@ class TestRelease:
     async def test_a_renewal_in_between_does_not_keep_it(self, cluster: FakeCluster) -> None:
         one = elector(cluster, "one", 15.0)
         await one.acquire()
-        cluster.fail("replace", api.LEASE, ApiError(409, "Conflict", "modified"))
+        cluster.fail("replace", LEASE, ApiError(409, "Conflict", "modified"))
         await one.release()
         assert lease(cluster)["holderIdentity"] == ""
 
     async def test_it_does_not_fail_when_the_api_server_is_away(self, cluster: FakeCluster) -> None:
         one = elector(cluster, "one")
         await one.acquire()
-        cluster.fail("get", api.LEASE, DOWN)
+        cluster.fail("get", LEASE, DOWN)
         await one.release()
         assert not one.leading
 

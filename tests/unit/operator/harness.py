@@ -1,6 +1,6 @@
-"""One operator and its cluster, in memory: the engine as at run time, but without watches.
+"""One operator and its cluster, in memory: all that runs in production but the watches.
 
-``sync`` stands for the watches: it brings the operator's picture up to date.
+``sync`` stands for the watches: it brings the operator's cache up to date.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from typing import Any
 
 from unit.operator.builders import KEY, OPTIONS, Object, changed, predictor
 from unit.operator.fake_cluster import Call, FakeCluster
-from unit.operator.live import SCALING_ACTIVE, deployment_status
+from unit.operator.live_objects import SCALING_ACTIVE, deployment_status
 
 from riskpredictor_operator.core import api, conditions
-from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.core.observed import trim
+from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.reconcile import Reconciler
-from riskpredictor_operator.rollout_limiter import Rolls
+from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime.cache import Cache
-from riskpredictor_operator.runtime.relist import Resync
+from riskpredictor_operator.runtime.relist import Relister
 from riskpredictor_operator.runtime.workqueue import WorkQueue
 
 
-class World:
+class Harness:
     """A cluster, and an operator that can be restarted."""
 
     def __init__(self) -> None:
@@ -32,12 +33,14 @@ class World:
 
     def restart(self) -> None:
         """A new operator process: it knows nothing."""
-        self.cache = Cache()
+        self.cache = Cache(api.WATCHED, trim)
         self.queue: WorkQueue[Key] = WorkQueue()
-        self.resync = Resync(self.cluster, self.cache, self.queue, "", 600.0)
-        self.rolls = Rolls(1, self.queue.add)
+        self.relister = Relister(
+            self.cluster, self.cache, self.queue, api.WATCHED, namespace="", every=600.0
+        )
+        self.limiter = RolloutLimiter(1, self.queue.add)
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.options, self.rolls, lambda: self.time,
+            self.cluster, self.cache, self.options, self.limiter, lambda: self.time,
             lambda: self.time.timestamp(),
         )  # fmt: skip
 
@@ -55,8 +58,8 @@ class World:
         return self.cluster.edit(resource, KEY, change)
 
     async def sync(self) -> None:
-        """The operator's picture becomes what is there."""
-        await self.resync.once()
+        """List everything into the cache, and forget the calls."""
+        await self.relister.once()
         self.cluster.calls.clear()
 
     async def reconcile(self) -> float | None:

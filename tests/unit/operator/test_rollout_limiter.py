@@ -1,0 +1,220 @@
+"""What the operator itself changes about the pods reaches a few predictors at a time."""
+
+from __future__ import annotations
+
+import pytest
+from unit.operator.builders import KEY, Object, changed
+from unit.operator.harness import Harness
+from unit.operator.live_objects import deployment_status, pod, waiting
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.core.manifests import RenderOptions
+from riskpredictor_operator.core.rollout import is_rolling
+from riskpredictor_operator.kube import Key
+from riskpredictor_operator.rollout_limiter import RolloutLimiter
+
+OTHER = RenderOptions(image_repository="registry.example/health-predictor")
+A, B, C = (Key("shop", name) for name in "abc")
+IMAGE = ("spec", "template", "spec", "containers", 0, "image")
+
+
+def image(harness: Harness) -> str:
+    return str(harness.live(api.DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+class TestPlaces:
+    def test_so_many_are_admitted_and_the_next_ones_wait_in_order(self) -> None:
+        woken: list[Key] = []
+        rolls = RolloutLimiter(1, woken.append)
+        assert [rolls.admit(key) for key in (A, B, C)] == [True, False, False]
+        rolls.done(A)
+        assert woken == [B]
+        assert rolls.admit(B)
+        rolls.done(B)
+        assert woken == [B, C]
+
+    def test_who_is_admitted_stays_so(self) -> None:
+        rolls = RolloutLimiter(1, lambda _: None)
+        assert rolls.admit(A)
+        assert rolls.admit(A)
+
+    def test_who_never_comes_up_keeps_the_place(self) -> None:
+        rolls = RolloutLimiter(1, lambda _: None)
+        rolls.admit(A)
+        assert not any(rolls.admit(B) for _ in range(100))
+
+    def test_those_under_way_at_a_restart_count(self) -> None:
+        rolls = RolloutLimiter(1, lambda _: None)
+        rolls.recover([A])
+        assert not rolls.admit(B)
+        rolls.done(A)
+        assert rolls.admit(B)
+
+    def test_who_is_woken_and_needs_no_place_wakes_the_next(self) -> None:
+        """Its spec was changed meanwhile, or it is gone: the free place is the next one's."""
+        woken: list[Key] = []
+        rolls = RolloutLimiter(1, woken.append)
+        assert [rolls.admit(key) for key in (A, B, C)] == [True, False, False]
+        rolls.done(A)
+        rolls.done(B)
+        assert woken == [B, C]
+
+    def test_who_need_not_wait_any_more_wakes_the_next(self) -> None:
+        woken: list[Key] = []
+        rolls = RolloutLimiter(1, woken.append)
+        for key in (A, B, C):
+            rolls.admit(key)
+        rolls.done(A)
+        rolls.withdraw(B)
+        assert woken == [B, C]
+        assert not rolls.waits(B)
+
+    def test_who_waits_and_goes_frees_nothing(self) -> None:
+        rolls = RolloutLimiter(1, lambda _: None)
+        rolls.admit(A)
+        rolls.admit(B)
+        rolls.done(B)
+        assert not rolls.admit(C)
+
+
+class TestPasses:
+    @pytest.fixture
+    async def harness(self) -> Harness:
+        """A settled predictor, and an operator that renders it otherwise; all places are taken."""
+        harness = Harness()
+        harness.declare()
+        await harness.settle()
+        harness.options = OTHER
+        harness.restart()
+        await harness.sync()
+        assert harness.limiter.admit(A)
+        return harness
+
+    async def test_it_waits_and_stays_ready(self, harness: Harness) -> None:
+        before = image(harness)
+        assert await harness.reconcile() is None
+        assert harness.take_writes() == []
+        assert image(harness) == before
+        assert harness.reason() == "Ready"
+
+    async def test_what_an_operator_leaves_out_waits_too(self, harness: Harness) -> None:
+        """Nothing is missing in the Deployment as it is, and yet its pods would be replaced."""
+
+        def applied_more(body: Object) -> None:
+            container = body["spec"]["template"]["spec"]["containers"][0]
+            container["env"] = [*container.get("env", []), {"name": "OLD", "value": "1"}]
+            body["metadata"]["annotations"][api.ANNOTATION_HASH] = "of-an-older-operator"
+
+        harness.options = RenderOptions()
+        harness.restart()
+        harness.edit(api.DEPLOYMENT, applied_more)
+        harness.pods_up(2)
+        await harness.sync()
+        assert harness.limiter.admit(A)
+        await harness.reconcile()
+        assert harness.take_writes() == []
+
+    async def test_a_predictor_that_scales_waits_too(self, harness: Harness) -> None:
+        harness.cluster.scale(KEY, 4)
+        await harness.sync()
+        await harness.reconcile()
+        assert harness.reason() != "Ready"
+        harness.take_writes()
+        await harness.sync()
+        await harness.reconcile()
+        assert "apply Deployment" not in harness.take_writes()
+
+    async def test_pods_that_do_not_come_up_are_given_the_change_at_once(self) -> None:
+        harness = Harness()
+        harness.declare()
+        await harness.sync()
+        await harness.reconcile()
+        harness.cluster.store(api.POD, pod(state=waiting("ImagePullBackOff")))
+        harness.edit(
+            api.DEPLOYMENT, lambda body: body.update(status=deployment_status(2, available=0))
+        )
+        await harness.sync()
+        await harness.reconcile()
+        assert harness.reason() == "ImagePullFailed"
+        harness.options = OTHER
+        harness.restart()
+        await harness.sync()
+        harness.limiter.admit(A)
+        await harness.reconcile()
+        assert image(harness).startswith("registry.example/")
+
+    async def test_it_rolls_when_there_is_a_place(self, harness: Harness) -> None:
+        await harness.reconcile()
+        harness.queue.add(KEY)
+        assert await harness.queue.get() == KEY
+        harness.queue.done(KEY)
+        harness.limiter.done(A)
+        assert await harness.queue.get() == KEY, "it is woken"
+        await harness.reconcile()
+        assert image(harness).startswith("registry.example/")
+        assert not harness.limiter.admit(B), "it has the place until it has settled"
+        harness.pods_up(2)
+        await harness.sync()
+        await harness.reconcile()
+        assert harness.limiter.admit(B)
+
+    async def test_what_the_user_declares_never_waits(self, harness: Harness) -> None:
+        harness.declare(modelVersion="v2")
+        await harness.sync()
+        await harness.reconcile()
+        assert image(harness) == "registry.example/health-predictor:v2"
+
+    async def test_what_somebody_changed_by_hand_is_repaired_at_once(self) -> None:
+        harness = Harness()
+        harness.declare()
+        await harness.settle()
+        harness.limiter.admit(A)
+        harness.edit(api.DEPLOYMENT, lambda body: body.update(changed(body, "other:1", *IMAGE)))
+        await harness.sync()
+        await harness.reconcile()
+        assert image(harness) == "health-predictor:v1"
+
+    async def test_other_children_do_not_wait(self, harness: Harness) -> None:
+        harness.edit(api.SERVICE, lambda body: body["metadata"]["labels"].update(app="x"))
+        await harness.sync()
+        await harness.reconcile()
+        assert harness.take_writes() == ["apply Service"]
+
+    async def test_a_suspended_one_takes_no_place(self, harness: Harness) -> None:
+        harness.limiter.done(A)
+        harness.declare(suspend=True)
+        await harness.sync()
+        await harness.reconcile()
+        assert harness.limiter.admit(B)
+
+    async def test_a_deleted_one_gives_its_place_back(self, harness: Harness) -> None:
+        harness.limiter.done(A)
+        await harness.reconcile()
+        assert not harness.limiter.admit(B)
+        del harness.cluster.objects[api.RISKPREDICTOR][KEY]
+        await harness.sync()
+        await harness.reconcile()
+        assert harness.limiter.admit(B)
+
+
+@pytest.mark.parametrize(
+    ("status", "rolling"),
+    [
+        ({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2}, False),
+        ({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1}, True),
+        ({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}, True),
+        ({}, True),
+        (
+            {
+                "observedGeneration": 2, "replicas": 3, "updatedReplicas": 1,
+                "conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}],
+            },
+            False,
+        ),
+    ],
+)  # fmt: skip
+def test_a_deployment_rolls_while_its_pods_are_being_replaced(
+    status: Object, rolling: bool
+) -> None:
+    assert is_rolling({"metadata": {"generation": 2}, "status": status}) is rolling
+    assert not is_rolling(None)
