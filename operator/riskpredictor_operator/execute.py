@@ -41,37 +41,36 @@ async def execute(
 
 
 async def _do(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:
+    resource, live = target_of(step), None
     match step:
-        case Apply(resource, manifest, uid):
-            body = _with_uid(manifest, uid)
+        case Apply(_, manifest, uid):
+            action = "apply"
             # No force to create: a foreign object of that name may have appeared since it was
             # looked for, and would be taken over.
-            live = await client.apply(resource, body, manager=api.FIELD_MANAGER, force=bool(uid))
-            cache.put(resource, live)
-            metrics.CHILD_WRITES.labels(resource.plural, "apply").inc()
+            live = await client.apply(
+                resource, _with_uid(manifest, uid), manager=api.FIELD_MANAGER, force=bool(uid)
+            )
             logger.info("%s: %s %s", rp.key, "updated" if uid else "created", resource.kind)
         case HandOver(replicas, uid, force):
+            action = "hand-over"
             body = _replicas_only(rp, replicas, uid)
-            live = await client.apply(
-                api.DEPLOYMENT, body, manager=api.HANDOVER_MANAGER, force=force
-            )
-            cache.put(api.DEPLOYMENT, live)
-            metrics.CHILD_WRITES.labels(api.DEPLOYMENT.plural, "hand-over").inc()
-        case Replace(resource, pointer, value, uid):
+            live = await client.apply(resource, body, manager=api.HANDOVER_MANAGER, force=force)
+        case Replace(_, pointer, value, uid):
+            action = "replace"
             operations: list[Body] = [
                 {"op": "test", "path": "/metadata/uid", "value": uid},
                 {"op": "replace", "path": pointer, "value": value},
             ]
-            cache.put(resource, await client.change(resource, rp.key, operations))
-            metrics.CHILD_WRITES.labels(resource.plural, "replace").inc()
-        case Delete(resource, uid):
+            live = await client.change(resource, rp.key, operations)
+        case Delete(_, uid):
+            action = "delete"
             await client.delete(resource, rp.key, uid)
-            cache.drop(
-                resource,
-                {"metadata": {"namespace": rp.key.namespace, "name": rp.key.name, "uid": uid}},
-            )
-            metrics.CHILD_WRITES.labels(resource.plural, "delete").inc()
+            identity = {"namespace": rp.key.namespace, "name": rp.key.name, "uid": uid}
+            cache.drop(resource, {"metadata": identity})
             logger.info("%s: deleted %s", rp.key, resource.kind)
+    if live is not None:
+        cache.put(resource, live)
+    metrics.CHILD_WRITES.labels(resource.plural, action).inc()
 
 
 async def _read_again(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:

@@ -132,7 +132,7 @@ class FakeCluster(Client):
         return copy.deepcopy(self.store(resource, after))
 
     async def change(self, resource: Resource, key: Key, operations: Sequence[Body]) -> Body:
-        """A test of the uid, then one replacement, as ``Replace`` sends them."""
+        """A test of the uid, then new ports of a Service, as ``Replace`` sends them."""
         self.before_write()
         await self._call("change", resource)
         uid, replacement = operations
@@ -140,12 +140,9 @@ class FakeCluster(Client):
             raise ApiError(422, "Invalid", "the test failed")
 
         def replace(body: Object) -> None:
-            *above, last = replacement["path"].removeprefix("/").split("/")
-            parent: Any = body
-            for step in above:
-                parent = parent[int(step) if step.isdigit() else step]
-            parent[last] = replacement["value"]
+            body["spec"]["ports"] = replacement["value"]
 
+        assert replacement["path"] == "/spec/ports"
         return copy.deepcopy(self.edit(resource, key, replace))
 
     async def create(self, resource: Resource, manifest: Body) -> Body:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from unit.operator.builders import KEY, OPTIONS, Object, changed, predictor
+from unit.operator.builders import KEY, OPTIONS, Object, predictor
 from unit.operator.fake_cluster import Call, FakeCluster
 from unit.operator.live_objects import SCALING_ACTIVE, deployment_status
 
@@ -66,13 +66,16 @@ class Harness:
         """One pass."""
         return await self.reconciler.reconcile(KEY)
 
+    async def synced_pass(self) -> float | None:
+        """The cache becomes what is there, then one pass."""
+        await self.sync()
+        return await self.reconcile()
+
     async def settle(self, pods: int = 2) -> None:
         """Declared objects made, pods up, status written, nothing left to do."""
-        await self.sync()
-        await self.reconcile()
+        await self.synced_pass()
         self.pods_up(pods)
-        await self.sync()
-        await self.reconcile()
+        await self.synced_pass()
         await self.sync()
 
     def pods_up(self, pods: int) -> None:
@@ -105,12 +108,6 @@ class Harness:
         written = [_word(call) for call in self.cluster.writes()]
         self.cluster.calls.clear()
         return written
-
-    def set_owner(self, resource: Resource, uid: str) -> None:
-        """Give a child to another owner."""
-        body = self.live(resource)
-        path = ("metadata", "ownerReferences", 0, "uid")
-        self.cluster.store(resource, changed(body, uid, *path))
 
 
 def _word(call: Call) -> str:

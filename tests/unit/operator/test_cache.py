@@ -1,4 +1,4 @@
-"""Specification of the operator's picture of the cluster."""
+"""Specification of the cache: the newest state of an object wins, and deletions count."""
 
 from __future__ import annotations
 
@@ -56,54 +56,41 @@ def test_a_newer_state_without_a_difference_is_no_change(cache: Cache) -> None:
     assert version(cache) == "6"
 
 
-def test_kinds_do_not_mix(cache: Cache) -> None:
-    cache.put(api.SERVICE, service(5))
+def test_a_deleted_object_is_forgotten(cache: Cache) -> None:
+    assert not cache.drop(api.SERVICE, service(5)), "unknown"
+    cache.put(api.SERVICE, service(9, uid="two"))
     assert cache.get(api.DEPLOYMENT, KEY) is None
+    assert not cache.drop(api.SERVICE, service(7, uid="one")), "an earlier one of that name"
+    assert version(cache) == "9"
+    assert cache.drop(api.SERVICE, service(10, uid="two"))
+    assert cache.get(api.SERVICE, KEY) is None
 
 
-class TestDrop:
-    def test_a_deleted_object_is_forgotten(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5))
-        assert cache.drop(api.SERVICE, service(6))
-        assert cache.get(api.SERVICE, KEY) is None
-
-    def test_the_deletion_of_an_earlier_namesake_is_not_its_own(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(9, uid="two"))
-        assert not cache.drop(api.SERVICE, service(7, uid="one"))
-        assert version(cache) == "9"
-
-    def test_an_unknown_object_is_no_change(self, cache: Cache) -> None:
-        assert not cache.drop(api.SERVICE, service(5))
-
-
-class TestPrune:
-    def test_what_a_list_does_not_show_is_forgotten(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5))
-        assert cache.prune(api.SERVICE, [], {"one"}) == [KEY]
-        assert cache.get(api.SERVICE, KEY) is None
-
-    def test_what_it_shows_stays(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5))
-        assert cache.prune(api.SERVICE, ["one"], {"one"}) == []
-        assert version(cache) == "5"
-
-    def test_what_came_after_it_was_asked_for_is_spared(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5, uid="two"))
-        assert cache.prune(api.SERVICE, [], {"one"}) == []
-        assert version(cache) == "5"
+@pytest.mark.parametrize(
+    ("listed", "known_before", "gone"),
+    [
+        pytest.param([], {"one"}, True, id="a list does not show it"),
+        pytest.param(["one"], {"one"}, False, id="it does"),
+        pytest.param([], set(), False, id="it came after the list was requested"),
+    ],
+)
+def test_what_a_list_does_not_show_is_forgotten(
+    cache: Cache, listed: list[str], known_before: set[str], gone: bool
+) -> None:
+    cache.put(api.SERVICE, service(5))
+    assert cache.prune(api.SERVICE, listed, known_before) == ([KEY] if gone else [])
+    assert version(cache) == ("" if gone else "5")
 
 
 class TestDeletion:
-    def test_a_late_answer_does_not_bring_the_object_back(self, cache: Cache) -> None:
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_late_answer_does_not_bring_the_object_back(self, cache: Cache, known: bool) -> None:
         """A write was answered, then the object deleted; the watch was quicker than the answer."""
-        cache.put(api.SERVICE, service(5))
+        if known:
+            cache.put(api.SERVICE, service(5))
         cache.drop(api.SERVICE, service(7))
         assert not cache.put(api.SERVICE, service(6))
         assert version(cache) == ""
-
-    def test_not_even_one_that_was_never_known(self, cache: Cache) -> None:
-        cache.drop(api.SERVICE, service(7))
-        assert not cache.put(api.SERVICE, service(6))
 
     @pytest.mark.parametrize("version_then", [7, 8], ids=["read as it left", "given back"])
     def test_one_that_only_lost_its_label_can_come_back(

@@ -57,7 +57,11 @@ async def test_an_event_is_complete() -> None:
     assert event["type"] == "Warning"
     assert event["reason"] == "NotOwned"
     assert len(event["message"]) == 1024
-    assert event["metadata"]["namespace"] == event["involvedObject"]["namespace"] == "shop"
+    assert event["metadata"]["namespace"] == "shop"
+    assert event["involvedObject"] == {
+        "apiVersion": "healthtech.dev/v1alpha1", "kind": "RiskPredictor", "name": "risk",
+        "namespace": "shop", "uid": UID,
+    }  # fmt: skip
     assert re.fullmatch(r"risk\.[0-9a-f]{16}", event["metadata"]["name"])
     assert event["firstTimestamp"] == event["lastTimestamp"]
 

@@ -22,65 +22,56 @@ def image(harness: Harness) -> str:
     return str(harness.live(api.DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-class TestPlaces:
-    def test_so_many_are_admitted_and_the_next_ones_wait_in_order(self) -> None:
-        woken: list[Key] = []
-        rolls = RolloutLimiter(1, woken.append)
-        assert [rolls.admit(key) for key in (A, B, C)] == [True, False, False]
-        rolls.done(A)
+class TestSlots:
+    @pytest.fixture
+    def woken(self) -> list[Key]:
+        return []
+
+    @pytest.fixture
+    def limiter(self, woken: list[Key]) -> RolloutLimiter:
+        return RolloutLimiter(1, woken.append)
+
+    def test_so_many_are_admitted_and_the_next_ones_wait_in_order(
+        self, limiter: RolloutLimiter, woken: list[Key]
+    ) -> None:
+        assert [limiter.admit(key) for key in (A, B, C)] == [True, False, False]
+        assert limiter.admit(A), "it stays admitted"
+        assert not any(limiter.admit(B) for _ in range(100)), "the slot is kept"
+        limiter.done(A)
         assert woken == [B]
-        assert rolls.admit(B)
-        rolls.done(B)
+        assert limiter.admit(B)
+        limiter.done(B)
         assert woken == [B, C]
 
-    def test_who_is_admitted_stays_so(self) -> None:
-        rolls = RolloutLimiter(1, lambda _: None)
-        assert rolls.admit(A)
-        assert rolls.admit(A)
+    def test_those_under_way_at_a_restart_count(self, limiter: RolloutLimiter) -> None:
+        limiter.recover([A])
+        assert not limiter.admit(B)
+        limiter.done(A)
+        assert limiter.admit(B)
 
-    def test_who_never_comes_up_keeps_the_place(self) -> None:
-        rolls = RolloutLimiter(1, lambda _: None)
-        rolls.admit(A)
-        assert not any(rolls.admit(B) for _ in range(100))
-
-    def test_those_under_way_at_a_restart_count(self) -> None:
-        rolls = RolloutLimiter(1, lambda _: None)
-        rolls.recover([A])
-        assert not rolls.admit(B)
-        rolls.done(A)
-        assert rolls.admit(B)
-
-    def test_who_is_woken_and_needs_no_place_wakes_the_next(self) -> None:
-        """Its spec was changed meanwhile, or it is gone: the free place is the next one's."""
-        woken: list[Key] = []
-        rolls = RolloutLimiter(1, woken.append)
-        assert [rolls.admit(key) for key in (A, B, C)] == [True, False, False]
-        rolls.done(A)
-        rolls.done(B)
-        assert woken == [B, C]
-
-    def test_who_need_not_wait_any_more_wakes_the_next(self) -> None:
-        woken: list[Key] = []
-        rolls = RolloutLimiter(1, woken.append)
+    @pytest.mark.parametrize("how", ["done", "withdraw"])
+    def test_one_that_is_woken_and_needs_no_slot_wakes_the_next(
+        self, limiter: RolloutLimiter, woken: list[Key], how: str
+    ) -> None:
+        """Its spec was changed meanwhile, or it is gone: the free slot is the next one's."""
         for key in (A, B, C):
-            rolls.admit(key)
-        rolls.done(A)
-        rolls.withdraw(B)
+            limiter.admit(key)
+        limiter.done(A)
+        getattr(limiter, how)(B)
         assert woken == [B, C]
-        assert not rolls.waits(B)
+        assert not limiter.waits(B)
 
-    def test_who_waits_and_goes_frees_nothing(self) -> None:
-        rolls = RolloutLimiter(1, lambda _: None)
-        rolls.admit(A)
-        rolls.admit(B)
-        rolls.done(B)
-        assert not rolls.admit(C)
+    def test_one_that_goes_while_it_waits_frees_nothing(self, limiter: RolloutLimiter) -> None:
+        limiter.admit(A)
+        limiter.admit(B)
+        limiter.done(B)
+        assert not limiter.admit(C)
 
 
 class TestPasses:
     @pytest.fixture
     async def harness(self) -> Harness:
-        """A settled predictor, and an operator that renders it otherwise; all places are taken."""
+        """A settled predictor, and an operator that renders it otherwise; all slots are taken."""
         harness = Harness()
         harness.declare()
         await harness.settle()
@@ -116,25 +107,21 @@ class TestPasses:
 
     async def test_a_predictor_that_scales_waits_too(self, harness: Harness) -> None:
         harness.cluster.scale(KEY, 4)
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert harness.reason() != "Ready"
         harness.take_writes()
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert "apply Deployment" not in harness.take_writes()
 
     async def test_pods_that_do_not_come_up_are_given_the_change_at_once(self) -> None:
         harness = Harness()
         harness.declare()
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         harness.cluster.store(api.POD, pod(state=waiting("ImagePullBackOff")))
         harness.edit(
             api.DEPLOYMENT, lambda body: body.update(status=deployment_status(2, available=0))
         )
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert harness.reason() == "ImagePullFailed"
         harness.options = OTHER
         harness.restart()
@@ -143,7 +130,7 @@ class TestPasses:
         await harness.reconcile()
         assert image(harness).startswith("registry.example/")
 
-    async def test_it_rolls_when_there_is_a_place(self, harness: Harness) -> None:
+    async def test_it_rolls_when_a_slot_is_free(self, harness: Harness) -> None:
         await harness.reconcile()
         harness.queue.add(KEY)
         assert await harness.queue.get() == KEY
@@ -152,16 +139,14 @@ class TestPasses:
         assert await harness.queue.get() == KEY, "it is woken"
         await harness.reconcile()
         assert image(harness).startswith("registry.example/")
-        assert not harness.limiter.admit(B), "it has the place until it has settled"
+        assert not harness.limiter.admit(B), "it has the slot until it has settled"
         harness.pods_up(2)
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert harness.limiter.admit(B)
 
     async def test_what_the_user_declares_never_waits(self, harness: Harness) -> None:
         harness.declare(modelVersion="v2")
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert image(harness) == "registry.example/health-predictor:v2"
 
     async def test_what_somebody_changed_by_hand_is_repaired_at_once(self) -> None:
@@ -170,30 +155,26 @@ class TestPasses:
         await harness.settle()
         harness.limiter.admit(A)
         harness.edit(api.DEPLOYMENT, lambda body: body.update(changed(body, "other:1", *IMAGE)))
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert image(harness) == "health-predictor:v1"
 
     async def test_other_children_do_not_wait(self, harness: Harness) -> None:
         harness.edit(api.SERVICE, lambda body: body["metadata"]["labels"].update(app="x"))
-        await harness.sync()
-        await harness.reconcile()
+        await harness.synced_pass()
         assert harness.take_writes() == ["apply Service"]
 
-    async def test_a_suspended_one_takes_no_place(self, harness: Harness) -> None:
-        harness.limiter.done(A)
-        harness.declare(suspend=True)
-        await harness.sync()
-        await harness.reconcile()
-        assert harness.limiter.admit(B)
-
-    async def test_a_deleted_one_gives_its_place_back(self, harness: Harness) -> None:
+    @pytest.mark.parametrize("suspended", [True, False], ids=["suspended", "deleted"])
+    async def test_one_that_is_suspended_or_deleted_gives_its_slot_back(
+        self, harness: Harness, suspended: bool
+    ) -> None:
         harness.limiter.done(A)
         await harness.reconcile()
         assert not harness.limiter.admit(B)
-        del harness.cluster.objects[api.RISKPREDICTOR][KEY]
-        await harness.sync()
-        await harness.reconcile()
+        if suspended:
+            harness.declare(suspend=True)
+        else:
+            harness.cluster.remove(api.RISKPREDICTOR, KEY)
+        await harness.synced_pass()
         assert harness.limiter.admit(B)
 
 

@@ -384,46 +384,41 @@ def test_the_api_server_stores_every_field_of_a_status(look: Observation, spec: 
     assert crd()["spec"]["versions"][0]["subresources"]["status"] == {}
 
 
-class TestProgress:
-    """Which change of a status may wait a moment, and which may not."""
+def counted(ready: Object, available: str = "False", **fields: Any) -> Object:
+    """A status as far as ``is_progress`` reads it."""
+    of_available = {"type": "Available", "status": available, "reason": "x", "message": "m"}
+    return {"observedGeneration": 1, "conditions": [ready, of_available], **fields}
 
-    def change(self, **changes: Any) -> bool:
-        before = {
-            "observedGeneration": 1,
-            "replicas": 2,
-            "readyReplicas": 0,
-            "conditions": [
-                self.condition("Ready", "False", "RollingOut"),
-                self.condition("Available", changes.pop("was_available", "False"), "x"),
-            ],
-        }
-        ready = changes.pop("ready", ("False", "RollingOut"))
-        available = changes.pop("available", "False")
-        after = {
-            **before,
-            **changes,
-            "conditions": [
-                {**self.condition("Ready", *ready), "message": "other words"},
-                self.condition("Available", available, "x"),
-            ],
-        }
-        return is_progress(before, after)
 
-    @staticmethod
-    def condition(name: str, status: str, reason: str) -> dict[str, Any]:
-        return {"type": name, "status": status, "reason": reason, "observedGeneration": 1}
+def ready_is(status: str, reason: str, message: str = "words") -> Object:
+    return {"type": "Ready", "status": status, "reason": reason, "message": message}
 
-    def test_counts_wording_serving_version_and_the_first_pod_may(self) -> None:
-        assert self.change(readyReplicas=1, servingVersion="v1", available="True")
 
-    def test_another_reason_may_not(self) -> None:
-        assert not self.change(ready=("False", "ImagePullFailed"))
+ROLLING_OUT = ready_is("False", "RollingOut")
 
-    def test_ready_may_not(self) -> None:
-        assert not self.change(ready=("True", "Ready"))
 
-    def test_the_loss_of_the_last_pod_may_not(self) -> None:
-        assert not self.change(was_available="True")
-
-    def test_another_generation_may_not(self) -> None:
-        assert not self.change(observedGeneration=2)
+@pytest.mark.parametrize(
+    ("before", "after", "may_wait"),
+    [
+        pytest.param(
+            counted(ROLLING_OUT, readyReplicas=0),
+            counted(ready_is("False", "RollingOut", "other words"), "True", readyReplicas=1,
+                    servingVersion="v1"),
+            True, id="counts, words, the serving version and the first pod",
+        ),
+        pytest.param(
+            counted(ROLLING_OUT), counted(ready_is("False", "ImagePullFailed")), False,
+            id="another reason",
+        ),
+        pytest.param(counted(ROLLING_OUT), counted(ready_is("True", "Ready")), False, id="ready"),
+        pytest.param(
+            counted(ROLLING_OUT, "True"), counted(ROLLING_OUT), False, id="loss of the last pod"
+        ),
+        pytest.param(
+            counted(ROLLING_OUT), counted(ROLLING_OUT, observedGeneration=2), False,
+            id="another generation",
+        ),
+    ],
+)  # fmt: skip
+def test_only_progress_may_wait_a_moment(before: Object, after: Object, may_wait: bool) -> None:
+    assert is_progress(before, after) is may_wait

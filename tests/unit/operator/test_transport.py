@@ -9,6 +9,7 @@ import pytest
 import yaml
 from aiohttp import web
 from kubernetes.aio.config import kube_config
+from unit.operator.loopback import serving
 
 from riskpredictor_operator.runtime.transport import Transport, connect
 
@@ -32,12 +33,9 @@ class Proxy:
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
     answering = Proxy()
-    runner = web.ServerRunner(web.Server(answering), shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    answering.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield answering
-    await runner.cleanup()
+    async with serving(answering) as url:
+        answering.url = url
+        yield answering
 
 
 @pytest.fixture

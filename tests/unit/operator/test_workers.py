@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 from unit.operator.builders import KEY
@@ -10,7 +11,7 @@ from unit.operator.eventually import eventually
 from unit.operator.fake_cluster import conflict
 
 from riskpredictor_operator.kube import ApiError, Key
-from riskpredictor_operator.runtime.workers import SLOW_RETRY_SECONDS, Workers
+from riskpredictor_operator.runtime.workers import SLOW_RETRY_SECONDS, Reconcile, Workers
 from riskpredictor_operator.runtime.workqueue import Backoff, WorkQueue
 from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
@@ -105,78 +106,66 @@ class TestWorker:
         await case.run()
         assert Key("shop", "other") in case.seen
 
-    async def test_thousands_of_passes_without_a_wait_hold_up_nobody(self) -> None:
-        """Or a restart on a large settled cluster would cost the lease that it just won."""
-        done: list[Key] = []
 
-        async def settled(key: Key) -> None:
-            done.append(key)
-
-        queue: WorkQueue[Key] = WorkQueue()
-        for number in range(1000):
-            queue.add(Key("shop", f"risk-{number}"))
-        workers = Workers(queue, settled, 4)
-        workers.start()
-        turns = 0
-        while len(done) < 1000:
-            await asyncio.sleep(0)
-            turns += 1
-        assert turns > 100
-        await workers.drain(0.1)
-
-    async def test_drain_lets_a_pass_finish_within_its_time(self) -> None:
-        finished = asyncio.Event()
-
-        async def slow(_: Key) -> None:
-            await asyncio.sleep(0.02)
-            finished.set()
-
-        queue: WorkQueue[Key] = WorkQueue()
-        workers = Workers(queue, slow, 2)
-        workers.start()
-        queue.add(KEY)
-        await asyncio.sleep(0.005)
-        await workers.drain(30.0)
-        assert finished.is_set()
-
-    async def test_drain_ends_what_takes_longer(self) -> None:
-        async def stuck(_: Key) -> None:
-            await asyncio.Event().wait()
-
-        queue: WorkQueue[Key] = WorkQueue()
-        workers = Workers(queue, stuck, 1)
-        workers.start()
-        queue.add(KEY)
-        await asyncio.sleep(0.005)
-        async with asyncio.timeout(15):
-            await workers.drain(0.01)
-
-    async def test_a_dead_worker_is_noticed(self) -> None:
-        async def fatal(_: Key) -> None:
-            raise asyncio.CancelledError
-
-        queue: WorkQueue[Key] = WorkQueue()
-        workers = Workers(queue, fatal, 2)
-        workers.start()
-        queue.add(KEY)
-        async with asyncio.timeout(15):
-            await workers.died()
-        await workers.drain(0.1)
-
-
-async def test_what_a_worker_died_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def started(reconcile: Reconcile, count: int = 2, keys: Iterable[Key] = (KEY,)) -> Workers:
     queue: WorkQueue[Key] = WorkQueue()
+    for key in keys:
+        queue.add(key)
+    workers = Workers(queue, reconcile, count)
+    workers.start()
+    return workers
 
+
+async def test_thousands_of_passes_without_a_wait_hold_up_nobody() -> None:
+    """Or a restart on a large settled cluster would cost the lease that it just won."""
+    done: list[Key] = []
+
+    async def settled(key: Key) -> None:
+        done.append(key)
+
+    workers = started(settled, 4, (Key("shop", f"risk-{number}") for number in range(1000)))
+    turns = 0
+    while len(done) < 1000:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+    await workers.drain(0.1)
+
+
+@pytest.mark.parametrize(("takes", "finishes"), [(0.02, True), (3600.0, False)])
+async def test_drain_lets_a_pass_finish_within_its_time(takes: float, finishes: bool) -> None:
+    finished = asyncio.Event()
+
+    async def slow(_: Key) -> None:
+        await asyncio.sleep(takes)
+        finished.set()
+
+    workers = started(slow)
+    await asyncio.sleep(0.005)
+    async with asyncio.timeout(15):
+        await workers.drain(30.0 if finishes else 0.01)
+    assert finished.is_set() is finishes
+
+
+async def test_a_worker_that_ends_is_noticed() -> None:
+    async def fatal(_: Key) -> None:
+        raise asyncio.CancelledError
+
+    workers = started(fatal)
+    async with asyncio.timeout(15):
+        await workers.died()
+    await workers.drain(0.1)
+
+
+async def test_what_a_worker_died_of_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     async def reconcile(_: Key) -> None:
         raise DOWN
 
     def broken(*_: object, **__: object) -> float:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(queue, "retry", broken)
-    workers = Workers(queue, reconcile, 2)
-    workers.start()
-    queue.add(KEY)
+    monkeypatch.setattr(WorkQueue, "retry", broken)
+    workers = started(reconcile)
     async with asyncio.timeout(15):
         with pytest.raises(ZeroDivisionError):
             await workers.died()
