@@ -94,7 +94,6 @@ def parse(body: Body) -> RiskPredictor:
         SpecError: a field is missing, of another type or unusable; names its path.
     """
     spec = _get(body, "spec", dict, "")
-    image = _get(spec, "image", dict)
     resources = _get(spec, "resources", dict)
     service = _get(spec, "service", dict)
     rp = RiskPredictor(
@@ -107,12 +106,7 @@ def parse(body: Body) -> RiskPredictor:
         target_cpu_utilization=_get(spec, "targetCPUUtilizationPercentage", int),
         scale_down_stabilization_seconds=_get(spec, "scaleDownStabilizationSeconds", int),
         replicas=_optional(spec, "replicas", int),
-        image=Image(
-            repository=_optional(image, "repository", str, "spec.image"),
-            tag=_optional(image, "tag", str, "spec.image"),
-            pull_policy=_get(image, "pullPolicy", str, "spec.image"),
-            pull_secrets=_pull_secrets(image),
-        ),
+        image=_image(_get(spec, "image", dict)),
         requests=_quantities(resources, "requests"),
         limits=_quantities(resources, "limits"),
         service=ServiceSpec(
@@ -129,6 +123,16 @@ def parse(body: Body) -> RiskPredictor:
             f"{rp.min_replicas} exceeds spec.maxReplicas {rp.max_replicas}",
         )
     return rp
+
+
+def _image(image: Body) -> Image:
+    path = "spec.image"
+    return Image(
+        repository=_optional(image, "repository", str, path),
+        tag=_optional(image, "tag", str, path),
+        pull_policy=_get(image, "pullPolicy", str, path),
+        pull_secrets=_pull_secrets(image),
+    )
 
 
 def _pull_secrets(image: Body) -> tuple[str, ...]:

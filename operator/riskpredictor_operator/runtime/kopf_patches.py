@@ -1,9 +1,9 @@
 """Patches of kopf 1.45.2 for what it has no setting for.
 
-Each function below is one patch: a wrapper of ``continuous_watch``, which lists and then watches
-one resource. tests/unit/operator/test_kopf_patches.py shows what each is for on kopf as it is, so
-that a test fails when a new version no longer needs the patch. docs/decisions/0013 has the reasons
-and the alternatives.
+Each public function below but ``patched`` is one patch: a wrapper of a function of kopf's.
+tests/unit/operator/test_kopf_patches.py shows what each is for on kopf as it is, so that a test
+fails when a new version no longer needs the patch. docs/decisions/0013 has the reasons and the
+alternatives.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, cast
+from types import ModuleType
+from typing import Any
 
 import aiohttp
-from kopf._cogs.clients import watching
-from kopf._cogs.clients.errors import APIClientError
+from kopf._cogs.clients import errors, watching
 
 logger = logging.getLogger(__name__)
 
 Watch = Callable[..., AsyncGenerator[Any]]
 """``kopf._cogs.clients.watching.continuous_watch``, or a wrapper of it."""
+Check = Callable[[aiohttp.ClientResponse], Awaitable[None]]
 
 RESTART_SECONDS = (0.5, 1.5)
 """Bounds of the pause before a watch starts over; random, so that all do not list at once."""
@@ -35,21 +36,51 @@ def patched(
     on_event: Callable[[str, str | None, Any], bool], on_listed: Callable[[str], None]
 ) -> Iterator[None]:
     """All patches, for the length of the block; the callbacks are those of ``tap_events``."""
-    original: Watch = cast(Any, watching.continuous_watch)
-    wrapped = tap_events(restart_after_errors(original), on_event, on_listed)
-    vars(watching)["continuous_watch"] = wrapped
+
+    def watch(original: Watch) -> Watch:
+        return tap_events(restart_after_errors(original), on_event, on_listed)
+
+    with (
+        _replaced(errors, "check_response", ignore_retry_after_dates),
+        _replaced(watching, "continuous_watch", watch),
+    ):
+        yield
+
+
+@contextmanager
+def _replaced(module: ModuleType, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
+    original = vars(module)[name]
+    vars(module)[name] = wrap(original)
     try:
         yield
     finally:
-        vars(watching)["continuous_watch"] = original
+        vars(module)[name] = original
+
+
+def ignore_retry_after_dates(check_response: Check) -> Check:
+    """Drops a Retry-After that is a date (RFC 9110, section 10.2.3) from an answer 429.
+
+    kopf 1.45.2 takes it for a number and ends the operator, on any request; without it, kopf waits
+    as long as its own back-off says. Wraps ``kopf._cogs.clients.errors.check_response``.
+    """
+
+    async def checking(response: aiohttp.ClientResponse) -> None:
+        try:
+            await check_response(response)
+        except errors.APITooManyRequestsError as error:
+            if not error.headers.get("Retry-After", "0").isdigit():
+                del error.headers["Retry-After"]
+            raise
+
+    return checking
 
 
 def restart_after_errors(watch: Watch) -> Watch:
     """Starts a watch over after errors on which kopf 1.45.2 ends the whole operator.
 
-    Those are an ERROR event other than 410, a line or list that is no JSON, a Retry-After that is a
-    date (RFC 9110, section 10.2.3), a page of a list that expired (410), and 404 while a
-    CustomResourceDefinition is away.
+    Those are an ERROR event other than 410, a line or list that is no JSON, a page of a list that
+    expired (410), and 404 while a CustomResourceDefinition is away. Wraps ``continuous_watch``,
+    which lists and then watches one resource; kopf calls it again when it returns.
     """
 
     async def restarting(*, resource: Any, **rest: Any) -> AsyncGenerator[Any]:
@@ -58,7 +89,7 @@ def restart_after_errors(watch: Watch) -> Watch:
             async with aclosing(watch(resource=resource, **rest)) as events:
                 async for event in events:
                     yield event
-        except APIClientError as error:
+        except errors.APIClientError as error:
             if error.status not in (404, 410):
                 raise
             if error.status == 404:
@@ -68,7 +99,6 @@ def restart_after_errors(watch: Watch) -> Watch:
             logger.warning("watching %s: %s; starting over", resource.plural, error)
         else:
             return
-        # kopf calls this again when it returns.
         await asyncio.sleep(pause)
 
     return restarting
