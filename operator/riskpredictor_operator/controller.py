@@ -53,8 +53,9 @@ class Controller:
         reconciler = Reconciler(client, self._cache, options, self._limiter)
         self._workers = Workers(queue, reconciler.reconcile, settings.workers)
         self._relister = Relister(
-            client, self._cache, queue, api.WATCHED, settings.namespace, settings.resync_seconds
-        )
+            client, self._cache, queue, api.WATCHED, api.RISKPREDICTOR,
+            settings.namespace, settings.resync_seconds,
+        )  # fmt: skip
         self._watcher = Watcher(self._cache, queue, self._relister, api.WATCHED)
 
     async def run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 
 from riskpredictor_operator.core import api, reasons
@@ -71,8 +71,8 @@ _SEVERITY = (
 
 def problem_of(pod: Body, now: str = "") -> Explanation | None:
     """What keeps one pod from answering; None while it is merely starting."""
-    for container in _containers(pod):
-        if (problem := _container_problem(container, now)) is not None:
+    for container in _status(pod).get("containerStatuses") or ():
+        if container["name"] == api.CONTAINER and (problem := _container_problem(container, now)):
             return problem
     for condition in _status(pod).get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
@@ -138,12 +138,6 @@ _NOT_READY = Explanation(
     reasons.PODS_NOT_READY,
     "the predictor runs but GET /ready does not answer 200; its log says why",
 )
-
-
-def _containers(pod: Body) -> Iterator[Body]:
-    for status in _status(pod).get("containerStatuses") or ():
-        if status["name"] == api.CONTAINER:
-            yield status
 
 
 def _status(pod: Body) -> Body:

@@ -42,7 +42,9 @@ class Relister:
     cache: Cache
     queue: WorkQueue[Key]
     watched: Mapping[Resource, str]
-    """The resources to list, each with a label selector. The keys of the first are reconciled."""
+    """The resources to list, each with a label selector."""
+    primary: Resource
+    """The one whose keys are reconciled; objects of the others bear the same keys."""
     namespace: str
     """Empty for all."""
     every: float
@@ -66,7 +68,7 @@ class Relister:
         for resource, selector in self.watched.items():
             await self._list(resource, selector)
         if everything:
-            for key in sorted(self.cache.keys(next(iter(self.watched)))):
+            for key in sorted(self.cache.keys(self.primary)):
                 self.queue.add(key)
 
     async def _list(self, resource: Resource, selector: str) -> None:

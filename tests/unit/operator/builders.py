@@ -117,19 +117,21 @@ def manifests(body: Object) -> dict[Resource, Object]:
 
 def without(body: Object, *path: str | int) -> Object:
     """A copy without the field at that path."""
-    copied = copy.deepcopy(body)
-    parent: Any = copied
-    for step in path[:-1]:
-        parent = parent[step]
+    copied, parent = _copy_and_parent(body, path)
     del parent[path[-1]]
     return copied
 
 
 def changed(body: Object, value: Any, *path: str | int) -> Object:
     """A copy with another value at that path."""
+    copied, parent = _copy_and_parent(body, path)
+    parent[path[-1]] = value
+    return copied
+
+
+def _copy_and_parent(body: Object, path: tuple[str | int, ...]) -> tuple[Object, Any]:
     copied = copy.deepcopy(body)
     parent: Any = copied
     for step in path[:-1]:
         parent = parent[step]
-    parent[path[-1]] = value
-    return copied
+    return copied, parent

@@ -19,7 +19,7 @@ from unit.operator.live_objects import applied_fields, live
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.kube import ApiError, Body, Key, Resource, key_of
-from riskpredictor_operator.runtime.client import LEASE, Client
+from riskpredictor_operator.runtime.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,6 @@ class FakeCluster(Client):
         self.objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
         self.calls: list[Call] = []
         self.events: list[Body] = []
-        self.before_write: Callable[[], None] = lambda: None
         self.on_call: Callable[[Call], None] = lambda _: None
         """Called before a request is served: a place to change the harness in mid-pass."""
         self._failures: dict[tuple[str, str], list[ApiError]] = defaultdict(list)
@@ -111,7 +110,6 @@ class FakeCluster(Client):
     async def apply(
         self, resource: Resource, manifest: Body, *, manager: str, force: bool = True
     ) -> Body:
-        self.before_write()
         await self._call("apply", resource, manager)
         key = key_of(manifest)
         known = self.objects[resource].get(key)
@@ -133,7 +131,6 @@ class FakeCluster(Client):
 
     async def change(self, resource: Resource, key: Key, operations: Sequence[Body]) -> Body:
         """A test of the uid, then new ports of a Service, as ``Replace`` sends them."""
-        self.before_write()
         await self._call("change", resource)
         uid, replacement = operations
         if self.objects[resource][key]["metadata"]["uid"] != uid["value"]:
@@ -146,8 +143,6 @@ class FakeCluster(Client):
         return copy.deepcopy(self.edit(resource, key, replace))
 
     async def create(self, resource: Resource, manifest: Body) -> Body:
-        if resource != LEASE:
-            self.before_write()
         await self._call("create", resource)
         if resource == api.EVENT:
             self.events.append(manifest)
@@ -166,7 +161,6 @@ class FakeCluster(Client):
         return copy.deepcopy(self.store(resource, manifest))
 
     async def delete(self, resource: Resource, key: Key, uid: str) -> None:
-        self.before_write()
         await self._call("delete", resource)
         known = self.objects[resource].get(key)
         if known is None:
@@ -176,7 +170,6 @@ class FakeCluster(Client):
         self.remove(resource, key)
 
     async def patch_status(self, resource: Resource, key: Key, uid: str, status: Body) -> Body:
-        self.before_write()
         await self._call("patch_status", resource)
         known = self.objects[resource].get(key)
         if known is None:

@@ -36,8 +36,9 @@ class Harness:
         self.cache = Cache(api.WATCHED, trim)
         self.queue: WorkQueue[Key] = WorkQueue()
         self.relister = Relister(
-            self.cluster, self.cache, self.queue, api.WATCHED, namespace="", every=600.0
-        )
+            self.cluster, self.cache, self.queue, api.WATCHED, api.RISKPREDICTOR,
+            namespace="", every=600.0,
+        )  # fmt: skip
         self.limiter = RolloutLimiter(1, self.queue.add)
         self.reconciler = Reconciler(
             self.cluster, self.cache, self.options, self.limiter, lambda: self.time,

@@ -67,14 +67,11 @@ def _service_defaults(spec: Object) -> None:
             port.setdefault("nodePort", 31234)
 
 
-def _autoscaler_defaults(_: Object) -> None:
-    """Everything that has a default is rendered."""
-
-
 _DEFAULTS: dict[Resource, Callable[[Object], None]] = {
     api.DEPLOYMENT: _deployment_defaults,
     api.SERVICE: _service_defaults,
-    api.AUTOSCALER: _autoscaler_defaults,
+    # Everything that has a default is rendered.
+    api.AUTOSCALER: lambda _: None,
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from unit.operator.builders import LATER, NOW, Object
 
-from riskpredictor_operator.core import conditions
 from riskpredictor_operator.core.conditions import Condition, merge
 
 
@@ -41,9 +40,3 @@ def test_a_condition_that_no_longer_holds_is_dropped() -> None:
     before = [stored("Ready", "False"), stored("Stalled", "True")]
     after = merge(before, [Condition("Ready", "True", "New", "new")], 1, LATER)
     assert [condition["type"] for condition in after] == ["Ready"]
-
-
-def test_find() -> None:
-    ready = stored("Ready", "True")
-    assert conditions.find([stored("Stalled", "True"), ready], "Ready") == ready
-    assert conditions.find([], "Ready") is None

@@ -18,7 +18,7 @@ from unit.operator.live_objects import (
 )
 
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.core.rollout import is_settled, rollout_of, wanted_replicas
+from riskpredictor_operator.core.rollout import is_rolling, is_settled, rollout_of, wanted_replicas
 
 RP = declared()
 
@@ -178,3 +178,18 @@ def test_while_versions_mix_both_are_named() -> None:
     rollout = rollout_of(RP, deployment(status, modelVersion="v2"), both)
     assert rollout.serving_version == "v1,v2"
     assert "v1 and v2 still answers" in rollout.why.message
+
+
+@pytest.mark.parametrize(
+    ("status", "rolling"),
+    [
+        pytest.param(deployment_status(2), False, id="all replaced"),
+        pytest.param(deployment_status(3, updated=1), True, id="some replaced"),
+        pytest.param(deployment_status(2, observed=0), True, id="not seen yet"),
+        pytest.param({}, True, id="no status yet"),
+        pytest.param(deployment_status(3, updated=1, conditions=(DEADLINE,)), False, id="stuck"),
+    ],
+)
+def test_rolling(status: Object, rolling: bool) -> None:
+    assert is_rolling(deployment(status)) is rolling
+    assert not is_rolling(None)

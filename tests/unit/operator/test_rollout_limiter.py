@@ -9,7 +9,6 @@ from unit.operator.live_objects import deployment_status, pod, waiting
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.manifests import RenderOptions
-from riskpredictor_operator.core.rollout import is_rolling
 from riskpredictor_operator.kube import Key
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 
@@ -176,26 +175,3 @@ class TestPasses:
             harness.cluster.remove(api.RISKPREDICTOR, KEY)
         await harness.synced_pass()
         assert harness.limiter.admit(B)
-
-
-@pytest.mark.parametrize(
-    ("status", "rolling"),
-    [
-        ({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2}, False),
-        ({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1}, True),
-        ({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}, True),
-        ({}, True),
-        (
-            {
-                "observedGeneration": 2, "replicas": 3, "updatedReplicas": 1,
-                "conditions": [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}],
-            },
-            False,
-        ),
-    ],
-)  # fmt: skip
-def test_a_deployment_rolls_while_its_pods_are_being_replaced(
-    status: Object, rolling: bool
-) -> None:
-    assert is_rolling({"metadata": {"generation": 2}, "status": status}) is rolling
-    assert not is_rolling(None)
