@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import random
 import time
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +11,8 @@ from riskpredictor_operator.core.api import LEASE, Key
 from support import debian
 from support import operator as operators
 from support.api import Api, eventually
-from support.changes import Changes
 from support.endstate import await_order
-from support.operator import OperatorProcess, Supervisor
+from support.operator import OperatorProcess
 from support.predictors import Predictors
 
 THE_LEASE = Key(operators.SYSTEM, "riskpredictor-operator")
@@ -33,37 +30,6 @@ def _is_ahead(api: Api, seconds: float) -> bool:
     renewed = datetime.datetime.fromisoformat(api.need(LEASE, THE_LEASE)["spec"]["renewTime"])
     ahead = (renewed - datetime.datetime.now(datetime.UTC)).total_seconds()
     return abs(ahead - seconds) < 10.0
-
-
-def test_of_three_replicas_one_leads_whoever_is_killed(
-    api: Api, operator_config: Path, namespace: str, tmp_path: Path, long: bool
-) -> None:
-    kills, rng, changes = (12 if long else 3), random.Random(3), Changes(api, namespace, seed=3)
-
-    def kill_the_leader() -> None:
-        holder = _holder(api)
-        (leader,) = (r for r in replicas if f"leading as {holder}" in r.says())
-        killed = time.monotonic()
-        leader.kill()
-        eventually(lambda: _holder(api) != holder, within=30)
-        # More than the lease: those who stand by look again in steps, on a machine that may stall.
-        assert time.monotonic() - killed < LEASE_SECONDS + 3.0
-
-    with ExitStack() as stack:
-        replicas = [
-            stack.enter_context(Supervisor(operator_config, tmp_path / f"{n}.log", ready=ready))
-            for n, ready in enumerate(("listed ", "standing by", "standing by"))
-        ]
-        changes.create(5)
-        for _ in range(kills):
-            time.sleep(rng.uniform(0.0, 1.0))
-            changes.some(3)
-            kill_the_leader()
-        await_order(api, namespace, changes.wanted, events=30 + kills, within=120)
-        led = sum(replica.says().count("leading as") for replica in replicas)
-        assert led == kills + 1, "nobody led beside the holder"
-        assert sorted(code for r in replicas for code in r.exits) == [-9] * kills
-    assert not any("Traceback" in replica.says() for replica in replicas)
 
 
 def test_a_leader_whose_clock_jumps_goes_on(

@@ -83,8 +83,9 @@ def _holder(api: Api) -> str:
     return holder
 
 
-@pytest.mark.parametrize("fault", ["killed", "frozen", "cut off"])
-@pytest.mark.parametrize("replicas", [2, 3], indirect=True, ids=["two", "three"])
+@pytest.mark.parametrize(
+    ("replicas", "fault"), [(3, "killed"), (2, "frozen"), (3, "cut off")], indirect=["replicas"]
+)
 def test_another_takes_over_and_the_two_never_write_at_once(
     cluster: LocalCluster,
     api: Api,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 
@@ -62,14 +63,11 @@ def test_what_others_add_stays(api: Api, key: Key) -> None:
 
 
 def _repaired(damage: Callable[[], object], check: Callable[[], bool], what: str) -> None:
-    """The better of two repairs counts: in one of them, the machine may have stalled."""
-    slow = []
-    for _ in range(2):
+    """Five times, of which one or another may meet a machine that stalls."""
+    took = []
+    for _ in range(5):
         damage()
         started = time.monotonic()
         eventually(check, within=10, every=0.01, what=what)
-        seconds = time.monotonic() - started
-        if seconds < REPAIR_SECONDS:
-            return
-        slow.append(round(seconds, 2))
-    raise AssertionError(f"{what} took too long, twice: {slow} s")
+        took.append(time.monotonic() - started)
+    assert median(took) < REPAIR_SECONDS, f"{what}: {took}"

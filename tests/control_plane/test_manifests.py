@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from support.cluster import ROOT, LocalCluster
-from support.helm import Helm, kustomize
+from support.cluster import LocalCluster
+from support.helm import Helm, dist, kustomize
 
 FOLDERS = ["deploy/operator", "deploy/operator/overlays/namespaced"]
 VALUES: dict[str, dict[str, Any]] = {
@@ -58,10 +55,7 @@ def test_the_chart(
 
 
 def test_the_one_file(cluster: LocalCluster, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "release.dist", "--out", tmp_path],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster"}, check=True,
-    )  # fmt: skip
+    dist(tmp_path)
     said = cluster.kubectl("apply", "--dry-run=server", "-f", str(tmp_path / "install.yaml"))
     assert "customresourcedefinition.apiextensions.k8s.io/riskpredictors.healthtech.dev" in said
     assert len(said.splitlines()) == kustomize("deploy/operator").count("\nkind:")

@@ -55,12 +55,6 @@ def installed(api: Api, environment: dict[str, str]) -> Iterator[None]:
             api.delete(RISKPREDICTOR, PREDICTOR)
 
 
-def test_the_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)", README))
-    assert {"demo", "test", "demo-down", "serve"} <= named <= targets
-
-
 def test_every_shell_block_is_known_here() -> None:
     """A new block needs a test."""
     titles = ("Two commands", "Ask for a prediction", "Into your own cluster")
@@ -107,8 +101,3 @@ def test_the_resource_and_the_commands_in_the_text(
     overlay = "deploy/operator/overlays/namespaced"
     assert f"kubectl apply -k {overlay}" in README
     _shell(f"kubectl apply --dry-run=server -k {overlay}", environment)
-
-
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target

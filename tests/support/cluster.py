@@ -49,9 +49,14 @@ class LocalCluster:
     def up(cls, name: str, *arguments: str) -> LocalCluster:
         """Make it; its progress shows, because the first time takes minutes.
 
-        ``CLUSTER_SUFFIX`` in the environment keeps two runs of a suite out of each other's way.
+        ``CLUSTER_SUFFIX`` in the environment keeps two runs of a suite out of each other's way, and
+        the processes of one run (pytest-xdist) have a cluster each.
         """
-        name += os.environ.get("CLUSTER_SUFFIX", "")
+        name += "".join(
+            f"-{os.environ[part].removeprefix('-')}"
+            for part in ("PYTEST_XDIST_WORKER", "CLUSTER_SUFFIX")
+            if os.environ.get(part)
+        )
         tool("up", "--name", name, *arguments, quiet=False)
         status = json.loads(tool("status", "--name", name, "--json"))
         return cls(name, Path(status["kubeconfig"]), Path(status["bin"]), Path(status["audit_log"]))
