@@ -83,12 +83,7 @@ def test_the_operators_account_gets_a_new_token(
 def test_a_full_quota_is_told_once_and_made_good_when_lifted(
     cluster: LocalCluster, api: Api, operator: Supervisor, predictors: Predictors
 ) -> None:
-    path = f"/api/v1/namespaces/{predictors.namespace}/resourcequotas"
-    api.request("POST", path, {
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
-        "spec": {"hard": {"pods": "2"}},
-    })  # fmt: skip
-    eventually(lambda: api.request("GET", f"{path}/full").get("status", {}).get("used"))
+    api.limit(predictors.namespace, pods="2")
     keys = [predictors.create(f"risk-{n}", minReplicas=2) for n in range(3)]
 
     def short() -> int:
@@ -99,7 +94,7 @@ def test_a_full_quota_is_told_once_and_made_good_when_lifted(
     mark = Mark(cluster)
     time.sleep(5.0)
     assert len(mark.writes(predictors.namespace)) < 10, "it does not insist"
-    api.request("DELETE", f"{path}/full")
+    api.lift_the_limit(predictors.namespace)
     await_order(api, predictors.namespace, {key.name: {"modelVersion": "v1"} for key in keys})
 
 

@@ -5,23 +5,17 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 
-import pytest
 import yaml
 
 import kstatus
 from riskpredictor_operator.core.api import CHILDREN, Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
-from support.guide import block, shell, tools
+from support.guide import block, shell
 from support.operator import OperatorProcess
 from support.predictors import Predictors
 
 NOTE = {"ward/owner": "cardiology"}
-
-
-@pytest.fixture
-def environment(cluster: LocalCluster) -> dict[str, str]:
-    return tools(cluster.bin, cluster.kubeconfig)
 
 
 def uids(api: Api, key: Key) -> set[str]:
@@ -44,7 +38,6 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
     api: Api,
     operator: OperatorProcess,
     predictors: Predictors,
-    environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
     """Backed up Ready and deleted; restored, its old status must not be believed."""
@@ -52,7 +45,7 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
     api.patch(RISKPREDICTOR, key, {"metadata": {"annotations": NOTE}})
     predictors.settle(key)
     before = uids(api, key)
-    shell(block("Back up"), environment, tmp_path)
+    shell(block("Back up"), cluster.environment, tmp_path)
     # Nobody else's: the suite shares its cluster.
     copy = tmp_path / "riskpredictors.yaml"
     listed = yaml.safe_load(copy.read_text())
@@ -63,7 +56,7 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
 
     delete(api, key)
     with api.watching(RISKPREDICTOR, key) as states:
-        shell(block("Restore"), environment, tmp_path)
+        shell(block("Restore"), cluster.environment, tmp_path)
         body = predictors.wait(key)
         seen = [state for state in states if state["eventType"] != "DELETED"]
     assert seen[0]["status"] == {"observedGeneration": -1}, "nothing of the old status"

@@ -23,7 +23,7 @@ from support import oldchart
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster, build_image
 from support.diagnosis import explain
-from support.guide import block, shell, tools
+from support.guide import block, shell
 from support.helm import Helm, dist
 from support.operator import SYSTEM
 from support.predictors import Predictors
@@ -56,7 +56,7 @@ def helm(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Hel
 @pytest.fixture
 def environment(cluster: LocalCluster, helm: Helm) -> dict[str, str]:
     """A shell of somebody who reads the guide, with helm and kubectl."""
-    there = tools(cluster.bin, cluster.kubeconfig)
+    there = cluster.environment
     return {**helm.environment, "PATH": f"{helm.program.parent}:{there['PATH']}"}
 
 

@@ -13,7 +13,7 @@ from unit.predictor.support import free_port
 from riskpredictor_operator.core.api import Key
 from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT, LocalCluster, build_image
-from support.guide import shell, tools
+from support.guide import shell
 from support.predictors import Predictors
 
 _shell = partial(shell, seconds=200)
@@ -33,7 +33,7 @@ def _section(title: str) -> str:
 @pytest.fixture(scope="module")
 def environment(cluster: LocalCluster) -> dict[str, str]:
     """A shell in which kubectl means the test's cluster."""
-    return tools(cluster.bin, cluster.kubeconfig)
+    return cluster.environment
 
 
 @pytest.fixture(scope="module")

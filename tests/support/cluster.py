@@ -87,6 +87,12 @@ class LocalCluster:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}:\n{done.stderr}"
         return done.stdout
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """For programs that find kubectl on their path and mean this cluster."""
+        path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig)}
+
     def try_kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """kubectl, whatever comes of it."""
         command = [str(self.bin / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
