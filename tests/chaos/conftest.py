@@ -39,14 +39,9 @@ collect_ignore = [] if LONG else ["test_stalled.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    mine = [item for item in items if here in item.path.parents]
-    for item in mine:
-        item.add_marker(pytest.mark.chaos)
     if LONG:
         order = {name: number for number, name in enumerate(FIRST)}
-        mine.sort(key=lambda item: order.get(item.path.stem, len(FIRST)))
-        items[:] = [*mine, *(item for item in items if here not in item.path.parents)]
+        items.sort(key=lambda item: order.get(item.path.stem, len(FIRST)))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ import yaml
 
 import kstatus
 from riskpredictor_operator.core.api import CHILDREN, Key
-from support import flux
+from support import flux, foreign
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
@@ -143,8 +143,7 @@ def test_what_needs_a_person_fails_at_once_and_recovers_by_itself(
     api: Api, source: Source, deliver: Callable[..., Delivery], predictors: Predictors
 ) -> None:
     key = Key(predictors.namespace, "risk")
-    metadata = {"name": key.name, "namespace": key.namespace}
-    api.create(SERVICE, {"metadata": metadata, "spec": {"ports": [{"port": 80}]}})
+    foreign.create(api, SERVICE, key)
     revision = source.commit(_files(key.namespace))
     delivery = deliver(timeout="10m")
     failed = delivery.wait(revision, "False", "HealthCheckFailed")

@@ -155,27 +155,26 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_the_api_server_refuses_is_told_and_mended(
-    api: Api, predictors: Predictors, what: str
+def test_what_the_api_server_refuses_is_told_and_leaves_what_serves(
+    predictors: Predictors, what: str
 ) -> None:
     wrong, right, kind, word = REFUSED[what]
-    key = predictors.create(**wrong)
-    predictors.wait(key, "False", "ApplyRefused")
-    message = predictors.condition(key, "Stalled")["message"]
-    assert f"refuses {kind} {key}" in message
-    assert word in message
-    predictors.patch(key, **right)
-    predictors.wait(key)
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_a_refused_change_leaves_what_serves(api: Api, predictors: Predictors, what: str) -> None:
-    wrong, right, _, _ = REFUSED[what]
     key = predictors.create(minReplicas=1)
     predictors.wait(key)
     predictors.patch(key, **wrong)
     predictors.wait(key, "False", "ApplyRefused")
+    message = predictors.condition(key, "Stalled")["message"]
+    assert f"refuses {kind} {key}" in message
+    assert word in message
     assert predictors.condition(key, "Available")["status"] == "True"
+    predictors.patch(key, **right)
+    predictors.wait(key)
+
+
+def test_what_is_refused_from_the_start_is_made_once_it_is_mended(predictors: Predictors) -> None:
+    wrong, right, _, _ = REFUSED["an affinity that breaks a rule"]
+    key = predictors.create(**wrong)
+    predictors.wait(key, "False", "ApplyRefused")
     predictors.patch(key, **right)
     predictors.wait(key)
 

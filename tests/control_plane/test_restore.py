@@ -67,19 +67,6 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
     assert uids(api, key).isdisjoint(before)
 
 
-def test_what_still_exists_is_left_as_it_is(
-    api: Api, operator: OperatorProcess, predictors: Predictors, cluster: LocalCluster
-) -> None:
-    key = predictors.create(minReplicas=1)
-    copy = yaml.safe_dump(predictors.settle(key))
-    predictors.patch(key, modelVersion="v2")
-    predictors.wait(key)
-    done = cluster.try_kubectl("create", "--filename", "-", stdin=copy)
-    assert done.returncode != 0
-    assert f'riskpredictors.healthtech.dev "{key.name}" already exists' in done.stderr
-    assert api.need(RISKPREDICTOR, key)["spec"]["modelVersion"] == "v2"
-
-
 def test_children_restored_with_it_make_room_for_new_ones(
     api: Api, operator: OperatorProcess, predictors: Predictors
 ) -> None:

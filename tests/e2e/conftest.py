@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -25,12 +24,6 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-            # Not for the fixtures: the first time, programs and images are built in them.
-            item.add_marker(pytest.mark.timeout(300, func_only=True))
     # One makes clusters of its own and measures them: the shared one would be in the way. The other
     # wants the shared one before anything is installed in it.
     first = ("test_local_cluster.py", "test_install.py")

@@ -8,7 +8,6 @@ import os
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -179,20 +178,6 @@ class Delivery:
         found = eventually(check, within=60, every=0.1, what=f"{revision}: {status} {reason}")
         assert found is not None
         return found
-
-    def again(self) -> None:
-        """Ask for another reconciliation, and wait for its end."""
-        asked = str(time.monotonic_ns())
-        annotation = {"reconcile.fluxcd.io/requestedAt": asked}
-        self._api.patch(KUSTOMIZATION, self.key, {"metadata": {"annotations": annotation}})
-        eventually(
-            lambda: (
-                self.body()["status"].get("lastHandledReconcileAt") == asked
-                and ready(self.body()).get("status") == "True"
-            ),
-            within=60,
-            every=0.1,
-        )
 
     def end(self) -> None:
         """Delete it if it is there, and wait until Flux has removed what it applied."""
