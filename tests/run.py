@@ -55,7 +55,7 @@ def gate(name: str, program: str, *arguments: str) -> Layer:
 
 
 def suite(name: str, *arguments: str, cores: float = ALL, real: bool = False) -> Layer:
-    """Tests for pytest."""
+    """A folder of tests, run by pytest with these arguments."""
     return Layer(name, (sys.executable, "-m", "pytest", *arguments), cores, real)
 
 
@@ -90,7 +90,7 @@ class Report:
 
 
 class Run:
-    """A layer at work."""
+    """One attempt at a layer, as a process."""
 
     def __init__(self, layer: Layer, again: bool = False) -> None:
         """Start it; ``again`` is the second attempt at what failed in the first."""

@@ -1,11 +1,11 @@
 """Health at every observed moment of a life: Ready=True is true, and kstatus and Argo CD agree.
 
 It is held against the Deployment as it was at that moment, not against the status: both are
-watched. A resource version is etcd's revision, one sequence for all kinds (as long as they share an etcd,
-which they do here), so it puts what two watches saw into one order. The operator learns of a change
-by a watch and writes its answer after that, so Ready may stay True over a Deployment that has just
-lost a pod, but not longer than ``REACTION_SECONDS``; and it must never be *set* over one that had
-been short of pods for as long.
+watched. A resource version is etcd's revision, one sequence for all kinds (as long as they share
+an etcd, which they do here), so it puts what two watches saw into one order. The operator learns
+of a change by a watch and writes its answer after that, so Ready may stay True over a Deployment
+that has just lost a pod, but not longer than ``REACTION_SECONDS``; and it must never be *set* over
+one that had been short of pods for as long.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Editor:
     api: Api
     key: Key
     seconds: list[float] = field(default_factory=list)
-    """That each repair took."""
+    """How long each repair took."""
     unchangeable: list[Place] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 

@@ -130,7 +130,7 @@ class Api:
         eventually(lambda: self.need(QUOTA, key).get("status", {}).get("hard") == hard)
 
     def lift_the_limit(self, namespace: str) -> None:
-        """Remove it."""
+        """Delete the ResourceQuota."""
         self.delete(QUOTA, Key(namespace, "full"))
 
     @contextmanager

@@ -62,7 +62,7 @@ class LocalCluster:
         return cls(name, Path(status["kubeconfig"]), Path(status["bin"]), Path(status["audit_log"]))
 
     def down(self) -> None:
-        """Remove it."""
+        """Remove the cluster."""
         tool("down", "--name", self.name)
 
     def component(self, action: str, name: str) -> None:
@@ -108,5 +108,5 @@ class LocalCluster:
         return [line for line in lines if line.endswith("}")]
 
     def audit(self) -> list[dict[str, Any]]:
-        """Its entries."""
+        """The audit log's entries, oldest first."""
         return [json.loads(line) for line in self.audit_lines()]

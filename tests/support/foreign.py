@@ -26,7 +26,7 @@ _SPECS: dict[Resource, dict[str, Any]] = {
 
 
 def create(api: Api, resource: Resource, key: Key) -> Body:
-    """Make one."""
+    """Create the foreign object of this kind and name."""
     metadata = {"name": key.name, "namespace": key.namespace}
     return api.create(resource, {"metadata": metadata, "spec": _SPECS[resource]})
 

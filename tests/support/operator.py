@@ -71,7 +71,7 @@ class OperatorProcess:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """The operator's process id."""
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
@@ -79,11 +79,11 @@ class OperatorProcess:
         self._process.send_signal(number)
 
     def wait(self, within: float = 30.0) -> int:
-        """Exit status."""
+        """Wait for its end; its exit status."""
         return self._process.wait(timeout=within)
 
     def says(self) -> str:
-        """Its log so far."""
+        """The log so far."""
         return self.log.read_text()
 
     def wait_for(self, text: str, within: float = 60.0) -> None:
