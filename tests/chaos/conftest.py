@@ -14,13 +14,10 @@ from typing import Any
 
 import pytest
 
-from riskpredictor_operator.core.api import Key, Resource, path_of
 from support import operator as operators
-from support.api import NAMESPACE, Api
 from support.cluster import LocalCluster
 from support.fixtures import api, namespace, operator_config, predictors
 from support.operator import Supervisor
-from support.predictors import Predictors
 from support.proxy import Proxy
 
 __all__ = ["api", "namespace", "operator_config", "predictors"]
@@ -34,8 +31,6 @@ FIRST = ("test_kills", "test_outages", "test_leaders", "test_replicas", "test_co
 
 STARTED = pytest.StashKey[float]()
 SHORTENED = pytest.StashKey[list[str]]()
-
-collect_ignore = [] if LONG else ["test_stalled.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,7 +88,7 @@ def cut_off(line: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """An operator, of a module, that reaches the API server only through the proxy."""
     folder = tmp_path_factory.mktemp("cut-off")
     config = line.kubeconfig(folder / "proxied.kubeconfig")
-    with Supervisor(config, folder / "operator.log") as supervisor:
+    with Supervisor(config, folder / "operator.log", operators.ALONE) as supervisor:
         yield supervisor
     assert "Traceback" not in supervisor.says()
 
@@ -107,35 +102,3 @@ def operator(
     with Supervisor(operator_config, log) as supervisor:
         yield supervisor
     assert "Traceback" not in supervisor.says()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def stuck(
-    api: Api,
-    operator_config: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Key]:
-    """In the long run: a predictor whose pods are bound to a node that nobody runs, from the start.
-
-    They say nothing of themselves, so only the deadline of the roll-out tells.
-    """
-    key = Key("stuck", "risk")
-    if not LONG:
-        yield key
-        return
-    node = Resource("", "v1", "nodes", "Node")
-    name = Key("", "nobody")
-    labels = {"kubernetes.io/hostname": "nobody"}
-    api.create(node, {"metadata": {"name": "nobody", "labels": labels}})
-    room = {"cpu": "4", "memory": "4Gi", "pods": "10"}
-    api.patch(node, name, {"status": {"allocatable": room, "capacity": room}}, sub="status")
-    api.create(NAMESPACE, {"metadata": {"name": key.namespace}})
-    predictors = Predictors(api, key.namespace)
-    log = tmp_path_factory.mktemp("stuck") / "operator.log"
-    with Supervisor(operator_config, log):
-        there = {"nodeSelector": labels, "tolerations": [{"operator": "Exists"}]}
-        predictors.create(key.name, minReplicas=1, podTemplate=there)
-        predictors.wait(key, "False", "RollingOut")
-    yield key
-    api.delete(NAMESPACE, Key("", key.namespace))
-    api.request("DELETE", path_of(node, name))

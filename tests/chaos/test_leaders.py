@@ -52,7 +52,7 @@ def test_a_leader_whose_clock_jumps_goes_on(
         standby.wait_for("standing by")
         holder = _holder(api)
         key = predictors.create(minReplicas=1)
-        for n, jump in enumerate((3600, -3600, 400 * 86400, 0), start=2):
+        for n, jump in enumerate((3600, -3600, 400 * 86400), start=2):
             offset.write_text(f"{jump:+}")
             eventually(partial(_is_ahead, api, jump), what="its clock jumps")
             # Longer than the lease, which a wrong comparison of times would find expired.
@@ -64,5 +64,5 @@ def test_a_leader_whose_clock_jumps_goes_on(
         leader.stop()
         if standby is not None:
             standby.stop()
-    await_order(api, key.namespace, {key.name: {"modelVersion": "v5"}}, events=20)
+    await_order(api, key.namespace, {key.name: {"modelVersion": "v4"}}, events=20)
     assert "Traceback" not in leader.says()

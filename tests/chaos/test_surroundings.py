@@ -7,9 +7,9 @@ import shutil
 import time
 from pathlib import Path
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
 from support import operator as operators
-from support.api import RISKPREDICTOR, SERVICE, Api, eventually
+from support.api import SERVICE, Api, eventually
 from support.audit import Mark
 from support.changes import Changes
 from support.cluster import ROOT, LocalCluster
@@ -80,45 +80,6 @@ def test_the_operators_account_gets_a_new_token(
     assert "Traceback" not in supervisor.says()
 
 
-def test_a_full_quota_is_told_once_and_made_good_when_lifted(
-    cluster: LocalCluster, api: Api, operator: Supervisor, predictors: Predictors
-) -> None:
-    api.limit(predictors.namespace, pods="2")
-    keys = [predictors.create(f"risk-{n}", minReplicas=2) for n in range(3)]
-
-    def short() -> int:
-        reasons = [predictors.condition(key).get("reason") for key in keys]
-        return reasons.count("QuotaExceeded")
-
-    eventually(lambda: short() >= 2, within=30, what="two pods are too few for three predictors")
-    mark = Mark(cluster)
-    time.sleep(5.0)
-    assert len(mark.writes(predictors.namespace)) < 10, "it does not insist"
-    api.lift_the_limit(predictors.namespace)
-    await_order(api, predictors.namespace, {key.name: {"modelVersion": "v1"} for key in keys})
-
-
-def test_deleted_with_orphans_and_made_again(
-    api: Api, operator: Supervisor, namespace: str, long: bool
-) -> None:
-    def gone(key: Key) -> None:
-        # The garbage collector orphans its children; it looks for new kinds every 30 s.
-        eventually(lambda: api.get(RISKPREDICTOR, key) is None, within=120)
-
-    changes = Changes(api, namespace, seed=8)
-    changes.create(3)
-    for _ in range(5 if long else 1):
-        await_order(api, namespace, changes.wanted)
-        for name, spec in changes.wanted.items():
-            key = Key(namespace, name)
-            api.delete(RISKPREDICTOR, key, policy="Orphan")
-            gone(key)
-            metadata = {"name": name, "namespace": namespace}
-            api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
-    await_order(api, namespace, changes.wanted)
-
-
-# The last: until it looks for new kinds again, the garbage collector does not know the new CRD.
 def test_the_crd_goes_and_comes_back(
     cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str
 ) -> None:

@@ -51,6 +51,16 @@ def test_a_deployment_scaled_to_nothing_comes_back(api: Api, key: Key) -> None:
     )
 
 
+def test_a_fixed_size_comes_back(api: Api, predictors: Predictors) -> None:
+    key = predictors.create(replicas=2)
+    predictors.wait(key)
+    _repaired(
+        lambda: api.patch(DEPLOYMENT, key, {"spec": {"replicas": 5}}),
+        lambda: api.need(DEPLOYMENT, key)["spec"]["replicas"] == 2,
+        "replicas 5",
+    )
+
+
 def test_what_others_add_stays(api: Api, key: Key) -> None:
     """A restart by kubectl and somebody's label are theirs, not drift."""
     stamp = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}

@@ -39,8 +39,6 @@ pytestmark = pytest.mark.usefixtures("operator")
 REPAIR_SECONDS, STALL_SECONDS = 1.0, 5.0
 """Bounds of nineteen repairs in twenty and of each. By itself the operator looks again after half a
 minute or more, so a repair that waits for that is found."""
-FIXED_SIZE = "fixed"
-"""Name of the predictor without an autoscaler."""
 SIDE_BY_SIDE = 3
 """Predictors whose children are edited at the same time, each by one edit after the other."""
 
@@ -226,12 +224,11 @@ def _owned(body: Body) -> Body:
     """Everything but bookkeeping, status and what others may add or, as the autoscaler, decide."""
     metadata = body["metadata"]
     annotations = metadata.get("annotations") or {}
-    decided = {"replicas"} if metadata["name"] != FIXED_SIZE else set()
     return {
         "labels": metadata.get("labels"),
         "owners": metadata.get("ownerReferences"),
         "annotations": {k: v for k, v in annotations.items() if k.startswith("healthtech.dev/")},
-        "spec": {k: v for k, v in body["spec"].items() if k not in decided},
+        "spec": {k: v for k, v in body["spec"].items() if k != "replicas"},
     }
 
 
@@ -272,18 +269,3 @@ def test_every_owned_field_is_repaired(api: Api, predictors: Predictors) -> None
     assert seconds[len(seconds) * 19 // 20] < REPAIR_SECONDS, seconds
     assert unchangeable - expected == set(), "why can these not be changed?"
     assert expected - unchangeable == set(), "these can be changed"
-
-
-def test_a_fixed_size_is_repaired(api: Api, predictors: Predictors) -> None:
-    """What is rendered only for a fixed size."""
-    spec: dict[str, Any] = yaml.safe_load((ROOT / "deploy/samples/fixed-size.yaml").read_text())
-    full = {str(place) for place in _made(api, predictors, "full", _full(9))}
-    places = _made(api, predictors, FIXED_SIZE, spec["spec"])
-    editor = Editor(api, Key(predictors.namespace, FIXED_SIZE))
-    mine = [place for place in places if str(place) not in full]
-    assert [str(place) for place in mine] == ["Deployment /spec/replicas"]
-    for place in mine:
-        editor.try_all(place)
-    assert len(editor.seconds) == 2
-    assert not editor.lost
-    assert not editor.unchangeable

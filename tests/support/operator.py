@@ -22,6 +22,9 @@ from support.cluster import ROOT, LocalCluster
 SYSTEM = "riskpredictor-system"
 ACCOUNT = "riskpredictor-operator"
 USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+ALONE = "--lease-seconds=30"
+"""Flag of an operator for whose Lease nobody else waits: a machine that stalls for seconds must not
+cost it."""
 
 
 def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
@@ -109,11 +112,8 @@ class OperatorProcess:
 
 @contextmanager
 def running(config: Path, log: Path, *flags: str) -> Iterator[OperatorProcess]:
-    """An operator that leads, for the length of the block.
-
-    Nobody else waits for its Lease, which a machine that stalls for seconds must not cost it.
-    """
-    operator = OperatorProcess(config, log, "--lease-seconds=30", *flags)
+    """An operator that leads, for the length of the block."""
+    operator = OperatorProcess(config, log, ALONE, *flags)
     try:
         operator.wait_for("listed ")
         yield operator
