@@ -26,7 +26,7 @@ LONG = os.environ.get("CHAOS") == "long"
 LONG_SECONDS = 480.0
 """How long tests of the long run repeat often. Those that begin later take their short form, so
 that all run within the quarter of an hour that ``make chaos`` has, on any machine."""
-FIRST = ("test_kills", "test_outages", "test_leaders", "test_replicas", "test_connection")
+FIRST = ("test_kills", "test_outages", "test_replicas", "test_connection")
 """Where repetitions mean most: these come first in the long run."""
 
 STARTED = pytest.StashKey[float]()

@@ -16,19 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import LEASE, Key
+from riskpredictor_operator.core import api as kinds
 from support import operator as operators
 from support.api import Api, eventually
 from support.audit import WRITES, Mark, resource_of
 from support.changes import Changes
 from support.cluster import LocalCluster
 from support.endstate import await_order
-from support.operator import Supervisor
+from support.operator import LEASE, LEASE_SECONDS, Supervisor
 from support.proxy import Proxy
-
-THE_LEASE = Key(operators.SYSTEM, "riskpredictor-operator")
-LEASE_SECONDS = 5.0
-"""tests/support/operator.py sets it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def replicas(
 
 
 def _holder(api: Api) -> str:
-    holder: str = api.need(LEASE, THE_LEASE)["spec"]["holderIdentity"]
+    holder: str = api.need(kinds.LEASE, LEASE)["spec"]["holderIdentity"]
     return holder
 
 

@@ -9,14 +9,13 @@ import pytest
 
 from riskpredictor_operator.core.api import LEASE, POD, Key
 from riskpredictor_operator.core.pods import is_ready
-from riskpredictor_operator.settings import Settings
+from support import operator
 from support.api import NAMESPACE, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.operator import SYSTEM
 from support.predictors import Predictors
 
 OPERATOR = "app.kubernetes.io/name=riskpredictor-operator"
-THE_LEASE = Key(SYSTEM, Settings().lease_name)
 
 CONFINEMENT = """
 import json, os, pathlib
@@ -83,12 +82,12 @@ def test_when_the_leader_leaves_the_other_takes_over_within_a_second(
 
     def settled_leader() -> str:
         pods = api.items(POD, SYSTEM, OPERATOR)
-        leader = _holder(api.need(LEASE, THE_LEASE))
+        leader = _holder(api.need(LEASE, operator.LEASE))
         ready = [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
         return leader if len(pods) == len(ready) == 2 and leader in ready else ""
 
     leader = eventually(settled_leader, every=0.2, what="two operator pods, one of which leads")
-    with api.watching(LEASE, THE_LEASE) as states:
+    with api.watching(LEASE, operator.LEASE) as states:
         api.delete(POD, Key(SYSTEM, leader))
         eventually(lambda: _holder(states[-1]) not in ("", leader), within=20, what="a new leader")
         changes = list(states)

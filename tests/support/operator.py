@@ -17,11 +17,16 @@ from typing import Self
 
 import yaml
 
+from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.settings import Settings
 from support.cluster import ROOT, LocalCluster
 
 SYSTEM = "riskpredictor-system"
 ACCOUNT = "riskpredictor-operator"
 USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+LEASE = Key(SYSTEM, Settings().lease_name)
+LEASE_SECONDS = 5.0
+"""How long a leader that is gone is waited for, in tests."""
 ALONE = "--lease-seconds=30"
 """Flag of an operator for whose Lease nobody else waits: a machine that stalls for seconds must not
 cost it."""
@@ -66,7 +71,7 @@ class OperatorProcess:
         with log.open("a") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "riskpredictor_operator", "--http-port=0",
-                 f"--operator-namespace={SYSTEM}", "--lease-seconds=5", *flags],
+                 f"--operator-namespace={SYSTEM}", f"--lease-seconds={LEASE_SECONDS}", *flags],
                 env={**os.environ, **own, **environment},
                 stdout=out,
                 stderr=subprocess.STDOUT,

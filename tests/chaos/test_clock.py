@@ -1,4 +1,4 @@
-"""Three replicas whose leaders are killed, and a leader whose clock jumps."""
+"""A leader whose clock jumps."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ import time
 from functools import partial
 from pathlib import Path
 
-from riskpredictor_operator.core.api import LEASE, Key
+from riskpredictor_operator.core import api as kinds
 from support import debian
-from support import operator as operators
 from support.api import Api, eventually
 from support.endstate import await_order
-from support.operator import OperatorProcess
+from support.operator import LEASE, LEASE_SECONDS, OperatorProcess
 from support.predictors import Predictors
-
-THE_LEASE = Key(operators.SYSTEM, "riskpredictor-operator")
-LEASE_SECONDS = 5.0
-"""tests/support/operator.py sets it."""
 
 
 def _holder(api: Api) -> str:
-    holder: str = api.need(LEASE, THE_LEASE)["spec"]["holderIdentity"]
+    holder: str = api.need(kinds.LEASE, LEASE)["spec"]["holderIdentity"]
     return holder
 
 
 def _is_ahead(api: Api, seconds: float) -> bool:
     """Whether the leader's clock is so far ahead of ours, as its renewals tell."""
-    renewed = datetime.datetime.fromisoformat(api.need(LEASE, THE_LEASE)["spec"]["renewTime"])
+    renewed = datetime.datetime.fromisoformat(api.need(kinds.LEASE, LEASE)["spec"]["renewTime"])
     ahead = (renewed - datetime.datetime.now(datetime.UTC)).total_seconds()
     return abs(ahead - seconds) < 10.0
 
