@@ -84,8 +84,8 @@ def kustomize(path: str | Path) -> str:
 def dist(out: Path) -> None:
     """What ``make dist`` runs, into another folder."""
     subprocess.run(
-        [sys.executable, "-m", "release.dist", "--out", out], cwd=ROOT, check=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster"},
+        [sys.executable, "-m", "release.dist", "--out", out], cwd=ROOT / "tools", check=True,
+        env={**os.environ, "PYTHONPATH": "cluster"},
     )  # fmt: skip
 
 
