@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from riskpredictor_operator.core.api import CHILDREN, Key
-from support import argocd, flux
+from support import flux, kinds
 from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark
 from support.cluster import ROOT, LocalCluster
@@ -262,7 +262,7 @@ def test_the_base_is_refused_for_its_missing_version(cluster: LocalCluster) -> N
 @pytest.fixture(scope="module")
 def tools(cluster: LocalCluster) -> None:
     """What Argo CD and Flux bring along, as far as the guide's commands need it."""
-    argocd.install_kinds(cluster)
+    kinds.install_argo_cd(cluster)
     flux.install_kinds(cluster)
     for namespace in ("argocd", "flux-system"):
         cluster.kubectl("create", "namespace", namespace)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "cluster" / "cluster.py"
@@ -106,7 +105,3 @@ class LocalCluster:
         files = [*sorted(name.parent.glob(f"{name.stem}-*{name.suffix}")), name]
         lines = (line for file in files for line in file.read_text().splitlines())
         return [line for line in lines if line.endswith("}")]
-
-    def audit(self) -> list[dict[str, Any]]:
-        """The audit log's entries, oldest first."""
-        return [json.loads(line) for line in self.audit_lines()]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from localcluster import gobuild, toolbox
 from localcluster.errors import ClusterError
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
-from support import argocd, debian, flux, helm, prometheus
+from support import debian, flux, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
 
 
@@ -33,7 +33,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "Flux's kustomize-controller": lambda: gobuild.ensure(
         flux.CONTROLLER, ["kustomize-controller"]
     ),
-    "the CRDs of Flux and Argo CD": lambda: (flux.SOURCES.folder(), argocd.ARGO_CD.folder()),
+    "the CRDs of Flux and Argo CD": lambda: (kinds.FLUX_SOURCES.folder(), kinds.ARGO_CD.folder()),
     "Prometheus": lambda: prometheus.program("prometheus"),
     "Lua": lambda: debian.ensure("lua5.4"),
     "npm": lambda: debian.ensure("npm"),
