@@ -65,7 +65,7 @@ test-unit: $(VENV)/.ready ## Pure logic (seconds)
 	$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: test-contract
-test-contract: $(VENV)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+test-contract: $(VENV)/.ready $(AUDIT)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
 	$(PYTEST) $(SPREAD) tests/contract
 
 .PHONY: test-control-plane
@@ -92,7 +92,7 @@ test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
 
 .PHONY: programs
-programs: $(VENV)/.ready ## Build, fetch and install what the tests run (minutes, once)
+programs: $(VENV)/.ready $(AUDIT)/.ready ## Build, fetch and install what the tests run (minutes, once)
 	PYTHONPATH=tests:tools/cluster:tools/demo:operator $(PY) -m support.programs
 
 .PHONY: check

@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from localcluster import gobuild, toolbox
-from localcluster.errors import ClusterError
+from localcluster import gobuild, prerequisites
+from localcluster.console import ClusterError
+from localcluster.record import Cluster
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
 from support import debian, flux, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
@@ -28,7 +29,9 @@ def images() -> tuple[str, ...]:
 
 AS_ROOT = os.geteuid() == 0
 PROGRAMS: dict[str, Callable[[], object]] = {
-    "Kubernetes": lambda: toolbox.prepare("node" if AS_ROOT else "control-plane", kwok=True),
+    "Kubernetes": lambda: prerequisites.ensure(
+        Cluster("any", "node" if AS_ROOT else "control-plane", index=0, kwok_nodes=1)
+    ),
     "Helm": lambda: gobuild.ensure(helm.MODULE, ["helm"]),
     "Flux's kustomize-controller": lambda: gobuild.ensure(
         flux.CONTROLLER, ["kustomize-controller"]
