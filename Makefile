@@ -70,7 +70,7 @@ test-contract: $(VENV)/.ready $(AUDIT)/.ready ## CRD, roles, samples, HTTP API a
 
 .PHONY: test-control-plane
 test-control-plane: $(VENV)/.ready ## Against two real API servers, each for half of the files
-	$(PYTEST) -n 2 --dist loadfile tests/control_plane
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/control_plane
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.ready ## Real images and pods on a real node

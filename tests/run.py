@@ -60,6 +60,8 @@ def suite(name: str, *arguments: str, cores: float = ALL, real: bool = False) ->
 
 
 SPREAD = ("-n", "auto", "--dist", "worksteal")
+BY_FILE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""In two processes, each with a cluster of its own."""
 LAYERS = (
     gate("format", "ruff", "format", "--check", "."),
     gate("lint", "ruff", "check", "."),
@@ -68,13 +70,11 @@ LAYERS = (
     suite("unit", *SPREAD, "tests/unit"),
     Layer("programs", ("make", "programs")),
     suite("contract", *SPREAD, "tests/contract"),
-    # Two control planes, each for half of the files.
-    suite("control plane", "-n", "2", "--dist", "loadfile", "tests/control_plane",
-           cores=0.8, real=True),
+    suite("control plane", *BY_FILE, "tests/control_plane", cores=0.8, real=True),
     suite("pods", "tests/e2e", cores=0.8, real=True),
     suite("chaos", "tests/chaos", cores=0.4, real=True),
     suite("browser", "tests/browser", cores=0.4, real=True),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
