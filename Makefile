@@ -6,6 +6,8 @@ SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
+# On all cores.
+SPREAD := -n auto --dist worksteal
 DEMO_NAME ?= demo
 # The oldest Kubernetes that is supported, and the newest that is known to work.
 VERSIONS ?= v1.30.14 v1.36.3
@@ -55,20 +57,20 @@ serve: model ## Serve it on http://127.0.0.1:5000
 ## Test it
 
 .PHONY: test
-test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, faults, browser, pods
+test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, pods, faults, browser
 	$(PY) tests/run.py
 
 .PHONY: test-unit
 test-unit: $(VENV)/.ready ## Pure logic (seconds)
-	$(PYTEST) tests/unit
+	$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: test-contract
-test-contract: $(VENV)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
-	$(PYTEST) tests/contract
+test-contract: $(VENV)/.ready $(AUDIT)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+	$(PYTEST) $(SPREAD) tests/contract
 
 .PHONY: test-control-plane
-test-control-plane: $(VENV)/.ready ## Against a real API server
-	$(PYTEST) tests/control_plane
+test-control-plane: $(VENV)/.ready ## Against two real API servers, each for half of the files
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/control_plane
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.ready ## Real images and pods on a real node
@@ -76,7 +78,7 @@ test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 
 .PHONY: chaos
 chaos: $(VENV)/.ready ## Faults, each often enough to mean something (at most 15 minutes)
-	CHAOS=long $(PYTEST) tests/chaos tests/e2e/test_local_cluster.py::test_after_down_the_machine_is_as_before
+	CHAOS=long $(PYTEST) --session-timeout=900 tests/chaos tests/e2e/test_local_cluster.py::test_after_down_the_machine_is_as_before
 
 .PHONY: test-versions
 test-versions: $(VENV)/.ready ## API and installation on older and newer Kubernetes, built first (30 minutes; VERSIONS="v1.30.14 ...")
@@ -88,6 +90,10 @@ test-versions: $(VENV)/.ready ## API and installation on older and newer Kuberne
 .PHONY: test-browser
 test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
+
+.PHONY: programs
+programs: $(VENV)/.ready $(AUDIT)/.ready ## Build, fetch and install what the tests run (minutes, once)
+	PYTHONPATH=tests:tools/cluster:tools/demo:operator $(PY) -m support.programs
 
 .PHONY: check
 check: $(VENV)/.ready ## Formatting, lint, types, import rules

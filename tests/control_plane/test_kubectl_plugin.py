@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from riskpredictor_operator.kube import Key
+from support import foreign
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api
 from support.cluster import LocalCluster
@@ -108,8 +107,7 @@ def test_what_keeps_it_from_being_ready_is_explained(
 def test_a_child_of_somebody_else_is_shown_as_such(
     api: Api, plugin: Plugin, predictors: Predictors, namespace: str
 ) -> None:
-    meta = {"name": "risk", "namespace": namespace}
-    api.create(SERVICE, {"metadata": meta, "spec": {"ports": [{"port": 1}]}})
+    foreign.create(api, SERVICE, Key(namespace, "risk"))
     predictors.wait(predictors.create(), "False", "NotOwned")
     text = plugin("status", "risk")
     service = _row(text, "├─Service/risk")
@@ -141,26 +139,6 @@ def test_a_watch_shows_a_new_version_come(
     assert any(row.split()[1:4] == ["False", "RollingOut", "v2"] for row in rows)
     assert len(set(rows)) == len(rows), "only changes are shown"
     assert [row.index("risk") for row in rows] == [header.index("NAME")] * len(rows)
-
-
-def test_a_watch_for_scripts_is_one_document_after_the_other(
-    plugin: Plugin, predictors: Predictors, ready: Key
-) -> None:
-    with plugin.start("status", ready.name, "-w", "-o", "json") as process:
-        try:
-            assert process.stdout
-            documents: list[dict[str, Any]] = []
-            text = ""
-            while len(documents) < 2:
-                text += process.stdout.readline()
-                if text.endswith("}\n"):
-                    documents.append(json.loads(text))
-                    text = ""
-                    predictors.patch(ready, suspend=True)
-        finally:
-            process.terminate()
-    assert documents[0]["reason"] == "Ready"
-    assert documents[1]["reason"] in ("NotSeen", "Suspended")
 
 
 def test_history_and_the_way_back(
@@ -230,22 +208,6 @@ def test_missing_rights_are_told_as_kubectl_tells_them(
     kubectl = stranger.kubectl("get", "riskpredictor", "risk", "-n", namespace).stderr.strip()
     assert stranger.refused("status", "risk") == kubectl
     assert "(Forbidden)" in kubectl
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--context=nowhere"], 'error: context "nowhere" does not exist'),
-        (["--kubeconfig=/nonexistent/x"], "error: kubeconfig /nonexistent/x does not exist"),
-        (["--outputs"], "error: No such option '--outputs'"),
-        (["a", "b"], "error: Got unexpected extra argument"),
-        (["pod/x"], "error: Invalid value for '[NAME]': 'pod/x' is no RiskPredictor"),
-    ],
-)
-def test_a_wrong_command_line_is_one_line_of_error(
-    plugin: Plugin, flags: list[str], said: str
-) -> None:
-    assert plugin.refused("status", *flags).startswith(said)
 
 
 def test_a_cluster_that_is_away_is_told(

@@ -78,7 +78,7 @@ def test_applying_the_same_again_changes_nothing(
         time.sleep(1.0)
         mark = Mark(cluster)
         versions = {r: api.need(r, key)["metadata"]["resourceVersion"] for r in CHILDREN}
-        for _ in range(100):
+        for _ in range(20):
             apply()
         diff = cluster.try_kubectl("-n", namespace, "diff", *how, "-f", "-", stdin=MANIFEST)
         time.sleep(0.5)

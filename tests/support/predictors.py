@@ -29,7 +29,7 @@ class Predictors:
         return key
 
     def patch(self, key: Key, **spec: object) -> Body:
-        """Merge into its spec."""
+        """Merge ``spec`` into the RiskPredictor's spec."""
         return self._api.patch(RISKPREDICTOR, key, {"spec": spec})
 
     def condition(self, key: Key, name: str = "Ready") -> Body:
