@@ -97,7 +97,7 @@ async def test_the_operators_probes_are_routes_of_its_own_server() -> None:
     container = operator_container()
     assert [port["containerPort"] for port in container["ports"]] == [Settings().http_port]
     port = free_port()
-    server = ProbeServer("127.0.0.1", port, lambda: None)
+    server = ProbeServer("127.0.0.1", port)
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
