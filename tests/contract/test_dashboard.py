@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +43,6 @@ def exported() -> set[str]:
 def _asked(expr: str) -> set[str]:
     names = re.findall(r"\b(?:riskpredictor|process|python)_[a-z_]+", expr)
     return {FAMILY.sub("", name) for name in names}
-
-
-def test_the_dashboard_is_up_to_date() -> None:
-    checked = subprocess.run(
-        [sys.executable, ROOT / "tools/generate/dashboard.py", "--check"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.usefixtures("promtool")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kstatus import violations
-from riskdemo.load import PodLoad
+from riskdemo.load import Load
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadpod import Demand
 from riskpredictor_operator.core.api import POD, Key
@@ -113,7 +113,7 @@ class _Teller:
     @contextmanager
     def _load(self, name: str, users: int, think: float) -> Iterator[None]:
         demand = Demand(users, 300, think)
-        load = PodLoad(self.kubectl, "health-predictor:v1", self.key.name, demand)
+        load = Load.in_cluster(self.kubectl.client(), self.key.name, demand)
         with load:
             yield
         self.story.requests[name] = (load.report.ok, load.report.failed)

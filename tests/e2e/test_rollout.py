@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from kstatus import health, violations
-from riskdemo.load import PodLoad, Report
+from riskdemo.load import Load, Report
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadpod import Demand
 from riskpredictor_operator.core.api import POD, Key
@@ -104,7 +104,7 @@ def story(
     key = predictors.create("health-predictor", replicas=2)
     predictors.wait(key, within=180)
     demand = Demand(USERS, LOAD_SECONDS, THINK)
-    load = PodLoad(kubectl, "health-predictor:v1", key.name, demand)
+    load = Load.in_cluster(kubectl.client(), key.name, demand)
     with api.watching(RISKPREDICTOR, key) as states, load:
         story = Story(states)
         load.report.on_second = story.count

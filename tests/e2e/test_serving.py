@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from riskdemo.predict import PATIENTS, forwarded
 from riskdemo.shell import Kubectl
+from riskdemo.stage import PATIENTS
+from riskpredictor_kubectl.forward import forwarding
 from riskpredictor_operator.core.api import Key
 from support.api import RISKPREDICTOR, Api
 from support.predictors import Predictors
@@ -45,8 +46,8 @@ def key(version: str, keys: dict[str, Key], predictors: Predictors) -> Key:
 @pytest.fixture(scope="module")
 def url(key: Key, kubectl: Kubectl) -> Iterator[str]:
     """Its Service, forwarded to a free port of this machine."""
-    with forwarded(kubectl, key.name) as url:
-        yield url
+    with forwarding(kubectl.client(), key.name) as forward:
+        yield forward.url
 
 
 def _ask(method: str, url: str, body: Any = None) -> urllib3.BaseHTTPResponse:
@@ -114,7 +115,9 @@ def test_the_two_versions_are_two_models(
     answers = {}
     for version, key in keys.items():
         predictors.wait(key, within=90)
-        with forwarded(kubectl, key.name) as url:
-            answers[version] = _ask("POST", f"{url}/predict", PATIENTS["a healthy adult"]).json()
+        with forwarding(kubectl.client(), key.name) as forward:
+            answers[version] = _ask(
+                "POST", f"{forward.url}/predict", PATIENTS["a healthy adult"]
+            ).json()
     assert {v: a["model_version"] for v, a in answers.items()} == {"v1": "v1", "v2": "v2"}
     assert answers["v1"]["probabilities"] != answers["v2"]["probabilities"]

@@ -1,25 +1,22 @@
-"""Writes dashboard.json, the Grafana dashboard, from panels.yaml.
+"""deploy/monitoring/dashboard.json: the Grafana dashboard, from dashboard_panels.yaml.
 
-Run ``python tools/generate/dashboard.py`` after a change of the panels; with ``--check`` it
-writes nothing and fails when the file is stale. So all panels have the same legend, tooltip and
-data source, and a change reads as one line.
+So all panels have the same legend, tooltip and data source, and a change reads as one line.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import string
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-HERE = Path(__file__).resolve().parent
-PANELS = HERE / "dashboard_panels.yaml"
-DASHBOARD = HERE.parents[1] / "deploy" / "monitoring" / "dashboard.json"
+from generate import ROOT
+
+PANELS = Path(__file__).with_name("dashboard_panels.yaml")
+DASHBOARD = ROOT / "deploy" / "monitoring" / "dashboard.json"
 
 Body = dict[str, Any]
 
@@ -31,22 +28,10 @@ WIDTH = 24
 HEIGHT = {"timeseries": 8, "table": 8, "stat": 4}
 
 
-def main(argv: list[str]) -> int:
-    """Write or check the dashboard; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when dashboard.json is stale")
-    arguments = parser.parse_args(argv)
-    wanted = json.dumps(dashboard(yaml.safe_load(PANELS.read_text())), indent=2) + "\n"
-    if not arguments.check:
-        DASHBOARD.write_text(wanted)
-        return 0
-    if DASHBOARD.is_file() and DASHBOARD.read_text() == wanted:
-        return 0
-    print(
-        "deploy/monitoring/dashboard.json is stale: run python tools/generate/dashboard.py",
-        file=sys.stderr,
-    )
-    return 1
+def files() -> Mapping[Path, bytes]:
+    """The dashboard."""
+    body = dashboard(yaml.safe_load(PANELS.read_text()))
+    return {DASHBOARD: f"{json.dumps(body, indent=2)}\n".encode()}
 
 
 def dashboard(rows: Mapping[str, list[Body]]) -> Body:
@@ -216,7 +201,3 @@ def _one_row_each(columns: Mapping[str, str]) -> list[Body]:
         "renameByName": dict(columns),
     }
     return [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

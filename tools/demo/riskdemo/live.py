@@ -1,4 +1,4 @@
-"""A live table while something happens; a line now and then where there is no terminal."""
+"""A live table of a RiskPredictor under load; without a terminal, a line now and then."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 
 from riskdemo.load import Load, Report
-from riskdemo.shell import DemoError, Kubectl
+from riskdemo.shell import DemoError
 from riskdemo.state import State, read
+from riskpredictor_kubectl.client import Client
 
 COLUMNS = (
     "time", "model", "serving", "ready", "CPU %", "desired", "pods", "req/s", "p50 ms", "p99 ms",
@@ -19,11 +20,11 @@ COLUMNS = (
 )  # fmt: skip
 ROWS = 12
 PLAIN_SECONDS = 5.0
-"""Between two lines without a terminal."""
+"""Time between two lines without a terminal."""
 
 
 class Screen:
-    """Shows the newest rows as a table; a context manager."""
+    """A table of the newest rows; a context manager."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
@@ -41,7 +42,7 @@ class Screen:
         self._live.stop()
 
     def show(self, state: State | None, report: Report, *, last: bool = False) -> None:
-        """Add a row; without a terminal only now and then, and the ``last`` one."""
+        """Add a row; without a terminal, print it only now and then, or if it is the ``last``."""
         elapsed = time.monotonic() - self._started
         self._rows.append(_row(elapsed, state, report))
         if self._console.is_terminal:
@@ -53,7 +54,7 @@ class Screen:
 
 def watch(
     console: Console,
-    kubectl: Kubectl,
+    client: Client,
     name: str,
     load: Load,
     until: Callable[[State], bool],
@@ -61,15 +62,15 @@ def watch(
     seconds: float,
     goal: str,
 ) -> State:
-    """Show the predictor and the load until a state is reached.
+    """Show the RiskPredictor and the load until a state is reached.
 
     Raises:
-        DemoError: it was not reached in so many seconds; with the last state.
+        DemoError: the state was not reached in so many seconds.
     """
     deadline = time.monotonic() + seconds
     with Screen(console, goal) as screen:
         while True:
-            state = read(kubectl, name)
+            state = read(client, name)
             reached = until(state)
             screen.show(state, load.report, last=reached)
             if reached:
@@ -89,8 +90,8 @@ def _row(elapsed: float, state: State | None, report: Report) -> list[str]:
             state.model,
             state.serving or "-",
             state.ready if state.ready == "True" else state.reason,
-            "?" if state.cpu is None else str(state.cpu),
-            "?" if state.desired is None else str(state.desired),
+            "?" if state.cpu_percent is None else str(state.cpu_percent),
+            str(state.wanted_pods),
             f"{state.ready_pods}/{state.running}",
         ]
     return [

@@ -1,4 +1,4 @@
-"""Sends predictions from inside the cluster; runs as a script in a pod, so standard library only.
+"""Load generator. Runs as a script in a predictor's pod image: standard library only.
 
 Closed loop (the default): each user sends, waits for the answer, thinks, sends again. Open loop
 (``--rate``): requests start at their times whether or not the earlier ones were answered, and a
@@ -33,7 +33,7 @@ PROFILES = {
 
 
 def share(profile: str, passed: float) -> float:
-    """The part of the users, or of the rate, at work when so much of the time (0 to 1) passed."""
+    """The share of the load at a time from 0, the start, to 1, the end."""
     match profile:
         case "ramp":
             return min(1.0, passed * 1.5)
@@ -47,7 +47,7 @@ def share(profile: str, passed: float) -> float:
 
 @dataclass
 class Window:
-    """What happened since the last report. Latencies are milliseconds."""
+    """Counts since the last report. Latencies are milliseconds."""
 
     latencies: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ def patient(rng: random.Random) -> bytes:
 
 @dataclass
 class Plan:
-    """What the load is to be. Times are seconds, ``rate`` requests per second."""
+    """The load to make. Times are seconds, ``rate`` is requests per second."""
 
     url: str
     users: int
@@ -107,12 +107,12 @@ class Plan:
         return self.started + self.seconds
 
     def share(self) -> float:
-        """The part of the load that is due now."""
+        """The share of the load that is due now."""
         return share(self.profile, (time.monotonic() - self.started) / self.seconds)
 
 
 class Connection:
-    """One HTTP connection that is renewed now and then."""
+    """An HTTP connection that is renewed after some requests."""
 
     def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)
@@ -123,7 +123,7 @@ class Connection:
         self._left = 0
 
     async def send(self, window: Window, due: float) -> None:
-        """One request, due at that time of the performance counter; what came of it is counted."""
+        """Send a request that is due at a time of the performance counter, and count the result."""
         try:
             async with asyncio.timeout(SECONDS_PER_REQUEST):
                 await self._send(window, due)
@@ -157,14 +157,14 @@ class Connection:
             self.close()
 
     def close(self) -> None:
-        """Close it; the next request opens another one."""
+        """Close the connection; the next request opens another."""
         if self._stream is not None:
             self._stream[1].close()
             self._stream = None
 
 
 async def user(plan: Plan, number: int, window: Window) -> None:
-    """One user of the closed loop, at work while the profile has room for that many."""
+    """One user of the closed loop, active while the profile has room for that many users."""
     rng = random.Random(number)
     connection = Connection(plan.url, rng)
     while time.monotonic() < plan.until:
@@ -181,7 +181,7 @@ async def user(plan: Plan, number: int, window: Window) -> None:
 async def arrivals(plan: Plan, window: Window) -> None:
     """The open loop: requests at exponential distances, on at most ``users`` connections.
 
-    Those for which none is free wait for one, and their waiting counts.
+    A request waits while none is free, and the wait counts as latency.
     """
     rng = random.Random(0)
     free: asyncio.Queue[Connection] = asyncio.Queue()
@@ -206,7 +206,7 @@ async def arrivals(plan: Plan, window: Window) -> None:
         task = asyncio.create_task(send(due))
         sending.add(task)
         task.add_done_callback(sending.discard)
-    # Those that still wait for a connection were not answered in time: they failed.
+    # Requests that still wait for a connection failed.
     if sending:
         await asyncio.wait(sending, timeout=SECONDS_PER_REQUEST)
     for task in list(sending):
@@ -228,7 +228,7 @@ async def _read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, s
 
 
 async def run(plan: Plan, warmup: float) -> None:
-    """Load as planned, reporting every second; the sums leave the warm-up out."""
+    """Make the load and print a report every second; the sums leave the warm-up out."""
     window, total = Window(), Window()
     if plan.rate:
         tasks = [asyncio.create_task(arrivals(plan, window))]
