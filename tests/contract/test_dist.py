@@ -107,5 +107,5 @@ def test_an_image_without_digest_and_tag_is_refused(image: str, tmp_path: Path) 
 def test_make_hands_the_image_on() -> None:
     command = ["make", "--dry-run", "--assume-old=.venv/.ready", "dist", f"OPERATOR_IMAGE={IMAGE}"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert re.search(rf"deploy\.release\.dist --operator-image \"{re.escape(IMAGE)}\"", said)
+    assert re.search(rf"release\.dist --operator-image \"{re.escape(IMAGE)}\"", said)
     assert "release.sbom" in said, "bills of materials and licences come with it"

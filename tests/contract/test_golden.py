@@ -9,7 +9,7 @@ import yaml
 from riskpredictor_operator.core.metadata import digest
 from support.cluster import ROOT
 
-GOLDEN = ROOT / "tests" / "unit" / "engine" / "golden"
+GOLDEN = ROOT / "tests" / "unit" / "operator" / "golden"
 
 
 def test_the_changelog_acknowledges_the_pod_templates() -> None:

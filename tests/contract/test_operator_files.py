@@ -95,7 +95,7 @@ def test_the_operators_environment_names_settings_that_exist() -> None:
 
 def test_the_operators_probes_are_routes_of_its_own_server() -> None:
     container = operator_container()
-    source = (CORE.parent / "service.py").read_text()
+    source = (CORE.parent / "runtime" / "probes.py").read_text()
     assert [port["containerPort"] for port in container["ports"]] == [Settings().http_port]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert f'web.get("{container[probe]["httpGet"]["path"]}"' in source

@@ -286,16 +286,3 @@ def test_the_commands_of_the_guide_work_in_their_order(cluster: LocalCluster) ->
             env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-
-
-def test_the_operators_image_is_pinned_by_digest_as_the_guide_says(
-    cluster: LocalCluster, tmp_path: Path
-) -> None:
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    relative = os.path.relpath(ROOT / "deploy" / "operator", tmp_path)
-    (tmp_path / "kustomization.yaml").write_text(block.replace("deploy/operator", relative))
-    rendered = cluster.kubectl("kustomize", str(tmp_path))
-    (deployment,) = (b for b in yaml.safe_load_all(rendered) if b["kind"] == "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    pinned = yaml.safe_load(block)["images"][0]
-    assert container["image"] == f"{pinned['newName']}@{pinned['digest']}"

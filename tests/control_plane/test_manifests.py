@@ -60,7 +60,7 @@ def test_the_chart(
 def test_the_one_file(cluster: LocalCluster, tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "release.dist", "--out", tmp_path],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster"}, check=True,
+        cwd=ROOT / "tools", env={**os.environ, "PYTHONPATH": "cluster"}, check=True,
     )  # fmt: skip
     said = cluster.kubectl("apply", "--dry-run=server", "-f", str(tmp_path / "install.yaml"))
     assert "customresourcedefinition.apiextensions.k8s.io/riskpredictors.healthtech.dev" in said

@@ -282,5 +282,5 @@ def dist(out: Path) -> None:
     """What ``make dist`` runs, into another folder."""
     subprocess.run(
         [sys.executable, "-m", "release.dist", "--out", out],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}/tools:{ROOT}/tools/cluster"}, check=True,
+        cwd=ROOT / "tools", env={**os.environ, "PYTHONPATH": "cluster"}, check=True,
     )  # fmt: skip
