@@ -17,7 +17,7 @@ import pytest
 from kstatus import violations
 from riskdemo.load import Load
 from riskdemo.shell import Kubectl
-from riskpredictor_kubectl.loadpod import Demand
+from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_operator.core.api import POD, Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster

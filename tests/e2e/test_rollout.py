@@ -20,7 +20,7 @@ import pytest
 from kstatus import health, violations
 from riskdemo.load import Load, Report
 from riskdemo.shell import Kubectl
-from riskpredictor_kubectl.loadpod import Demand
+from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_operator.core.api import POD, Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.predictors import Predictors

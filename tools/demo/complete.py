@@ -18,7 +18,7 @@ from riskdemo.load import Load
 from riskdemo.shell import DemoError
 from riskdemo.stage import PATIENTS, PREDICTOR, Stage, arguments, perform
 from riskpredictor_kubectl.forward import forwarding
-from riskpredictor_kubectl.loadpod import Demand
+from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_kubectl.predictor import Predictor
 
 LOAD_SECONDS = 420

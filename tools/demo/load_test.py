@@ -31,8 +31,8 @@ from riskdemo.stage import PREDICTOR
 from riskdemo.state import State, read
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
-from riskpredictor_kubectl.loadgen import PROFILES
-from riskpredictor_kubectl.loadpod import Demand, parse_seconds
+from riskpredictor_kubectl.loadgen import PROFILES, Demand
+from riskpredictor_kubectl.loadpod import parse_seconds
 
 AFTER_SECONDS = 30
 """How long after its end the last report of a load may take."""

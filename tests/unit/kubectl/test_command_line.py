@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from unit.kubectl import bodies
 
 from riskpredictor_kubectl.cli import cli
-from riskpredictor_kubectl.loadpod import Demand, manifest, url_of
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_kubectl.loadpod import manifest, url_of
 from support.cluster import ROOT
 
 VITALS = ("--heart-rate=85", "--blood-pressure=120", "--temperature=98", "--oxygen-level=97")

@@ -15,7 +15,8 @@ from typing import Any, Self
 from riskpredictor_kubectl import loadpod
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
-from riskpredictor_kubectl.loadpod import SCRIPT, Demand
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_kubectl.loadpod import SCRIPT
 
 
 @dataclass

@@ -11,13 +11,13 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError, ServerError
+from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_kubectl.names import Body, path
 from riskpredictor_kubectl.resources import serving
 
@@ -33,25 +33,6 @@ _HOPELESS = {
 
 Report = dict[str, Any]
 """What ``loadgen.py`` says each second, or at the end about all seconds."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """The load to make; the flags of ``loadgen.py``."""
-
-    users: int
-    seconds: float
-    think: float = 0.0
-    """Each user's mean pause between two requests, in seconds."""
-    profile: str = "constant"
-    rate: float = 0.0
-    """Requests per second of the open loop; 0 for the closed one."""
-    warmup: float = 0.0
-    """Seconds at the beginning that the sums leave out."""
-
-    def flags(self) -> list[str]:
-        """The command line of ``loadgen.py``."""
-        return [f"--{name}={value}" for name, value in asdict(self).items()]
 
 
 def parse_seconds(text: str) -> float:

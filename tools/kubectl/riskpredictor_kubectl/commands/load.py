@@ -11,8 +11,8 @@ import click
 from riskpredictor_kubectl import loadpod, names
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
-from riskpredictor_kubectl.loadgen import PROFILES
-from riskpredictor_kubectl.loadpod import Demand, Report
+from riskpredictor_kubectl.loadgen import PROFILES, Demand
+from riskpredictor_kubectl.loadpod import Report
 from riskpredictor_kubectl.names import Body, path
 from riskpredictor_kubectl.options import name_argument, output_flag, with_client
 from riskpredictor_kubectl.output import NONE, align, emit, notice, table
