@@ -113,10 +113,10 @@ class _Teller:
     @contextmanager
     def _load(self, name: str, users: int, think: float) -> Iterator[None]:
         demand = Demand(users, 300, think)
-        load = Load.in_cluster(self.kubectl.client(), self.key.name, demand)
+        load = Load(self.kubectl.client(), self.key.name, demand)
         with load:
             yield
-        self.story.requests[name] = (load.report.ok, load.report.failed)
+        self.story.requests[name] = (load.sums.ok, load.sums.failed)
 
     def _watch_starts(self) -> None:
         """To be called often: what the API server tells has a resolution of a second."""

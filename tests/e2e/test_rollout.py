@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from kstatus import health, violations
-from riskdemo.load import Load, Report
+from riskdemo.load import Load, Sums
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_operator.core.api import POD, Key
@@ -61,12 +61,6 @@ class Story:
     """``kubectl get riskpredictors -o wide`` at telling moments."""
     broken: Body = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
-    seconds: int = 0
-    """Reports of the load generator."""
-
-    def count(self, _: object) -> None:
-        """One report more."""
-        self.seconds += 1
 
     @property
     def answered(self) -> int:
@@ -74,24 +68,24 @@ class Story:
         return sum(phase.ok for phase in self.phases.values())
 
     @contextmanager
-    def phase(self, name: str, report: Report, in_all: int = 0) -> Iterator[None]:
+    def phase(self, name: str, sums: Sums, in_all: int = 0) -> Iterator[None]:
         """Notes what happens to the requests in the block, and until there are enough of them."""
-        before = Phase(report.ok, report.failed, dict(report.versions))
+        before = Phase(sums.ok, sums.failed, dict(sums.versions))
         yield
         # They come once a second, and one without the block's end may be on its way.
-        ended = self.seconds
-        eventually(lambda: self.seconds >= ended + 2, within=60, every=0.1, what="two reports")
+        ended = sums.seconds
+        eventually(lambda: sums.seconds >= ended + 2, within=60, every=0.1, what="two reports")
         enough = before.ok + max(PHASES[name][1], in_all - self.answered)
         eventually(
-            lambda: report.ok >= enough or report.failed > before.failed,
-            within=300, every=0.1, what=f"{name}: enough requests: {report}",
+            lambda: sums.ok >= enough or sums.failed > before.failed,
+            within=300, every=0.1, what=f"{name}: enough requests: {sums}",
         )  # fmt: skip
         self.phases[name] = Phase(
-            report.ok - before.ok,
-            report.failed - before.failed,
+            sums.ok - before.ok,
+            sums.failed - before.failed,
             {
                 version: count - before.versions.get(version, 0)
-                for version, count in report.versions.items()
+                for version, count in sums.versions.items()
                 if count > before.versions.get(version, 0)
             },
         )
@@ -104,40 +98,39 @@ def story(
     key = predictors.create("health-predictor", replicas=2)
     predictors.wait(key, within=180)
     demand = Demand(USERS, LOAD_SECONDS, THINK)
-    load = Load.in_cluster(kubectl.client(), key.name, demand)
+    load = Load(kubectl.client(), key.name, demand)
     with api.watching(RISKPREDICTOR, key) as states, load:
         story = Story(states)
-        load.report.on_second = story.count
-        _tell(story, predictors, key, load.report, _table(kubectl))
-        _scale(story, api, predictors, key, load.report)
-    story.failures = dict(load.report.failures)
+        _tell(story, predictors, key, load.sums, _table(kubectl))
+        _scale(story, api, predictors, key, load.sums)
+    story.failures = dict(load.sums.failures)
     _publish(story, tmp_path_factory.mktemp("outputs") / "riskpredictors.txt")
     return story
 
 
 def _tell(
-    story: Story, predictors: Predictors, key: Key, report: Report, table: Callable[[], str]
+    story: Story, predictors: Predictors, key: Key, sums: Sums, table: Callable[[], str]
 ) -> None:
-    eventually(lambda: report.ok > 100, within=120, what=f"requests are answered: {report}")
+    eventually(lambda: sums.ok > 100, within=120, what=f"requests are answered: {sums}")
     story.tables["ready"] = table()
-    with story.phase("new version", report):
+    with story.phase("new version", sums):
         predictors.patch(key, modelVersion="v2")
         story.tables["rolling"] = _while_rolling(table)
         predictors.wait(key, within=180)
-    with story.phase("broken version", report):
+    with story.phase("broken version", sums):
         predictors.patch(key, modelVersion="nope")
         story.broken = predictors.wait(key, "False", "ImagePullFailed", within=120)
         time.sleep(BROKEN_SECONDS)
         story.tables["broken"] = table()
-    with story.phase("way back", report):
+    with story.phase("way back", sums):
         predictors.patch(key, modelVersion="v1")
         predictors.wait(key, within=180)
 
 
-def _scale(story: Story, api: Api, predictors: Predictors, key: Key, report: Report) -> None:
+def _scale(story: Story, api: Api, predictors: Predictors, key: Key, sums: Sums) -> None:
     predictors.patch(key, replicas=4)
     predictors.wait(key, within=180)
-    with story.phase("fewer pods", report, in_all=MANY):
+    with story.phase("fewer pods", sums, in_all=MANY):
         predictors.patch(key, replicas=2)
         pods = f"healthtech.dev/riskpredictor={key.name}"
         eventually(

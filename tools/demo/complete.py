@@ -13,7 +13,6 @@ import sys
 import time
 from functools import partial
 
-from riskdemo.live import watch
 from riskdemo.load import Load
 from riskdemo.shell import DemoError
 from riskdemo.stage import PATIENTS, PREDICTOR, Stage, arguments, perform
@@ -31,7 +30,7 @@ def story(users: int, stage: Stage) -> None:
     stage.say("says Ready only when the declared version answers in as many pods as wanted.")
     stage.step("Predictions, through the Service")
     _predict(stage)
-    with Load.in_cluster(stage.client, PREDICTOR, Demand(users, LOAD_SECONDS)) as load:
+    with Load(stage.client, PREDICTOR, Demand(users, LOAD_SECONDS)) as load:
         stage.step(f"Load: {users} users, and the autoscaler answers")
         stage.say(
             "They are a pod in the cluster, and go through the Service as others do. Above 70 %"
@@ -66,9 +65,9 @@ def _predict(stage: Stage) -> None:
 
 def _scale_out(stage: Stage, load: Load) -> None:
     started = time.monotonic()
-    state = watch(
-        stage.console, stage.client, PREDICTOR, load, lambda s: s.ready_pods >= 5 and s.settled,
-        seconds=180, goal="from 2 to 5 pods, at 70 % of the CPU request",
+    state = stage.until(
+        lambda s: s.ready_pods >= 5 and s.settled, seconds=180,
+        load=load, goal="from 2 to 5 pods, at 70 % of the CPU request",
     )  # fmt: skip
     stage.fact("scale-out 2 to 5 ready pods", f"{time.monotonic() - started:.0f} s")
     stage.fact(
@@ -78,23 +77,22 @@ def _scale_out(stage: Stage, load: Load) -> None:
 
 
 def _roll_out(stage: Stage, load: Load) -> None:
-    before = load.report.failed
+    before = load.sums.failed
     started = time.monotonic()
     patch = json.dumps({"spec": {"modelVersion": "v2"}})
     stage.kubectl("patch", "riskpredictor", PREDICTOR, "--type=merge", f"--patch={patch}")
-    watch(
-        stage.console, stage.client, PREDICTOR, load,
-        lambda s: s.model == s.serving == "v2" and s.settled,
-        seconds=240, goal="every pod replaced, none missing",
+    stage.until(
+        lambda s: s.model == s.serving == "v2" and s.settled, seconds=240,
+        load=load, goal="every pod replaced, none missing",
     )  # fmt: skip
-    report = load.report
-    failed = report.failed - before
+    sums = load.sums
+    failed = sums.failed - before
     stage.fact("roll-out v1 to v2 under load", f"{time.monotonic() - started:.0f} s")
     stage.fact("failed requests during the roll-out", str(failed))
-    served = ", ".join(f"{v}: {n:,}" for v, n in sorted(report.versions.items()))
-    stage.fact("requests answered under load", f"{report.ok:,} ({served})")
-    if report.failed:
-        raise DemoError(f"{report.failed} requests failed: {dict(report.failures)}")
+    served = ", ".join(f"{v}: {n:,}" for v, n in sorted(sums.versions.items()))
+    stage.fact("requests answered under load", f"{sums.ok:,} ({served})")
+    if sums.failed:
+        raise DemoError(f"{sums.failed} requests failed: {dict(sums.failures)}")
 
 
 def _scale_by_hand(stage: Stage) -> None:

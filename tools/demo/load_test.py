@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,73 +22,61 @@ from rich.table import Table
 
 from riskdemo.install import DEMO_NAMESPACE
 from riskdemo.live import Screen
-from riskdemo.load import Load
+from riskdemo.load import Sums, from_here
 from riskdemo.report import write
 from riskdemo.run import Run, figures
 from riskdemo.shell import Cluster, DemoError, show_error
 from riskdemo.stage import PREDICTOR
 from riskdemo.state import State, read
-from riskpredictor_kubectl.client import Client
+from riskpredictor_kubectl import loadpod
 from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.loadgen import PROFILES, Demand
 from riskpredictor_kubectl.loadpod import parse_seconds
 
-AFTER_SECONDS = 30
-"""How long after its end the last report of a load may take."""
+
+def perform(console: Console, options: argparse.Namespace) -> Run:
+    """Run the load test.
+
+    Raises:
+        PluginError: it could not start, or no request was answered.
+    """
+    demand = Demand(
+        options.users, options.duration, options.think, options.profile, options.rate,
+        options.warmup,
+    )  # fmt: skip
+    run, sums = Run(options.title, asdict(demand)), Sums()
+    client = None
+    if options.url:
+        load = from_here(options.url, demand)
+        run.asked["url"] = options.url
+    else:
+        client = Cluster(options.name).kubectl(options.namespace).client()
+        load = loadpod.load(client, options.predictor, demand, options.image)
+        run.asked["predictor"] = f"{options.namespace}/{options.predictor}"
+    goal = f"{run.name}: {demand.profile}, {demand.seconds:.0f} s"
+    with load as reports, Screen(console, goal) as screen:
+        for report in reports:
+            if report.pop("done", False):
+                run.total = report
+                continue
+            state = read(client, options.predictor) if client else None
+            run.seconds.append(report | _figures(state))
+            sums.add(report)
+            screen.show(state, sums)
+            if state:
+                run.asked["cpu_target"] = state.cpu_target
+    if not run.total.get("ok"):
+        why = dict(sums.failures) or "the load generator did not report"
+        raise DemoError(f"no request was answered: {why}")
+    return run
 
 
-class LoadTest:
-    """One load, watched until it has ended."""
-
-    def __init__(self, console: Console, options: argparse.Namespace) -> None:
-        self._console = console
-        self._demand = Demand(
-            options.users, options.duration, options.think, options.profile, options.rate,
-            options.warmup,
-        )  # fmt: skip
-        self._client: Client | None = None
-        self._predictor = options.predictor
-        asked: dict[str, Any] = asdict(self._demand)
-        if options.url:
-            self._load = Load.from_here(options.url, self._demand)
-            asked["url"] = options.url
-        else:
-            self._client = Cluster(options.name).kubectl(options.namespace).client()
-            self._load = Load.in_cluster(self._client, self._predictor, self._demand, options.image)
-            asked["predictor"] = f"{options.namespace}/{self._predictor}"
-        self.run = Run(options.title, asked)
-        self._state: State | None = None
-
-    def perform(self) -> Run:
-        """Run it.
-
-        Raises:
-            PluginError: it could not start, or no request was answered.
-        """
-        self._load.report.on_second = self._on_second
-        goal = f"{self.run.name}: {self._demand.profile}, {self._demand.seconds:.0f} s"
-        deadline = time.monotonic() + self._demand.seconds + AFTER_SECONDS
-        with self._load, Screen(self._console, goal) as screen:
-            while not self._load.ended and time.monotonic() < deadline:
-                if self._client is not None:
-                    self._state = read(self._client, self._predictor)
-                screen.show(self._state, self._load.report)
-                time.sleep(1.0)
-        self.run.total = self._load.report.total
-        if not self.run.total.get("ok"):
-            why = dict(self._load.report.failures) or "the load generator said nothing"
-            raise DemoError(f"no request was answered: {why}")
-        return self.run
-
-    def _on_second(self, line: dict[str, Any]) -> None:
-        state = self._state
-        if state is not None:
-            line |= {
-                "cpu_percent": state.cpu_percent, "desired": state.wanted_pods,
-                "ready": state.ready_pods,
-            }  # fmt: skip
-            self.run.asked["cpu_target"] = state.cpu_target
-        self.run.seconds.append(line)
+def _figures(state: State | None) -> dict[str, Any]:
+    if state is None:
+        return {}
+    return {
+        "cpu_percent": state.cpu_percent, "desired": state.wanted_pods, "ready": state.ready_pods,
+    }  # fmt: skip
 
 
 def main() -> int:
@@ -98,7 +85,7 @@ def main() -> int:
     console = Console(soft_wrap=True, highlight=False)
     try:
         other = Run.load(options.compare) if options.compare else None
-        run = LoadTest(console, options).perform()
+        run = perform(console, options)
         paths = write(run, options.out, other)
     except PluginError as error:
         show_error(console, error)

@@ -8,12 +8,15 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from riskdemo.install import DEMO_NAMESPACE, Installation, text
+from riskdemo.live import Screen
+from riskdemo.load import Load
 from riskdemo.shell import Cluster, DemoError, Kubectl, show_error
 from riskdemo.state import State, read
 from riskpredictor_kubectl.client import Client
@@ -84,23 +87,34 @@ class Stage:
         patch = json.dumps([{"op": "remove", "path": "/spec/replicas"}])
         self.run("patch", f"riskpredictor/{PREDICTOR}", "--type=json", f"--patch={patch}")
 
-    def until(self, reached: Callable[[State], bool], *, seconds: float) -> State:
-        """Poll until a state is reached.
+    def until(
+        self,
+        reached: Callable[[State], bool],
+        *,
+        seconds: float,
+        load: Load | None = None,
+        goal: str = "",
+    ) -> State:
+        """Poll until a state is reached; under load, show a live table meanwhile.
 
         Raises:
             DemoError: it was not reached in so many seconds; with the operator's reason.
         """
         deadline = time.monotonic() + seconds
-        while True:
-            state = read(self.client, PREDICTOR)
-            if reached(state):
-                return state
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"not reached in {seconds:.0f} s: {state.reason}: {state.message}\n"
-                    f"  next: kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}"
-                )
-            time.sleep(0.5)
+        with Screen(self.console, goal) if load else nullcontext() as screen:
+            while True:
+                state = read(self.client, PREDICTOR)
+                done = reached(state)
+                if load and screen:
+                    screen.show(state, load.sums, last=done)
+                if done:
+                    return state
+                if time.monotonic() > deadline:
+                    raise DemoError(
+                        f"not reached in {seconds:.0f} s: {state.reason}: {state.message}\n"
+                        f"  next: kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}"
+                    )
+                time.sleep(1.0 if load else 0.5)
 
     def step(self, title: str) -> None:
         """Print the heading of a step, with the elapsed time."""
