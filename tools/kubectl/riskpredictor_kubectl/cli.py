@@ -27,10 +27,10 @@ COMPLETE_VARIABLE = "_KUBECTL_RISKPREDICTOR_COMPLETE"
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, /, **_: str) -> None:
-    """Look at RiskPredictors, ask them, and find the way back.
+    """Inspect, ask and load RiskPredictors, and go back to an earlier version.
 
     \b
-      kubectl riskpredictor status -A                    all of them
+      kubectl riskpredictor status -A                    all RiskPredictors
       kubectl riskpredictor status health-predictor      one, with its children and what to do
     """
     if context.invoked_subcommand is None:

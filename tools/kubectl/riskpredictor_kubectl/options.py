@@ -85,7 +85,7 @@ def target_flags(function: F) -> F:
     for flags, text, offer in (
         (("--kubeconfig",), "Path to the kubeconfig file.", None),
         (("--context",), "Context of the kubeconfig.", contexts),
-        (("-n", "--namespace"), "Namespace; the context's otherwise.", _namespaces),
+        (("-n", "--namespace"), "Namespace; by default the context's.", _namespaces),
     ):
         complete = None if offer is None else _offer(offer)
         kind = click.Path() if offer is None else None
@@ -112,5 +112,5 @@ def output_flag(*forms: str) -> Callable[[F], F]:
     """Add ``-o`` with these values."""
     return click.option(
         "-o", "--output", "form", type=click.Choice(forms), default=None,
-        help="Other output than a table.",
+        help="Output format; by default a table.",
     )  # fmt: skip

@@ -43,15 +43,15 @@ class Duration(click.ParamType[float]):
 @click.command()
 @name_argument()
 @click.option("--users", type=click.IntRange(1, MOST_USERS), default=20, show_default=True,
-              help="How many send at a time.")  # fmt: skip
+              help="Users that send at a time.")  # fmt: skip
 @click.option("--duration", type=Duration(), default="30s", show_default=True, help="1s to 15m.")
 @click.option("--rate", type=click.FloatRange(0, 10_000), default=0.0, metavar="PER_SECOND",
-              help="Requests a second, answered or not, on USERS connections.")  # fmt: skip
+              help="Requests per second, answered or not, on USERS connections.")  # fmt: skip
 @click.option("--think", type=click.FloatRange(0, 60), default=0.0, metavar="SECONDS",
               help="Mean pause of a user between two requests.")  # fmt: skip
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="constant",
-              show_default=True, help="How many of them are at work when.")  # fmt: skip
-@click.option("--image", default="", help="Image of the pod that sends; a predictor's.")
+              show_default=True, help="How the load changes over time.")  # fmt: skip
+@click.option("--image", default="", help="Image of the sending pod; by default the predictor's.")
 @output_flag("json", "yaml")
 @with_client
 def load(
@@ -65,7 +65,7 @@ def load(
     image: str,
     form: str | None,
 ) -> None:
-    """Load it for a while; say how it answered.
+    """Load a RiskPredictor for a while, and report how it answered.
 
     The load comes from a pod in the same namespace, with the predictor's own image. The pod is
     removed at the end; if the command cannot do so, Kubernetes stops it. Made-up patients only.

@@ -19,13 +19,13 @@ AGAIN_SECONDS = 60.0
 
 @click.command(name="open")
 @name_argument()
-@click.option("--port", type=click.IntRange(1, 65535), help="Local port; a free one otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Local port; by default a free one.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @with_client
 def open_command(client: Client, name: str, port: int | None, no_browser: bool) -> None:
     """Open the web page, until Ctrl-C.
 
-    Keeps its address when the pod behind it goes away, in a roll-out for example.
+    The address stays when the pod behind it goes away, as in a roll-out.
     """
     try:
         _serve(client, name, port or 0, browser=not no_browser)
@@ -46,7 +46,7 @@ def _serve(client: Client, name: str, port: int, *, browser: bool) -> None:
                     notice("Ctrl-C ends it")
                     shown = True
                     if browser and not webbrowser.open(forward.url):
-                        notice("no browser here; open the address yourself")
+                        notice("no browser found; open the address yourself")
                 elif lost:
                     notice("connected again")
                 lost = 0.0

@@ -37,16 +37,16 @@ class Number(click.ParamType[float]):
 @name_argument()
 @click.option("--heart-rate", type=Number(), help="Beats per minute.")
 @click.option("--blood-pressure", type=Number(), help="Systolic, mmHg.")
-@click.option("--temperature", type=Number(), help="Of the body, in °F unless the unit is C.")
+@click.option("--temperature", type=Number(), help="Body temperature, in °F unless the unit is C.")
 @click.option("--temperature-unit", type=click.Choice(["C", "F"]), help="Default F.")
 @click.option("--oxygen-level", type=Number(), help="SpO2, percent.")
 @click.option("--csv", "file", type=click.File(encoding="utf-8-sig"),
-              help="A row for each patient, with a header line; - is standard input.")  # fmt: skip
+              help="Has a header line and a row per patient; - is standard input.")  # fmt: skip
 @output_flag("json", "yaml", "wide", "csv")
 @with_client
 def predict(client: Client, name: str, file: TextIO | None, form: str | None,
             **flags: Any) -> None:  # fmt: skip
-    """Ask about one patient, or those of a CSV file.
+    """Predict the risk of one patient, or of those in a CSV file.
 
     \b
       kubectl riskpredictor predict health-predictor --heart-rate 85 --blood-pressure 120 \\
@@ -54,7 +54,7 @@ def predict(client: Client, name: str, file: TextIO | None, form: str | None,
       kubectl riskpredictor predict health-predictor --csv patients.csv -o csv > risks.csv
 
     The CSV needs the columns heart_rate, blood_pressure, temperature and oxygen_level, and may have
-    temperature_unit. Others are shown again and not sent. If a row is refused, nothing is
+    temperature_unit. Other columns are shown again and not sent. If a row is refused, nothing is
     predicted, and the error names the line and the field.
     """
     unit = flags.pop(UNIT) or ""
@@ -130,8 +130,10 @@ def _show_many(rows: list[Row], answers: list[Answer], form: str | None) -> None
         click.echo(table(_headings(header), body))
     outside = sum(bool(answer["warnings"]) for answer in answers)
     if outside:
-        notice(f"warning: {outside} of {len(rows)} lie outside of what the model was trained on;"
-                  " -o json says in what")  # fmt: skip
+        notice(
+            f"warning: {outside} of {len(rows)} lie outside the training data;"
+            " -o json says in which values"
+        )
 
 
 def _cells(answer: Answer, *, every: bool = True) -> dict[str, str]:

@@ -22,7 +22,7 @@ from riskpredictor_kubectl.resources import owns
 
 @click.group()
 def rollout() -> None:
-    """See which versions ran; go back to one."""
+    """Show which versions ran, and how to go back to one."""
 
 
 @rollout.command()
@@ -50,20 +50,20 @@ def history(client: Client, name: str, form: str | None) -> None:
 @rollout.command(name="undo")
 @name_argument()
 @click.option("--to-revision", type=click.IntRange(1), metavar="N",
-              help="A number from history; otherwise the one before.")  # fmt: skip
+              help="Revision to go back to; by default the one before.")  # fmt: skip
 @output_flag("json", "yaml")
 @with_client
 def undo_command(client: Client, name: str, to_revision: int | None, form: str | None) -> None:
-    """Print the spec change that goes back.
+    """Print the change of the spec that goes back.
 
-    Changes nothing: what is declared belongs to Git, or else Git would bring it back. Everything
-    that shapes the pods comes back, the bounds of scaling stay.
+    It does not change the cluster: the spec belongs in Git, which would revert the change.
+    Everything that shapes the pods is restored; the bounds of scaling stay.
     """
     predictor, found = _revisions(client, name)
     now, then = found[-1], _wanted(found, name, to_revision)
     change = undo.patch(predictor["spec"], now.template, then.template)
     if not is_current(predictor) or predictor["spec"].get("suspend"):
-        notice("warning: the operator has not applied the present spec; compare with it")
+        notice("warning: the operator has not applied the present spec; compare the change with it")
     if not change:
         notice(f"nothing to change: revision {then.number} ({then.model}) is what is declared")
         return
@@ -77,7 +77,7 @@ def undo_command(client: Client, name: str, to_revision: int | None, form: str |
     click.echo("# In Git, change this; null means: remove.")
     click.echo(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), nl=False)
     if form != "yaml":
-        click.echo("# Where nothing but kubectl declares it:")
+        click.echo("# If it is not declared in Git:")
         click.echo(f"#   {_command(client, name, change)}")
 
 

@@ -25,13 +25,13 @@ WATCH_SECONDS = 300
 
 @click.command()
 @name_argument(required=False)
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Of all namespaces.")
+@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In all namespaces.")
 @output_flag("json", "yaml", "wide")
-@click.option("-w", "--watch", is_flag=True, help="Go on with a row whenever one changes.")
+@click.option("-w", "--watch", is_flag=True, help="Then print a row for each change.")
 @click.option("--events", default=8, show_default=True, type=click.IntRange(0), metavar="N",
-              help="How many of the last Events to show.")  # fmt: skip
+              help="Number of Events to show.")  # fmt: skip
 @click.option("--exit-status", "tell", is_flag=True,
-              help=f"Exit with {NOT_READY} unless all that is shown is Ready.")  # fmt: skip
+              help=f"Exit with {NOT_READY} unless everything shown is Ready.")  # fmt: skip
 @with_client
 def status(
     client: Client,
