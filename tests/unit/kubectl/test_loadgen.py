@@ -1,13 +1,17 @@
-"""The load generator: how much load is due when, and what is counted."""
+"""The load generator: how much load is due when, what is counted, and how a pod reports it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from riskpredictor_kubectl import loadpod
+from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.loadgen import (
     PROFILES,
     Demand,
@@ -18,6 +22,7 @@ from riskpredictor_kubectl.loadgen import (
     share,
     user,
 )
+from riskpredictor_kubectl.loadpod import Report
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: pod-1\r\nX-Model-Version: v1\r\n\r\n{}"
@@ -98,3 +103,28 @@ async def test_the_open_loop_counts_the_time_in_which_a_request_waited() -> None
         window = Window()
         await arrivals(Plan(url, Demand(1, 0.5, rate=100.0)), window)
     assert max(window.latencies) > 500
+
+
+def _reports(*lines: str) -> list[Report]:
+    client: Any = Mock(lines=lambda *_, **__: iter(lines))
+    found = []
+    for report in loadpod._reports(client, "/pod", Demand()):
+        found.append(dict(report))
+        report.clear()
+    return found
+
+
+def test_the_reports_of_a_pod_end_with_the_last_one() -> None:
+    assert _reports('{"ok": 1}', "a warning", '{"ok": 1, "done": true}', "more") == [
+        {"ok": 1}, {"ok": 1, "done": True},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"), [((), "it said nothing"), (('{"ok": 1}', "Killed"), "Killed")]
+)
+def test_a_pod_that_ends_before_its_last_report_is_an_error(
+    lines: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(PluginError, match=f"ended too early: {said}"):
+        _reports(*lines)

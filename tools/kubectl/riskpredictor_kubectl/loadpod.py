@@ -122,8 +122,10 @@ def _reports(client: Client, where: str, demand: Demand) -> Iterator[Report]:
         except ValueError:
             said = line
             continue
+        # Asked first, because whoever gets the report may change it.
+        last = "done" in report
         yield report
-        if "done" in report:
+        if last:
             return
     raise PluginError(f"the pod that sends the load ended too early: {said or 'it said nothing'}")
 
