@@ -13,6 +13,8 @@ DEMO_NAME ?= demo
 VERSIONS ?= v1.30.14 v1.36.3
 VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
+AUDIT := build/audit
+COMMIT_TIME = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
 LOCAL := python3 tools/cluster/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate
@@ -140,16 +142,16 @@ reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, t
 	$(PY) -m generate
 
 .PHONY: audit
-audit: $(VENV)/.ready ## Known vulnerabilities in what is locked (ADVISORIES=FOLDER where there is no internet)
-	$(PY) -m release.audit $(if $(ADVISORIES),--advisories "$(ADVISORIES)")
+audit: $(AUDIT)/.ready ## Known vulnerabilities in what is locked (ARGS="-s osv" asks osv.dev)
+	$(AUDIT)/bin/python -m release.audit $(ARGS)
 
 .PHONY: sbom
-sbom: $(VENV)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m release.sbom
+sbom: $(AUDIT)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
+	$(COMMIT_TIME) $(AUDIT)/bin/python -m release.sbom
 
 .PHONY: dist
-dist: sbom ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
+dist: sbom $(VENV)/.ready ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
+	$(COMMIT_TIME) $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
@@ -179,4 +181,11 @@ $(VENV)/.ready: requirements-dev.lock operator/pyproject.toml predictor/pyprojec
 	@python3 -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e operator -e predictor -e tools/kubectl
+	@touch $@
+
+# The tools of `make audit` and `make sbom`.
+$(AUDIT)/.ready: requirements-audit.lock
+	@echo "setting up $(AUDIT) from requirements-audit.lock ..."
+	@python3 -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
 	@touch $@

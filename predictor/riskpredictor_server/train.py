@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line. Returns 0, or 2 after saying on stderr what to correct."""
+    """Run the command line. Returns 0, or 2 after saying on stderr what to correct."""
     args = _parser().parse_args(argv)
     if not VERSION.fullmatch(args.model_version):
         return _fail(
@@ -54,14 +54,15 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"--seed {args.seed}: must be 0 or more")
     if args.classifier and not args.data:
         return _fail("--classifier needs --data FILE.csv: records to measure the classifier on")
-    # Imported late: --help and argument errors should not wait a second for scikit-learn.
+    # Imported here, so that --help and argument errors do not wait a second for scikit-learn.
     try:
         from riskpredictor_server.training.dataset import RecordsError
-        from riskpredictor_server.training.fitting import Job, train
-        from riskpredictor_server.training.import_model import Adoption, ClassifierError, adopt
+        from riskpredictor_server.training.fit import train
+        from riskpredictor_server.training.import_model import ClassifierError, import_model
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed; pip install 'riskpredictor-server[train]'")
-    recipe = RECIPES[args.recipe or RECIPES.get(args.model_version, RECIPES[DEFAULT_RECIPE]).name]
+    name = args.recipe or (args.model_version if args.model_version in RECIPES else DEFAULT_RECIPE)
+    recipe = RECIPES[name]
     seed = recipe.seed if args.seed is None else args.seed
     started = time.monotonic()
 
@@ -69,10 +70,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)
 
     try:
+        target = {"model_version": args.model_version, "out": args.out, "step": step}
         if args.classifier:
-            adopt(Adoption(args.model_version, args.out, args.classifier, args.data), step)
+            import_model(args.classifier, args.data, **target)
         else:
-            train(Job(args.model_version, args.out, recipe, seed, args.records, args.data), step)
+            train(recipe, args.data, records=args.records, seed=seed, **target)
     except (RecordsError, ClassifierError) as error:
         return _fail(str(error))
     except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
@@ -31,8 +30,5 @@ def renderers() -> None:
 
 @pytest.fixture(scope="session")
 def audit_tools() -> None:
-    """Set up; likewise."""
-    fetch = "from release import tools; tools.program('pip-audit')"
-    command = [sys.executable, "-c", fetch]
-    if subprocess.run(command, cwd=ROOT / "tools", check=False).returncode:
-        subprocess.run(command, cwd=ROOT / "tools", check=True)
+    """The tools of make audit and make sbom, installed."""
+    subprocess.run(["make", "--silent", "build/audit/.ready"], cwd=ROOT, check=True)

@@ -1,133 +1,102 @@
-"""make audit against records of our own: what is vulnerable fails, and so does what is unknown."""
+"""make audit: what is vulnerable fails, and so does what could not be looked up."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from release.audit import lock_files, one_version_each
 from support.cluster import ROOT
 
 pytestmark = pytest.mark.usefixtures("audit_tools")
 
-HASH = "0" * 64
-LOCK = f"""\
-some-package==1.4.2 ; python_full_version < '3.12' \\
-    --hash=sha256:{HASH}
-some-package==2.0 ; python_full_version >= '3.12' \\
-    --hash=sha256:{HASH}
-sound==1.0 \\
-    --hash=sha256:{HASH}
-"""
+ADVISORY = {
+    "id": "PYSEC-2026-1",
+    "modified": "2026-01-01T00:00:00Z",
+    "affected": [
+        {
+            "package": {"name": "flask", "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.1"}]}],
+        }
+    ],
+}
 
 
-def record(name: str = "Some_Package", ecosystem: str = "PyPI", **affected: Any) -> dict[str, Any]:
-    """An advisory in the OSV format."""
-    return {
-        "id": "PYSEC-2026-1",
-        "details": "It is bad.",
-        "modified": "2026-01-01T00:00:00Z",
-        "published": "2026-01-01T00:00:00Z",
-        "affected": [{"package": {"name": name, "ecosystem": ecosystem}, **affected}],
-    }
+class AdvisoryService(BaseHTTPRequestHandler):
+    """Answers like osv.dev; knows of one vulnerable package, or of none."""
+
+    vulnerable = ""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        known = asked["package"]["name"] == self.vulnerable
+        body = json.dumps({"vulns": [ADVISORY]} if known else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
 
 
-def span(*events: dict[str, str]) -> dict[str, Any]:
-    return {"ranges": [{"type": "ECOSYSTEM", "events": list(events)}]}
+@pytest.fixture
+def service() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AdvisoryService) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        server.shutdown()
 
 
-def audit(
-    folder: Path, *records: dict[str, Any], lock: str = LOCK
-) -> subprocess.CompletedProcess[str]:
-    """What make audit ADVISORIES=folder says of a lock file."""
-    (folder / "records").mkdir()
-    for number, one in enumerate(records):
-        (folder / "records" / f"{number}.json").write_text(json.dumps(one))
-    (folder / "requirements.lock").write_text(lock)
-    return _run("--advisories", folder / "records", folder / "requirements.lock")
-
-
-def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "release.audit", *map(str, arguments)]
+def audit(url: str, cache: object) -> subprocess.CompletedProcess[str]:
+    """What make audit says."""
+    arguments = f"ARGS=-s osv --osv-url {url} --cache-dir {cache}"
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return subprocess.run(
-        command, cwd=ROOT / "tools", env={**os.environ, **environment},
-        capture_output=True, text=True, check=False,
+        ["make", "audit", arguments], cwd=ROOT, env=environment, capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
 
 
-VULNERABLE = {
-    "a version that is listed": record(versions=["1.4.2"]),
-    "one of the other Python": record(versions=["2.0"]),
-    "never mended": record(**span({"introduced": "0"})),
-    "mended later": record(**span({"introduced": "1.0"}, {"fixed": "1.10"})),
-    "the last one": record(**span({"introduced": "0"}, {"last_affected": "1.4.2"})),
-    "back again": record(**span({"introduced": "0"}, {"fixed": "0.5"}, {"introduced": "1.4.0"})),
-}
-SOUND = {
-    "mended before": record(**span({"introduced": "0"}, {"fixed": "1.4.2"})),
-    "came later": record(**span({"introduced": "2.0.1"})),
-    "the last one was before": record(**span({"introduced": "0"}, {"last_affected": "1.4.1"})),
-    "of another language": record(ecosystem="npm", versions=["1.4.2"]),
-    "of another package": record(name="some-package-2", versions=["1.4.2"]),
-    "withdrawn": {**record(versions=["1.4.2"]), "withdrawn": "2026-02-01T00:00:00Z"},
-}
+def test_a_known_vulnerability_fails_and_is_named_with_the_version_that_fixes_it(
+    service: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AdvisoryService, "vulnerable", "flask")
+    done = audit(service, tmp_path)
+    assert done.returncode != 0
+    (line,) = [line.split() for line in done.stdout.splitlines() if line.startswith("flask ")]
+    assert (line[0], line[2], line[3]) == ("flask", "PYSEC-2026-1", "99.1")
+    assert "not audited" not in done.stderr
 
 
-@pytest.mark.parametrize("advisory", VULNERABLE.values(), ids=VULNERABLE)
-def test_a_known_vulnerability_fails_and_is_named(advisory: Any, tmp_path: Path) -> None:
-    done = audit(tmp_path, advisory)
-    assert done.returncode == 1
-    assert "PYSEC-2026-1" in done.stdout
-    assert "some-package" in done.stdout
-    assert "Nothing was proved" not in done.stderr
-
-
-@pytest.mark.parametrize("advisory", SOUND.values(), ids=SOUND)
-def test_what_does_not_concern_a_locked_version_passes(advisory: Any, tmp_path: Path) -> None:
-    done = audit(tmp_path, advisory)
+def test_sound_packages_pass(service: str, tmp_path: object) -> None:
+    done = audit(service, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_records_in_yaml_are_read_too(tmp_path: Path) -> None:
-    folder = tmp_path / "records" / "vulns"
-    folder.mkdir(parents=True)
-    # JSON is YAML.
-    (folder / "PYSEC-2026-1.yaml").write_text(json.dumps(record(versions=["1.4.2"]), indent=1))
-    (tmp_path / "requirements.lock").write_text(LOCK)
-    done = _run("--advisories", tmp_path / "records", tmp_path / "requirements.lock")
-    assert "PYSEC-2026-1" in done.stdout
+def test_a_service_out_of_reach_is_no_pass_and_names_the_next_step(tmp_path: object) -> None:
+    done = audit("http://127.0.0.1:9/v1/query", tmp_path)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make: ")]
+    assert len(said) == 1
+    assert said[0].startswith("not audited: ")
+    assert 'ARGS="-s osv' in said[0]
 
 
-def test_a_folder_without_advisories_is_no_pass(tmp_path: Path) -> None:
-    done = audit(tmp_path)
-    assert done.returncode == 1
-    assert "holds no advisories" in done.stderr
-
-
-def test_a_service_out_of_reach_is_no_pass(tmp_path: Path) -> None:
-    (tmp_path / "requirements.lock").write_text(LOCK)
-    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    done = _run(tmp_path / "requirements.lock", **nowhere)
-    assert done.returncode == 1
-    assert "Nothing was proved" in done.stderr
-    assert "ADVISORIES=" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("lock", "says"),
-    [
-        (f"some-package>=1 --hash=sha256:{HASH}\n", "is no NAME==VERSION"),
-        ("some-package==1.0\n", "has no --hash=sha256"),
-        (f"some-package @ file:///x --hash=sha256:{HASH}\n", "is no NAME==VERSION"),
-    ],
-    ids=["a range", "no hash", "a place"],
-)
-def test_a_lock_that_locks_nothing_is_refused(lock: str, says: str, tmp_path: Path) -> None:
-    done = audit(tmp_path, record(versions=["1"]), lock=lock)
-    assert done.returncode == 1
-    assert says in done.stderr
+def test_every_pin_of_every_lock_file_is_audited_whatever_python_it_is_for() -> None:
+    locks = [lock.read_text() for lock in lock_files()]
+    lists = one_version_each(locks)
+    pins = {(name, version) for pick in lists for name, version in pick.items()}
+    assert len([name for name, _ in pins if name == "numpy"]) == 2
+    for text in locks:
+        for line in text.splitlines():
+            if "==" in line.split(";")[0]:
+                name, version = line.split(";")[0].strip(" \\").split("==")
+                assert (name.split("[")[0], version) in pins

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,8 +103,8 @@ def test_an_image_without_digest_and_tag_is_refused(image: str, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_make_hands_the_image_on() -> None:
-    command = ["make", "--dry-run", "--assume-old=.venv/.ready", "dist", f"OPERATOR_IMAGE={IMAGE}"]
+def test_make_hands_the_image_on_and_makes_the_bills() -> None:
+    command = ["make", "--dry-run", "dist", f"OPERATOR_IMAGE={IMAGE}"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert re.search(rf"release\.dist --operator-image \"{re.escape(IMAGE)}\"", said)
-    assert "release.sbom" in said, "bills of materials and licences come with it"
+    assert f'release.dist --operator-image "{IMAGE}"' in said
+    assert "release.sbom" in said

@@ -17,7 +17,7 @@ from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.records import UNIT, VITALS
 from riskpredictor_kubectl.remedies import REASONS, findings
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_server.api.records import VITAL_NAMES
+from riskpredictor_server.model.vitals import VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
 

@@ -1,6 +1,6 @@
-"""The local cluster itself: it comes, repairs itself, shares the machine and leaves no trace.
+"""The local cluster itself: it starts, repairs itself, shares the machine and leaves no trace.
 
-Clusters here are throw-away ones named ``t-...``; others on the machine are left alone and ignored.
+Clusters of others on this machine are left alone and ignored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from localcluster import gobuild, pause
+from localcluster import gobuild, images
 from localcluster.paths import cache_root, state_root
 from localcluster.process import MARKER, pids, wait_until
 from localcluster.record import Cluster, load
@@ -35,9 +35,10 @@ CLUSTER_PY = Path(sys.modules["localcluster"].__path__[0]).parent / "cluster.py"
 DAEMONS = re.compile(
     r"^\S*(etcd|kubelet|kube-|containerd|runc|nsenter|unshare|metrics-server|kwok)"
 )
+FRESH = f"t-fresh{os.environ.get('CLUSTER_SUFFIX', '')}"
 IMAGE = "t-hello:1"
-TIMES_AROUND = 5 if os.environ.get("CHAOS") == "long" else 2
-"""How often the whole machine is compared; each time takes half a minute."""
+REPETITIONS = 5 if os.environ.get("CHAOS") == "long" else 1
+"""How often the whole machine is compared before and after; each time takes half a minute."""
 POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -63,11 +64,8 @@ class Tool:
     def try_run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, CLUSTER_PY, command, "--name", self.name, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=280,
-        )
+            capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
 
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.try_run("status", "--json").stdout)
@@ -80,12 +78,8 @@ class Tool:
         status = self.status()
         done = subprocess.run(
             [f"{status['bin']}/kubectl", f"--kubeconfig={status['kubeconfig']}", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=90,
-            input=stdin,
-        )
+            capture_output=True, text=True, check=False, timeout=90, input=stdin,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -100,13 +94,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image archive with one small program in it."""
     program = gobuild.ensure(gobuild.PAUSE, ["pause"]) / "pause"
     path = tmp_path_factory.mktemp("image") / "hello.tar"
-    path.write_bytes(pause.image_archive(program, f"docker.io/library/{IMAGE}"))
+    path.write_bytes(images.image_archive(program, f"docker.io/library/{IMAGE}"))
     return path
 
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Has built an image: with the first one on a machine come the tools and the base image."""
+    """The first image built on a machine, with which the builder and the base image come."""
     dockerfile = tmp_path_factory.mktemp("empty") / "Dockerfile.empty"
     dockerfile.write_text("ARG BASE_IMAGE=python:3.13-slim\nFROM ${BASE_IMAGE}\n")
     build_image("t-empty:1", dockerfile)
@@ -127,7 +121,7 @@ def fresh(shared: Tool) -> Iterator[Tool]:
 
     Beside another one, with which all packages came that change the machine for good.
     """
-    tool = Tool("t-fresh")
+    tool = Tool(FRESH)
     tool.run("down")
     yield tool
     tool.run("down")
@@ -141,7 +135,7 @@ def _output(*argv: str) -> list[str]:
 def _others() -> re.Pattern[str]:
     """What in a listing belongs to other clusters, which come and go as they like."""
     clusters = [load(path.name) for path in (state_root() / "clusters").iterdir()]
-    found = [c for c in clusters if isinstance(c, Cluster) and c.name != "t-fresh"]
+    found = [c for c in clusters if isinstance(c, Cluster) and c.name != FRESH]
     parts = [rf"\briskpred{c.index}\b|198\.18\.{c.index}\.|{c.cgroup}\b" for c in found]
     return re.compile("|".join([re.escape(str(cache_root() / "images")), *parts]))
 
@@ -185,11 +179,11 @@ def _machine() -> dict[str, list[str]]:
 
 
 def _daemons() -> list[str]:
-    """Command lines of cluster programs that no other cluster has as its own.
+    """Command lines of cluster programs that do not belong to another cluster.
 
-    Containers carry no mark; they are told by the process namespace, whose first process has one.
+    Programs in containers have no mark of their cluster, but are in another process namespace.
     """
-    mine = f"{MARKER}={state_root() / 'clusters' / 't-fresh'}\0"
+    mine = f"{MARKER}={state_root() / 'clusters' / FRESH}\0"
     found = []
     for pid in pids():
         folder = Path("/proc", str(pid))
@@ -205,15 +199,15 @@ def _daemons() -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("time_around", range(TIMES_AROUND))
-def test_after_down_the_machine_is_as_before(fresh: Tool, archive: Path, time_around: int) -> None:
+@pytest.mark.parametrize("repetition", range(REPETITIONS))
+def test_after_down_the_machine_is_as_before(fresh: Tool, archive: Path, repetition: int) -> None:
     before = _machine()
     fresh.run("up", "--profile", "node")
     fresh.run_a_pod(archive)
     assert _machine() != before
     fresh.run("down")
     assert _machine() == before
-    assert not (state_root() / "clusters" / "t-fresh").exists()
+    assert not (state_root() / "clusters" / FRESH).exists()
 
 
 @pytest.mark.parametrize("moment", ["logs/namespaces.log", "processes/kube-apiserver.json"])
@@ -255,17 +249,7 @@ def test_a_second_up_takes_seconds_and_restarts_nothing(shared: Tool) -> None:
 
 
 @pytest.mark.parametrize(
-    "component",
-    [
-        "etcd",
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "containerd",
-        "kubelet",
-        "kube-proxy",
-        "metrics-server",
-    ],
+    "component", ["etcd", "kube-apiserver", "kube-scheduler", "containerd", "kubelet"]
 )
 def test_up_repairs_a_killed_component_and_leaves_the_others(shared: Tool, component: str) -> None:
     before = shared.pids()
@@ -274,13 +258,13 @@ def test_up_repairs_a_killed_component_and_leaves_the_others(shared: Tool, compo
     shared.run("up", "--profile", "node")
     after = shared.pids()
     assert shared.status()["running"]
-    # The API server may take down with it who cannot live without: those are started as well.
+    # Without the API server these may end, too; then they are started as well.
     changed = {name for name in before if before[name] != after[name]}
     assert component in changed
     assert changed <= {component, "kube-controller-manager", "kube-scheduler"}
 
 
-def test_up_ends_a_process_whose_note_was_lost(shared: Tool) -> None:
+def test_up_replaces_a_process_whose_number_was_lost(shared: Tool) -> None:
     before = shared.pids()["kube-apiserver"]
     Path(shared.status()["state"], "processes", "kube-apiserver.json").unlink()
     shared.run("up", "--profile", "node")
@@ -333,7 +317,7 @@ def test_two_nodes_live_side_by_side(shared: Tool, fresh: Tool, archive: Path) -
         tool.kubectl("apply", "-f", "-", stdin=json.dumps(service))
     assert shared.status()["node_address"] != fresh.status()["node_address"]
     pods = json.loads(fresh.kubectl("get", "nodes", "-o", "json"))["items"]
-    assert [pod["metadata"]["name"] for pod in pods] == ["t-fresh-node"]
+    assert [pod["metadata"]["name"] for pod in pods] == [f"{FRESH}-node"]
     before = shared.pids()
     fresh.run("down")
     assert shared.pids() == before
@@ -410,13 +394,13 @@ def test_a_dockerfile_becomes_a_running_pod(shared: Tool, tmp_path: Path) -> Non
     shared.kubectl("run", "word", "--image=t-word:1", "--image-pull-policy=Never")
     shared.kubectl("wait", "--for=condition=Ready", "pod/word", "--timeout=60s")
     assert shared.kubectl("logs", "word") == "spoken\n"
-    # How this machine reaches packages is nobody's business who gets the image.
+    # The image must not contain how this machine reaches packages.
     settings = (
         "from pathlib import Path; p = Path('/etc/pip.conf'); print(p.exists() and p.read_text())"
     )
     assert _in_pod(shared, settings) in {"", "False"}
     assert _in_pod(shared, CONNECT.format(address="10.96.0.1", port=443)) == "connected"
-    # Neither the host nor the world beyond it.
+    # Pods reach neither the host nor anything beyond it.
     host = shared.status()["node_address"].removesuffix("2") + "1"
     assert _in_pod(shared, CONNECT.format(address=host, port=22)) == "refused at once"
     assert _in_pod(shared, CONNECT.format(address="198.51.100.1", port=80)) == "refused at once"

@@ -2,29 +2,25 @@
 
     python tools/demo/make_recordings.py [complete] [manual-scaling] [load-test] [web-page]
 
-Each runs as people start it, in a terminal of a fixed size, on the cluster that CLUSTER and CONTEXT
-choose (tools/cluster/README.md). What stands in the terminal at its end becomes pictures. The
-monitor is looked at in the middle of the load test, so these two are recorded together; the web
-page is looked at in Chromium.
+Each runs as people start it, on the cluster that CLUSTER and CONTEXT choose
+(tools/cluster/README.md); rich draws its output as SVG. The monitor is recorded in the middle of
+the load test, so these two come together; the web page is shown by Chromium. (asciinema with
+termtosvg makes animations of one screen; the guides show parts of an output of many.)
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import io
 import json
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,14 +36,14 @@ from riskdemo.stage import PREDICTOR
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-COLUMNS, LINES = 128, 50
-MOST_BYTES = 150_000
-"""Pictures are in Git for ever."""
+COLUMNS = 128
+MAX_BYTES = 150_000
+"""Of one picture: they stay in Git for ever."""
 NODE_PORT = 30090
 KUBE_PROXY_SECONDS = 3
-"""Until it has heard of a Service, with time to spare."""
+"""Until kube-proxy serves a new NodePort, with time to spare."""
 MONITOR_AFTER_SECONDS = 95
-"""Into the load test: the spike has begun, and the autoscaler has answered."""
+"""Into the load test: the spike has begun, and the autoscaler has reacted."""
 
 
 @dataclass(frozen=True)
@@ -62,75 +58,23 @@ class Picture:
     end: str = ""
 
 
-class Screen:
-    """A terminal that only prints, scrolls for ever, and knows what rich's live displays send."""
-
-    _TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\r|\n|[^\x1b\r\n]+")
-
-    def __init__(self) -> None:
-        self.lines: list[str] = [""]
-        self._row = 0
-        self._overwrite = False
-
-    def feed(self, text: str) -> None:
-        """Take in what a program wrote. Colours stay in the lines, as they came."""
-        for token in self._TOKEN.finditer(text):
-            self._take(token[0], token[1] or "0", token[2])
-
-    def _take(self, token: str, argument: str, command: str | None) -> None:
-        match token, command:
-            case "\r", _:
-                self._overwrite = True
-            case "\n", _:
-                self._row += 1
-                self._overwrite = False
-                if self._row == len(self.lines):
-                    self.lines.append("")
-            case _, "A":
-                self._row = max(0, self._row - int(argument or 1))
-            case _, "K":
-                self.lines[self._row] = ""
-            case _, "m" | None:
-                if self._overwrite:
-                    self.lines[self._row] = ""
-                    self._overwrite = False
-                self.lines[self._row] += token
-            case _:
-                pass
-
-
 def record(command: Sequence[str]) -> list[str]:
-    """The lines of a terminal in which a command ran to its end.
+    """The coloured lines that a command leaves in a terminal; of live displays the last state.
 
     Raises:
         RuntimeError: it failed.
     """
-    outer, inner = pty.openpty()
-    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    screen, raw = Screen(), io.BytesIO()
-    with subprocess.Popen(
-        command, stdin=inner, stdout=inner, stderr=inner, cwd=ROOT, env=environment
-    ) as process:
-        os.close(inner)
-        for chunk in _chunks(outer):
-            raw.write(chunk)
-    os.close(outer)
-    screen.feed(raw.getvalue().decode(errors="replace"))
-    if process.returncode != 0:
-        raise RuntimeError("\n".join([f"{command} failed:", *screen.lines[-30:]]))
-    return [_without_this_machine(line) for line in screen.lines]
-
-
-def _chunks(terminal: int) -> Iterable[bytes]:
-    while True:
-        try:
-            chunk = os.read(terminal, 65536)
-        except OSError:  # Linux says so when the last program has left the terminal.
-            return
-        if not chunk:
-            return
-        yield chunk
+    # Instead of a terminal: rich is told to use colours, and to leave animations out.
+    terminal = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color",
+                "TTY_INTERACTIVE": "0", "COLUMNS": str(COLUMNS)}  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **terminal}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    lines = done.stdout.decode(errors="replace").split("\n")
+    if done.returncode != 0:
+        raise RuntimeError("\n".join([f"{command} failed:", *lines[-30:]]))
+    return [_without_this_machine(line) for line in lines]
 
 
 def _without_this_machine(line: str) -> str:
@@ -138,7 +82,7 @@ def _without_this_machine(line: str) -> str:
 
 
 def draw(title: str, lines: Sequence[str], picture: Picture) -> None:
-    """Write one picture, with the fonts of whoever looks at it: it asks nobody for one."""
+    """Write one picture that downloads no font."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
     for line in _part(lines, picture):
         console.print(Text.from_ansi(line))
@@ -168,8 +112,8 @@ def _plain(line: str) -> str:
 
 
 def _keep(name: str, content: bytes) -> None:
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"{name} has {len(content)} bytes, more than {MOST_BYTES}")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{name} has {len(content)} bytes, more than {MAX_BYTES}")
     IMAGES.mkdir(exist_ok=True)
     (IMAGES / name).write_bytes(content)
     print(f"{name}: {len(content) / 1000:.0f} kB", flush=True)
@@ -200,25 +144,13 @@ class Recorder:
         """The load test with its report, and the monitor in the middle of it."""
         monitor = threading.Thread(target=self._monitor)
         with tempfile.TemporaryDirectory() as folder:
-            arguments = [
-                "--users",
-                "100",
-                "--duration",
-                "3m",
-                "--profile",
-                "spike",
-                "--think",
-                "0.05",
-            ]
+            arguments = "--users 100 --duration 3m --profile spike --think 0.05"
+            report_options = ("--title", "100 users as a spike", "--out", folder)
             monitor.start()
-            lines = record(
-                self._command(
-                    "load_test.py", *arguments, "--title", "100 users as a spike", "--out", folder
-                )
-            )
+            lines = record(self._command("load_test.py", *arguments.split(), *report_options))
             monitor.join()
             shown = [line.replace(folder, "build/load-test") for line in lines]
-            title = f'make demo-load ARGS="{" ".join(arguments)}"'
+            title = f'make demo-load ARGS="{arguments}"'
             draw(title, shown, Picture("demo-load-test"))
             run = Run.load(Path(folder) / "report.json")
             _keep("load-report.png", report.picture(run, dpi=80))

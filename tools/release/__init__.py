@@ -1,1 +1,1 @@
-"""What is handed out: one rendered manifest, the packaged chart, and their check sums."""
+"""Builds what a release hands out, and checks what it is made of."""

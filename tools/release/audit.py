@@ -1,96 +1,68 @@
-"""Looks for known vulnerabilities in every locked package, by pip-audit.
+"""Asks pip-audit for known vulnerabilities in every locked package: ``make audit``.
 
-    python -m release.audit                        asks the package index's service
-    python -m release.audit --advisories FOLDER    reads advisories from a folder
-
-Exit status 1: a vulnerability, or a package that could not be looked up. Silence is not a pass.
+Options are handed to pip-audit, for example ``-s osv --osv-url URL``.
+Exit status 1: a vulnerability was found. 2: not every package could be looked up.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from release.advisories import Advisories, serving
-from release.locks import Pin, lock_files, read
-from release.tools import program
-
-_UNKNOWN = """\
-Nothing was proved: the service could not look packages up. Where it is out of reach, name a folder
-of advisories, a checkout of the Python Packaging Advisory Database: make audit ADVISORIES=FOLDER
-"""
+ROOT = Path(__file__).resolve().parents[2]
+NEXT_STEP = (
+    "Run it where an advisory service can be reached: PyPI's (default),"
+    ' osv.dev (ARGS="-s osv"), or a mirror of it (ARGS="-s osv --osv-url URL").'
+)
 
 
-def main(argv: list[str]) -> int:
-    """Audit lock files; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--advisories", type=Path, metavar="FOLDER", help="OSV records to read")
-    parser.add_argument(
-        "locks", nargs="*", type=Path, default=lock_files(), help="(default: all lock files)"
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        pins = [pin for lock in arguments.locks for pin in read(lock)]
-        if arguments.advisories:
-            return _by_folder(pins, arguments.advisories)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return _audit(pins, ())
-
-
-def _by_folder(pins: Sequence[Pin], folder: Path) -> int:
-    advisories = Advisories(folder, {pin.name for pin in pins})
-    print(f"{advisories.files} advisories in {folder}")
-    os.environ["NO_PROXY"] = "127.0.0.1"
-    with serving(advisories) as url, tempfile.TemporaryDirectory() as cache:
-        # A cache of its own: answers of another folder are not to be taken for this one's.
-        flags = ("--vulnerability-service=osv", f"--osv-url={url}", f"--cache-dir={cache}")
-        return _audit(pins, flags)
-
-
-def _audit(pins: Sequence[Pin], flags: Sequence[str]) -> int:
-    failed = unknown = False
-    for group in _one_version_each(pins):
+def main(options: list[str]) -> int:
+    """Audit all lock files; returns the exit status."""
+    status = 0
+    for pins in one_version_each([lock.read_text() for lock in lock_files()]):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
-            requirements.write("".join(f"{pin.plain}\n" for pin in group))
+            requirements.writelines(f"{name}=={version}\n" for name, version in pins.items())
             requirements.flush()
-            print(f"auditing {len(group)} packages ...", flush=True)
-            # --strict: without it, a package that is not looked up counts as sound.
+            print(f"auditing {len(pins)} packages ...", flush=True)
+            # Without --strict a package that cannot be looked up passes as sound.
             command: list[str | Path] = [
-                program("pip-audit"), "--strict", "--require-hashes", "--disable-pip",
-                "--progress-spinner=off", *flags, "--requirement", requirements.name,
+                Path(sys.executable).with_name("pip-audit"), "--strict", "--no-deps",
+                "--disable-pip", "--progress-spinner=off", *options, "-r", requirements.name,
             ]  # fmt: skip
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-        said = done.stderr.strip()
-        print(said.splitlines()[-1] if "Traceback" in said else said, file=sys.stderr, flush=True)
-        failed |= done.returncode != 0
-        found = re.search(r"^Found \d+ known", said, re.MULTILINE)
-        unknown |= done.returncode != 0 and not found
-    if unknown:
-        print(_UNKNOWN, end="", file=sys.stderr)
-    return int(failed)
+        report = done.stderr.strip()
+        if done.returncode != 0 and not re.search(r"^Found \d+ known", report, re.MULTILINE):
+            why = report.splitlines()[-1].removeprefix("ERROR:pip_audit._cli:").rstrip(".")[:250]
+            print(f"not audited: {why}. {NEXT_STEP}", file=sys.stderr)
+            return 2
+        print(report, file=sys.stderr)
+        status |= done.returncode
+    return status
 
 
-def _one_version_each(pins: Sequence[Pin]) -> list[list[Pin]]:
-    """Every pin of every file, whatever Python it is for, in as few groups as its versions need.
+def lock_files() -> list[Path]:
+    """All lock files of the repository, those of the tools and of training too."""
+    folders = (ROOT, ROOT / "operator", ROOT / "predictor", ROOT / "tools/kubectl")
+    return sorted(path for folder in folders for path in folder.glob("requirements*.lock"))
 
-    pip-audit would leave out what is not for its own Python, which is not that of the images.
+
+def one_version_each(locks: list[str]) -> list[dict[str, str]]:
+    """All pins, in as few lists as possible that name no package twice.
+
+    Environment markers are ignored: pip-audit would leave out what is locked for another Python
+    than its own, and it refuses a list with two versions of a package.
     """
-    groups: list[dict[str, Pin]] = []
-    for pin in {(pin.name, pin.version): pin for pin in pins}.values():
-        free = next((group for group in groups if pin.name not in group), None)
-        if free is None:
-            free = {}
-            groups.append(free)
-        free[pin.name] = pin
-    return [list(group.values()) for group in groups]
+    pins = {pin for lock in locks for pin in re.findall(r"(?m)^([\w.-]+)[^\s=]*==([^\s;]+)", lock)}
+    lists: list[dict[str, str]] = []
+    for name, version in sorted(pins):
+        pick = next((pick for pick in lists if name not in pick), None)
+        if pick is None:
+            lists.append(pick := {})
+        pick[name] = version
+    return lists
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""Request bytes to a JSON value, strictly: what is wrong with a body is named."""
+"""Decodes request bodies as strict JSON; errors say what is wrong and where."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-_LONGEST_INTEGER = 400
-"""Digits and sign; a float ends at 309."""
+_MAX_INTEGER_LENGTH = 400
+"""Digits and sign; the largest float has 309 digits."""
 _TOO_DEEP = "the document is nested too deeply"
 
 
 class BodyError(Exception):
-    """The body is not one JSON document; the message is for the client."""
+    """The body is not one JSON document.
+
+    ``detail`` is for the client; ``field`` is the path of a wrong field, if there is one.
+    """
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -24,31 +28,29 @@ class BodyError(Exception):
 
 @dataclass(frozen=True)
 class _Constant:
-    """NaN, Infinity or -Infinity, which Python's decoder takes for numbers and JSON does not."""
+    """NaN, Infinity or -Infinity: the standard library accepts them, JSON does not."""
 
     name: str
-
-
-_WALKED = frozenset((_Constant, dict, list))
 
 
 def decode(body: bytes) -> Any:
     """Decode strict JSON; raises BodyError.
 
-    orjson silently keeps the last of duplicate keys. A document of numbers only has exactly
-    two quotation marks a key, so counting them finds every duplicate for the price of a scan;
-    only documents with strings in them take the slow, exact look.
+    orjson silently keeps the last of duplicate keys. A record of numbers has exactly two quotation
+    marks per key, so a body with duplicates has more than its value accounts for. Bodies whose
+    count differs, because of duplicates or of strings, are decoded again by the standard library.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        return _second_look(body, error)
+        return _explain(body, error)
     if body.count(b'"') != _key_quotes(value):
-        _slowly(body.decode())
+        _load_exactly(body.decode())
     return value
 
 
 def _key_quotes(value: Any) -> int:
+    """Quotation marks of the keys of a record or batch, -1 for any other value."""
     if type(value) is not dict:
         return -1
     total = 2 * len(value)
@@ -74,12 +76,12 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> float:
-    """Whole numbers beyond any float become infinite: to convert their digits takes too long."""
-    return int(text) if len(text) <= _LONGEST_INTEGER else float(text)
+    """Numbers beyond any float become infinite: converting digits takes quadratic time."""
+    return int(text) if len(text) <= _MAX_INTEGER_LENGTH else float(text)
 
 
-def _slowly(text: str) -> Any:
-    """Decode with the standard library, which shows every key; raises BodyError, ValueError."""
+def _load_exactly(text: str) -> Any:
+    """Decode with the standard library, which shows duplicates; raises BodyError, ValueError."""
     try:
         return json.loads(
             text, parse_constant=_Constant, parse_int=_integer, object_pairs_hook=_pairs
@@ -88,18 +90,21 @@ def _slowly(text: str) -> Any:
         raise BodyError(_TOO_DEEP) from None
 
 
-def _second_look(body: bytes, error: orjson.JSONDecodeError) -> Any:
-    """Name what orjson refused, or return a document whose one fault is a huge number.
+def _explain(body: bytes, error: orjson.JSONDecodeError) -> Any:
+    """Raise BodyError for what orjson refused.
 
-    Validation then says which field holds the huge number.
+    Returns the value if its only fault is a huge number: validation names the field that holds it.
     """
     if not body.strip():
         raise BodyError("the body is empty; send one JSON object")
     try:
-        value = _slowly(_text(body))
-        if type(value) in _WALKED:
-            _refuse_constants(value)
-        # Lone surrogates are JSON but no text: they could not be repeated in an answer.
+        value = _load_exactly(_text(body))
+        found = _find_constant(value)
+        if found:
+            name, path = found[0], found[1].removeprefix(".")
+            where = f'the field "{path}": ' if path else ""
+            raise BodyError(f"{where}{name} is not JSON; send a finite number", path)
+        # JSON allows lone surrogates, but they cannot be encoded in an answer.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise BodyError(_TOO_DEEP) from None
@@ -109,46 +114,40 @@ def _second_look(body: bytes, error: orjson.JSONDecodeError) -> Any:
 
 
 def _text(body: bytes) -> str:
-    # json.loads() of bytes would take UTF-16 and UTF-32 without a word.
-    looks = json.detect_encoding(body)
-    if looks == "utf-8-sig":
+    # json.loads() of bytes would accept UTF-16 and UTF-32.
+    encoding = json.detect_encoding(body)
+    if encoding == "utf-8-sig":
         raise BodyError("the body begins with a byte order mark; send UTF-8 without one")
-    if looks != "utf-8" and _decodes(body, looks):
-        raise BodyError(f"the body looks like {looks.upper()}; send JSON in UTF-8")
+    if encoding != "utf-8":
+        with contextlib.suppress(UnicodeDecodeError):
+            body.decode(encoding)
+            raise BodyError(f"the body looks like {encoding.upper()}; send JSON in UTF-8")
     try:
         return body.decode("utf-8")
-    except UnicodeDecodeError as wrong:
-        raise BodyError(f"the body is not UTF-8: byte {wrong.start} is invalid") from None
+    except UnicodeDecodeError as error:
+        raise BodyError(f"the body is not UTF-8: byte {error.start} is invalid") from None
 
 
-def _decodes(body: bytes, encoding: str) -> bool:
-    try:
-        body.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _find_constant(value: Any) -> tuple[str, str] | None:
+    """Find the first NaN or Infinity: its name, and its path as in ``.instances[3].heart_rate``.
 
-
-def _refuse_constants(value: Any) -> None:
-    """Raise BodyError for a NaN or Infinity, with its path as in ``instances[3].heart_rate``."""
-    rest: list[tuple[str, Any]] = [("", value)]
-    while rest:
-        path, value = rest.pop()
-        if type(value) is _Constant:
-            name = f'the field "{path}": ' if path else ""
-            raise BodyError(f"{name}{value.name} is not JSON; send a finite number", path)
-        if type(value) is dict:
-            rest += [
-                (f"{path}.{_printable(key)}".removeprefix("."), inner)
-                for key, inner in value.items()
-                if type(inner) in _WALKED
-            ]
-        else:
-            rest += [
-                (f"{path}[{i}]", inner) for i, inner in enumerate(value) if type(inner) in _WALKED
-            ]
+    The path is built on the way back: in a deep document, one per value takes minutes.
+    """
+    if isinstance(value, _Constant):
+        return value.name, ""
+    children: Any = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    for key, inner in children:
+        found = _find_constant(inner)
+        if found:
+            name, path = found
+            return name, (f"[{key}]" if isinstance(key, int) else f".{_printable(key)}") + path
+    return None
 
 
 def _printable(key: str) -> str:
-    """A client's key as an answer may repeat it: short, and text."""
+    """Shorten a client's key to what an error repeats: at most 64 characters of valid text."""
     return key[:64].encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Request bytes to reply: the one function behind every way in to a prediction."""
+"""Answers prediction requests: body bytes in, :class:`Reply` out."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ import orjson
 
 from riskpredictor_server.api.json_body import BodyError, decode
 from riskpredictor_server.api.problems import JSON, Reply, problem
-from riskpredictor_server.api.records import (
-    VITAL_NAMES,
-    VITALS,
-    InvalidRecordError,
-    Values,
-    read_record,
-    read_records,
-)
+from riskpredictor_server.api.records import InvalidRecordError, read_record, read_records
 from riskpredictor_server.metrics import Metrics
 from riskpredictor_server.model.artifact import Model
 from riskpredictor_server.model.audit import AuditLog
 from riskpredictor_server.model.drift import Recent
-from riskpredictor_server.model.linear_scorer import Contributions
+from riskpredictor_server.model.scorer import Contributions
+from riskpredictor_server.model.vitals import VITAL_NAMES, VITALS, Values
 
 
 def is_json(content_type: str) -> bool:
@@ -37,7 +31,7 @@ def is_json(content_type: str) -> bool:
 
 
 class Predictor:
-    """A verified model together with the rules of ``POST /predict``."""
+    """Answers ``POST /predict`` with a verified model; counts and audits what it answers."""
 
     def __init__(
         self, model: Model, metrics: Metrics, max_batch: int, audit: AuditLog | None = None
@@ -48,7 +42,7 @@ class Predictor:
         self.metrics = metrics
         self.max_batch = max_batch
         self.recent = Recent()
-        """For the drift score."""
+        """The latest scored values, for the drift metric."""
         self._trained_on = tuple(
             (row["trained_on"]["minimum"], row["trained_on"]["maximum"])
             for row in sorted(
@@ -63,7 +57,7 @@ class Predictor:
         ) = self._trained_on
 
     def reply(self, body: bytes, content_type: str, request_id: str) -> Reply:
-        """Answer one request body; never raises for anything a client can send."""
+        """Answer one request body; no body makes it raise."""
         if content_type != JSON and not is_json(content_type):
             self.metrics.rejected.add(("", "not_json"))
             detail = f"Content-Type is {content_type[:64]!r}; send application/json in UTF-8"
@@ -97,7 +91,7 @@ class Predictor:
         shares: Contributions | None,
         warnings: Sequence[dict[str, Any]],
     ) -> dict[str, Any]:
-        """One prediction as the API shows it."""
+        """Build one prediction of an answer, in the order of its published fields."""
         if low >= medium and low >= high:
             level, confidence = "Low", low
         elif medium >= high:
@@ -145,7 +139,7 @@ class Predictor:
         ]
 
     def _all_warnings(self, rows: list[Values]) -> Iterable[Sequence[dict[str, Any]]]:
-        # Most batches have none, and that is seen column by column for a third of the price.
+        # Most batches have no warnings; checking whole columns takes a third of the time.
         if all(
             low <= min(column) and max(column) <= high
             for column, (low, high) in zip(zip(*rows, strict=True), self._trained_on, strict=True)
@@ -170,7 +164,7 @@ class Predictor:
         return Reply(200, JSON, orjson.dumps(body))
 
     def answers(self, rows: list[Values], request_id: str) -> list[dict[str, Any]]:
-        """Score checked records; counted and audited."""
+        """Score, count and audit checked records."""
         low, medium, high, shares = self.model.scorer.score_many(rows)
         predictions = list(
             map(self._answer, low, medium, high, shares or repeat(None), self._all_warnings(rows))
@@ -194,13 +188,13 @@ class Predictor:
         return None
 
     def invalid(self, errors: list[dict[str, Any]], request_id: str) -> Reply:
-        """The 422 reply; counts its errors."""
+        """Build the 422 reply and count its errors."""
         self.count_rejected(errors)
         count = f"{len(errors)} problem" + ("s" if len(errors) > 1 else "")
         return problem(422, f"{count}; {InvalidRecordError(errors)}", request_id, errors=errors)
 
     def count_rejected(self, errors: list[dict[str, Any]]) -> None:
-        """Only known names become label values: a client must not grow the metrics."""
+        """Count errors by field; unknown names share a label, or clients could grow the metrics."""
         for error in errors:
             name = error["field"].rsplit(".", 1)[-1]
             known = name if name in VITAL_NAMES or name == "temperature_unit" else ""

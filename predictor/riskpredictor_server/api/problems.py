@@ -1,4 +1,4 @@
-"""Replies, and problems as RFC 9457 ``application/problem+json``."""
+"""HTTP replies, and errors as problem documents (RFC 9457, ``application/problem+json``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TITLES = {
 
 
 class Reply(NamedTuple):
-    """An HTTP answer before any server or framework is involved."""
+    """An HTTP answer, independent of the server or framework that sends it."""
 
     status: int
     content_type: str
@@ -38,7 +38,7 @@ class Reply(NamedTuple):
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
-    """A JSON answer."""
+    """Build a JSON answer."""
     return Reply(status, JSON, orjson.dumps(body))
 
 
@@ -50,7 +50,10 @@ def problem(
     headers: tuple[tuple[str, str], ...] = (),
     **extra: Any,
 ) -> Reply:
-    """A problem document. ``type`` is about:blank: the status and ``detail`` say it all."""
+    """Build a problem document; ``extra`` are further members.
+
+    ``type`` is about:blank: no problem means more than its status code (RFC 9457, 4.2.1).
+    """
     body = {
         "type": "about:blank",
         "title": TITLES.get(status, "Request failed"),

@@ -1,56 +1,15 @@
-"""The one description of a patient record: what validates input also documents the API."""
+"""Validates patient records of requests: types, ranges, temperature unit, unknown fields.
+
+The OpenAPI description is generated from the same rules.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
-RISK_LEVELS: Final = ("Low", "Medium", "High")
+from riskpredictor_server.model.vitals import VITAL_NAMES, VITALS, Values, Vital
 
-Values = tuple[float, float, float, float]
-"""Vitals in the order of ``VITALS``; temperature always in °F."""
-
-
-@dataclass(frozen=True)
-class Vital:
-    """One input. ``minimum`` and ``maximum`` bound what a living patient's monitor can show."""
-
-    name: str
-    title: str
-    unit: str
-    unit_label: str
-    minimum: float
-    maximum: float
-    step: float
-    description: str
-
-
-VITALS: Final = (
-    Vital("heart_rate", "Heart rate", "bpm", "bpm", 20, 300, 1, "Heart rate, beats per minute."),
-    Vital(
-        "blood_pressure",
-        "Blood pressure",
-        "mmHg",
-        "mmHg, systolic",
-        40,
-        300,
-        1,
-        "Systolic blood pressure, millimetres of mercury.",
-    ),
-    Vital("temperature", "Temperature", "°F", "°F", 77, 113, 0.1, "Body temperature (°F)."),
-    Vital(
-        "oxygen_level",
-        "Oxygen level",
-        "%",
-        "% SpO₂",
-        40,
-        100,
-        1,
-        "Peripheral oxygen saturation, SpO2, in percent.",
-    ),
-)
-VITAL_NAMES: Final = tuple(vital.name for vital in VITALS)
 TEMPERATURE_UNITS: Final = ("F", "C")
 PROBLEMS: Final = (
     "missing",
@@ -60,21 +19,22 @@ PROBLEMS: Final = (
     "unknown_field",
     "not_an_object",
 )
-"""Every value of ``problem`` in an error."""
+"""Every value of an error's ``problem``."""
 
-# 77 to 113 °F is 25 to 45 °C exactly, so both units refuse the same patients.
+# 25 to 45 °C is exactly 77 to 113 °F, so both units accept the same temperatures.
 CELSIUS: Final = Vital("temperature", "Temperature", "°C", "°C", 25, 45, 0.1, "Temperature (°C).")
 _FIELDS: Final = frozenset((*VITAL_NAMES, "temperature_unit"))
+_UNKNOWN: Final = f"unknown field; the fields are {', '.join(VITAL_NAMES)}, temperature_unit"
 _MAX_ERRORS: Final = 100
 _NUMBER: Final = frozenset((int, float))
-_T: Final = VITALS[2]
+"""Exact types: bool is a subclass of int, and true is no measurement."""
 (_HR_LO, _HR_HI), (_BP_LO, _BP_HI), (_T_LO, _T_HI), (_OX_LO, _OX_HI) = (
     (vital.minimum, vital.maximum) for vital in VITALS
 )
 
 
 class InvalidRecordError(ValueError):
-    """A record that is refused; ``errors`` has one entry per bad, missing or unknown field."""
+    """A record is refused; ``errors`` has one entry per bad, missing or unknown field."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         super().__init__(f"{errors[0]['field']}: {errors[0]['detail']}".removeprefix(": "))
@@ -87,10 +47,10 @@ def fahrenheit(celsius: float) -> float:
 
 
 def read_record(record: Any) -> Values:
-    """Four checked values (temperature in °F) of a decoded JSON record.
+    """Validate a decoded JSON record and return its values, temperature in °F.
 
-    Raises InvalidRecordError with every field error at once. The first branch is the same
-    rules as :func:`_inspect`, arranged for the common valid record.
+    Raises InvalidRecordError with the errors of all fields. The first branch applies the rules of
+    :func:`_inspect` to the common valid record in a fraction of its time.
     """
     if type(record) is dict and len(record) == 4:
         try:
@@ -115,9 +75,10 @@ def read_record(record: Any) -> Values:
 
 
 def read_records(records: Any, path: str) -> list[Values]:
-    """Check a list of decoded records; errors name them as ``path[index].field``.
+    """Validate a list of decoded records.
 
-    Raises InvalidRecordError with the first hundred errors or so.
+    Raises InvalidRecordError; its errors name fields as ``path[index].field``, and no further
+    record is checked once there are 100.
     """
     rows: list[Values] = []
     errors: list[dict[str, Any]] = []
@@ -138,15 +99,10 @@ def read_records(records: Any, path: str) -> list[Values]:
 
 def _inspect(record: Any) -> Values:
     if not isinstance(record, dict):
-        error = [
-            {
-                "field": "",
-                "problem": "not_an_object",
-                "detail": f"a record is a JSON object with {', '.join(VITAL_NAMES)};"
-                f" this is {_json_type(record)}",
-            }
-        ]
-        raise InvalidRecordError(error)
+        detail = (
+            f"a record is a JSON object with {', '.join(VITAL_NAMES)}; this is {_json_type(record)}"
+        )
+        raise InvalidRecordError([{"field": "", "problem": "not_an_object", "detail": detail}])
     errors: list[dict[str, Any]] = []
     unit = record.get("temperature_unit", "F")
     if unit not in TEMPERATURE_UNITS:
@@ -161,18 +117,14 @@ def _inspect(record: Any) -> Values:
         )
     values = []
     for vital in VITALS:
-        rule = CELSIUS if vital is _T and unit == "C" else vital
-        wrong = _field_error(rule, record)
-        if wrong:
-            errors.append(wrong)
+        rule = CELSIUS if vital.name == CELSIUS.name and unit == "C" else vital
+        error = _field_error(rule, record)
+        if error:
+            errors.append(error)
         else:
             values.append(float(record[vital.name]))
     errors.extend(
-        {
-            "field": str(name)[:64],
-            "problem": "unknown_field",
-            "detail": f"unknown field; the fields are {', '.join(VITAL_NAMES)}, temperature_unit",
-        }
+        {"field": str(name)[:64], "problem": "unknown_field", "detail": _UNKNOWN}
         for name in list(record)[:64]
         if name not in _FIELDS
     )
@@ -183,24 +135,28 @@ def _inspect(record: Any) -> Values:
 
 
 def _field_error(vital: Vital, record: dict[str, Any]) -> dict[str, Any] | None:
-    allowed = {"minimum": vital.minimum, "maximum": vital.maximum, "unit": vital.unit}
+    value: Any = record.get(vital.name)
+    # NaN is in no range: every comparison with it is false.
+    if type(value) in _NUMBER and vital.minimum <= value <= vital.maximum:
+        return None
     span = f"{vital.minimum:g} to {vital.maximum:g} {vital.unit}"
-    error: dict[str, Any] = {"field": vital.name}
+    shown = {"value": _shown(value)}
     if vital.name not in record:
-        return error | {"problem": "missing", "detail": f"required, {span}", **allowed}
-    value = record[vital.name]
-    if type(value) not in _NUMBER:
+        problem, detail, shown = "missing", f"required, {span}", {}
+    elif type(value) in _NUMBER:
+        problem, detail = "out_of_range", f"must be {span}"
+    else:
+        problem = "not_a_number"
         detail = f"must be a JSON number, {span}; this is {_json_type(value)}"
-        return (
-            error | {"problem": "not_a_number", "value": _shown(value), "detail": detail} | allowed
-        )
-    # NaN and the infinities fail this comparison too.
-    if not vital.minimum <= value <= vital.maximum:
-        detail = f"must be {span}"
-        return (
-            error | {"problem": "out_of_range", "value": _shown(value), "detail": detail} | allowed
-        )
-    return None
+    return {
+        "field": vital.name,
+        "problem": problem,
+        **shown,
+        "detail": detail,
+        "minimum": vital.minimum,
+        "maximum": vital.maximum,
+        "unit": vital.unit,
+    }
 
 
 def _json_type(value: Any) -> str:
@@ -217,7 +173,7 @@ def _json_type(value: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """The value as an error may repeat it: short, and always valid JSON."""
+    """Shorten a client's value to what an error repeats: at most 64 characters of valid JSON."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):

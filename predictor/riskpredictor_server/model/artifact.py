@@ -1,8 +1,8 @@
-"""The artifact folder: ``model.joblib``, ``scorer.json``, ``card.json``; loaded with suspicion.
+"""Loads and verifies an artifact folder: ``card.json``, ``scorer.json``, ``model.joblib``.
 
-Integrity, in order: the card's own digest, the digest of every file that the card lists, the
-formats, then the golden cases. A model that fails any of it is refused with the reason and is
-never asked for an answer. Digests prove that files belong together, not who made them.
+Checked in this order: the card's own digest and shape, the digest of every file that it lists, the
+format of the scorer, the golden cases. A model that fails a check does not serve; the error gives
+the reason. Digests prove that files belong together, not who made them.
 """
 
 from __future__ import annotations
@@ -11,29 +11,28 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from riskpredictor_server.api.records import (
-    RISK_LEVELS,
-    VITAL_NAMES,
-    InvalidRecordError,
-    read_record,
-)
-from riskpredictor_server.model.linear_scorer import LinearScorer, Scorer
+from riskpredictor_server.model.linear_scorer import LinearScorer
+from riskpredictor_server.model.scorer import Scorer
+from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES
 
 ARTIFACT_FORMAT = "riskpredictor-artifact/1"
 CARD, LINEAR, JOBLIB = "card.json", "scorer.json", "model.joblib"
 VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 """A model version becomes an image tag, a label and a header."""
 GOLDEN_TOLERANCE = 1e-9
-"""Largest difference of a probability from its golden value: far above rounding, far below harm."""
+"""Largest accepted difference from a golden probability; rounding errors are far smaller."""
+
+_values_of = itemgetter(*VITAL_NAMES)
 
 
 class ArtifactError(Exception):
-    """The artifact must not serve; the message says why and what to do."""
+    """The artifact must not serve; the message gives the reason and the fix."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +43,23 @@ class Model:
     scorer: Scorer
     card: Mapping[str, Any]
     digest: str
-    """SHA-256 of the file that answers, for metrics and logs."""
+    """SHA-256 of the file that scores, for metrics and logs."""
 
 
 def card_digest(card: Mapping[str, Any]) -> str:
-    """SHA-256 of the card without its own digest, as canonical JSON."""
+    """SHA-256 of the card without its own digest, as JSON with sorted keys."""
     body = {key: value for key, value in card.items() if key != "card_sha256"}
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def load(folder: Path) -> Model:
-    """Load and prove the model in ``folder``; raises ArtifactError."""
+    """Load and verify the model in ``folder``; raises ArtifactError."""
     card = _read_card(folder)
     files = {name: _read_file(folder, name, digest) for name, digest in card["files"].items()}
     scorer = _scorer(folder, files)
     _check_golden(scorer, card["golden_cases"])
-    answering = LINEAR if LINEAR in files else JOBLIB
-    return Model(card["model_version"], scorer, card, card["files"][answering])
+    scoring = LINEAR if LINEAR in files else JOBLIB
+    return Model(card["model_version"], scorer, card, card["files"][scoring])
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 
 def _wrong_shape(card: Mapping[str, Any]) -> str:
-    """What serving reads of a card and cannot use in this one, or nothing."""
+    """Name the first part of a card that serving needs and cannot use; empty if there is none."""
     kinds = {"model_version": str, "files": dict, "features": list, "golden_cases": list}
     for name, kind in kinds.items():
         if not isinstance(card.get(name), kind) or not card[name]:
@@ -105,10 +104,14 @@ def _wrong_shape(card: Mapping[str, Any]) -> str:
     for index, case in enumerate(card["golden_cases"]):
         if not isinstance(case, dict) or not isinstance(case.get("name"), str):
             return f"golden_cases[{index}] must be an object with a name"
+        wrong = f"golden case {case['name'][:64]!r}: "
         if not _numbers(case.get("probabilities"), len(RISK_LEVELS)):
-            return f"golden case {case['name'][:64]!r}: probabilities must be 3 numbers"
-        if "input" not in case:
-            return f"golden case {case['name'][:64]!r}: input is missing"
+            return wrong + "probabilities must be 3 numbers"
+        record = case.get("input")
+        if not isinstance(record, dict) or not (
+            record.keys() == {*VITAL_NAMES} and _numbers([*record.values()])
+        ):
+            return wrong + f"input must be numbers for {', '.join(VITAL_NAMES)} and nothing else"
     return ""
 
 
@@ -145,16 +148,16 @@ def _scorer(folder: Path, files: Mapping[str, bytes]) -> Scorer:
             raise ArtifactError(f"{folder / LINEAR}: {error}") from error
     if JOBLIB not in files:
         raise ArtifactError(f"{folder / CARD}: files lists neither {LINEAR} nor {JOBLIB}")
-    # Only here, and only after its digest matched, is a pickle opened.
+    # A pickle is opened only here, and only after its digest matched.
     from riskpredictor_server.model.sklearn_scorer import load_pipeline
 
     try:
         return load_pipeline(files[JOBLIB])
     except ModuleNotFoundError as error:
         raise ArtifactError(
-            f"{folder / JOBLIB}: this model needs the module {error.name}, which is not here; for"
-            " scikit-learn pip install 'riskpredictor-server[sklearn]', or build the image with"
-            " --build-arg EXTRAS=sklearn"
+            f"{folder / JOBLIB}: this model needs the module {error.name}, which is not installed;"
+            " for scikit-learn pip install 'riskpredictor-server[sklearn]', or build the image"
+            " with --build-arg EXTRAS=sklearn"
         ) from error
     except Exception as error:
         raise ArtifactError(f"{folder / JOBLIB}: cannot be loaded: {error}") from error
@@ -162,20 +165,15 @@ def _scorer(folder: Path, files: Mapping[str, bytes]) -> Scorer:
 
 def _check_golden(scorer: Scorer, cases: list[dict[str, Any]]) -> None:
     for case in cases:
+        name, expected = case["name"], case["probabilities"]
         try:
-            values = read_record(case["input"])
-        except InvalidRecordError as error:
-            raise ArtifactError(f"golden case {case['name']!r}: invalid input: {error}") from error
-        try:
-            got = scorer.score(values).probabilities
-        except Exception as error:  # whatever an unpickled classifier raises
+            got = scorer.score(_values_of(case["input"])).probabilities
+        except Exception as error:  # an unpickled classifier can raise anything
             raise ArtifactError(
-                f"golden case {case['name']!r}: the model cannot score it: {error!r}"
+                f"golden case {name!r}: the model cannot score it: {error!r}"
             ) from error
-        if not all(
-            abs(a - b) <= GOLDEN_TOLERANCE for a, b in zip(got, case["probabilities"], strict=True)
-        ):
+        if not all(abs(a - b) <= GOLDEN_TOLERANCE for a, b in zip(got, expected, strict=True)):
             raise ArtifactError(
-                f"golden case {case['name']!r}: the scorer answers {list(got)},"
-                f" training recorded {case['probabilities']}; train the model again"
+                f"golden case {name!r}: the scorer answers {list(got)},"
+                f" training recorded {expected}; train the model again"
             )

@@ -1,4 +1,4 @@
-"""The audit log, off unless asked for: one JSON line per prediction, on standard output."""
+"""Audit log: one JSON line per prediction on standard output, off by default."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from typing import Any
 
 import orjson
 
-from riskpredictor_server.api.records import VITAL_NAMES, Values
+from riskpredictor_server.model.vitals import VITAL_NAMES, Values
 
 log = logging.getLogger("riskpredictor")
 
 _STDOUT = 1
-MOST_BYTES = 4_194_304
-"""Lines that may wait for whoever reads standard output: some ten thousand predictions."""
+MAX_QUEUED_BYTES = 4_194_304
+"""Most bytes that wait for standard output to be read: some ten thousand predictions."""
 
 
 class AuditLog:
-    """Writes who was told what, by which model; a patient's vitals only if asked for.
+    """Writes each prediction with its request id and model, and the vitals if asked for.
 
-    A thread does the writing: when nobody reads the pipe, a write waits, and predictions and
-    probes must not wait with it. What does not fit into the queue is lost, counted and logged.
+    A thread does the writing: a write to a pipe that nobody reads blocks, and must not block
+    predictions and probes. Lines that do not fit into the queue are dropped, counted and reported
+    once in the log.
     """
 
     def __init__(self, model_version: str, digest: str, with_vitals: bool) -> None:
         self.lost = 0
-        """Lines that could not be written."""
+        """Number of lines that could not be written."""
         self._model = {"model_version": model_version, "digest": digest}
         self._with_vitals = with_vitals
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
-        self._waiting = 0
+        self._queued_bytes = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def write(self, rows: list[Values], answers: list[dict[str, Any]], request_id: str) -> None:
-        """One line per answer, all in one write so that lines of two requests never mix."""
+        """Queue one line per answer, in one write so that lines of two requests never mix."""
         stamp = {"audit": "prediction", "time": time.time(), "request_id": request_id}
         lines = []
         for index, (values, answer) in enumerate(zip(rows, answers, strict=True)):
@@ -56,13 +57,13 @@ class AuditLog:
 
     def _put(self, data: bytes, count: int) -> None:
         with self._lock:
-            if self._waiting + len(data) > MOST_BYTES:
+            if self._queued_bytes + len(data) > MAX_QUEUED_BYTES:
                 self._lose(count, "nobody reads standard output")
                 return
-            self._waiting += len(data)
+            self._queued_bytes += len(data)
             self._queue.put(data)
             if self._thread is None:
-                # Not before: a server that forks would leave it behind.
+                # Started here, not in __init__: a WSGI server that forks would lose the thread.
                 self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
                 self._thread.start()
 
@@ -76,7 +77,7 @@ class AuditLog:
                 with self._lock:
                     self._lose(data.count(b"\n"), str(error))
             with self._lock:
-                self._waiting -= len(data)
+                self._queued_bytes -= len(data)
 
     def _lose(self, count: int, reason: str) -> None:
         if not self.lost:
@@ -84,7 +85,7 @@ class AuditLog:
         self.lost += count
 
     def close(self, seconds: float = 2.0) -> None:
-        """Wait until all is written, but not for ever."""
+        """Wait up to ``seconds`` for queued lines to be written."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread:

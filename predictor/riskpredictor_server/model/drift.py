@@ -1,9 +1,9 @@
-"""Input drift: do today's patients look like those that the model was trained on?
+"""Input drift: how far recent inputs differ from those that the model was trained on.
 
-The population stability index over the training deciles, sum of (p - q) ln(p / q) (Siddiqi,
-Credit Risk Scorecards, 2006). By that author's rule of thumb 0.1 is worth a look and 0.25 is a
-shift. Computed from the latest values when metrics are read, so a prediction pays for little more
-than a look at the clock.
+The measure is the population stability index over the training deciles, the sum of
+``(p - q) ln(p / q)`` (Siddiqi, Credit Risk Scorecards, 2006). By that author's rule of thumb 0.1
+is worth a look and 0.25 is a shift. It is computed when metrics are read: a prediction only
+stores its values and the time.
 """
 
 from __future__ import annotations
@@ -16,40 +16,44 @@ from math import log
 from time import monotonic
 from typing import Any
 
-from riskpredictor_server.api.records import VITAL_NAMES, Values
+from riskpredictor_server.model.vitals import VITAL_NAMES, Values
 
 DRIFT_WINDOW = 2000
-"""Predictions that the score looks back over, at most."""
+"""Largest number of predictions that the index is computed from."""
 DRIFT_SECONDS = 3600.0
-"""And how far back in time: patients of last night say nothing of those of today."""
+"""Age at which a prediction no longer counts."""
 MIN_SAMPLES = 200
-"""Fewer say nothing: ten bins of a few values each drift by chance."""
+"""Fewer give no index: with ten bins of a few values each it would be chance."""
 
 
 class Recent:
-    """The latest scored values and when; in memory only."""
+    """Holds the latest scored values with their times, in memory only."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._rows: deque[tuple[float, Values]] = deque(maxlen=DRIFT_WINDOW)
 
     def add(self, values: Values) -> None:
-        """Remember one record."""
+        """Add one record."""
         self._rows.append((self._clock(), values))
 
     def extend(self, rows: Iterable[Values]) -> None:
-        """Remember the records of a batch."""
+        """Add the records of a batch."""
         self._rows.extend(zip(repeat(self._clock()), rows))
 
     def values(self) -> list[Values]:
-        """Those of the last DRIFT_SECONDS, at most DRIFT_WINDOW."""
+        """The records of the last DRIFT_SECONDS, at most DRIFT_WINDOW."""
         oldest = self._clock() - DRIFT_SECONDS
-        # A copy in one step: other threads may add.
+        # list() copies in one step; iterating a deque that another thread appends to would raise.
         return [values for time, values in list(self._rows) if time >= oldest]
 
 
 def drift(recent: Sequence[Values], features: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The index per vital; ``features`` as in the model card. Empty for too few samples."""
+    """Compute the index per vital; empty below MIN_SAMPLES.
+
+    ``features`` are those of the model card: ``edges`` are the training deciles, ``shares`` the
+    fraction of training records in each bin between them.
+    """
     if len(recent) < MIN_SAMPLES:
         return {}
     return {

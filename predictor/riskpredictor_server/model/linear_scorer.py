@@ -1,12 +1,16 @@
-"""From four vitals to probabilities. Pure Python: cheaper than numpy for one record."""
+"""Scores with the exported linear form of a model.
+
+Pure Python: for one record cheaper than numpy, and a pod needs neither numpy nor scikit-learn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import exp, inf
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-from riskpredictor_server.api.records import RISK_LEVELS, VITAL_NAMES, Values
+from riskpredictor_server.model.scorer import Scored, ScoredMany
+from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, Values
 
 SCORER_FORMAT = "riskpredictor-scorer/1"
 
@@ -14,74 +18,38 @@ _Slope = tuple[float, float, float, float, float, float]
 """Sign, knot; weights of Low, Medium, High and of High less Low, per unit of distance."""
 
 
-Contributions = tuple[float, float, float, float]
-
-
-class Scored(NamedTuple):
-    """Probabilities of Low, Medium, High; and per vital its share of ln(P(High) / P(Low)).
-
-    ``contributions`` is None for a model that has no exact per-vital decomposition.
-    """
-
-    probabilities: tuple[float, float, float]
-    contributions: Contributions | None
-
-
-class ScoredMany(NamedTuple):
-    """The same of many records, column by column: an object per record would cost as much again."""
-
-    low: Sequence[float]
-    medium: Sequence[float]
-    high: Sequence[float]
-    contributions: Sequence[Contributions] | None
-
-
-class Scorer(Protocol):
-    """What serving needs of a model."""
-
-    explains: bool
-    """Whether answers have contributions."""
-
-    def score(self, values: Values) -> Scored:
-        """Score one checked record."""
-        ...
-
-    def score_many(self, rows: Sequence[Values]) -> ScoredMany:
-        """Score a batch, at least one; same answers as :meth:`score` row by row."""
-        ...
-
-
 class LinearScorer:
-    """Multinomial logistic regression over standardised hinge terms, exactly.
+    """Computes multinomial logistic regression over standardised hinge terms, exactly.
 
-    Scikit-learn computes ``softmax(W · (f - mean) / scale + b)``. For most patients most hinges
-    are 0, so that constant part is folded into ``base`` once and only active terms cost anything.
+    The fitted pipeline is ``softmax(W · (f - mean) / scale + b)`` for hinge terms ``f`` (see
+    training/features.py). Most hinges of most patients are 0, so the constant
+    ``b - W · mean / scale`` is computed once and only active terms cost anything.
     The contribution of a vital is the sum over its terms of
-    ``(w_High - w_Low) · (f - mean) / scale``, in log-odds: with the baseline
-    ``b_High - b_Low`` they add up to ln(P(High) / P(Low)).
+    ``(w_High - w_Low) · (f - mean) / scale``, in log-odds: with ``baseline``, which is
+    ``b_High - b_Low``, the contributions add up to ln(P(High) / P(Low)).
     """
 
     explains = True
 
     def __init__(self, form: Mapping[str, Any]) -> None:
-        """``form`` is the decoded scorer.json; raises ValueError naming what is wrong in it."""
+        """``form`` is the decoded scorer.json; raises ValueError that names what is wrong in it."""
         found = form.get("format") if isinstance(form, Mapping) else type(form).__name__
         if found != SCORER_FORMAT:
             raise ValueError(f"format is {found!r}, this server reads {SCORER_FORMAT}")
         if form.get("classes") != list(RISK_LEVELS):
             raise ValueError(f"classes must be {', '.join(RISK_LEVELS)}")
         try:
-            self._fold(form)
+            self._read(form)
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ValueError(f"malformed linear form: {error!r}") from error
 
-    def _fold(self, form: Mapping[str, Any]) -> None:
+    def _read(self, form: Mapping[str, Any]) -> None:
         base = [float(b) for b in form["intercepts"]]
         low0, _, high0 = base
         self.baseline = high0 - low0
         shares = [0.0] * len(VITAL_NAMES)
         terms: list[list[_Slope]] = [[] for _ in VITAL_NAMES]
-        calm = [[-inf, inf] for _ in VITAL_NAMES]
+        span = [[-inf, inf] for _ in VITAL_NAMES]
         for term in form["terms"]:
             index = VITAL_NAMES.index(term["vital"])
             sign = {"above": 1.0, "below": -1.0}[term["side"]]
@@ -93,16 +61,16 @@ class LinearScorer:
             shares[index] -= (high - low) * mean
             terms[index].append((sign, knot, low, medium, high, high - low))
             edge, nearest = (0, max) if sign < 0 else (1, min)
-            calm[index][edge] = nearest(calm[index][edge], knot)
+            span[index][edge] = nearest(span[index][edge], knot)
         self._base = tuple(base)
         self._shares = tuple(shares)
         self._vitals = tuple(
             (index, lowest, highest, tuple(terms[index]))
-            for index, (lowest, highest) in enumerate(calm)
+            for index, (lowest, highest) in enumerate(span)
         )
 
     def score(self, values: Values) -> Scored:
-        """Score one checked record."""
+        """Score one record."""
         low, medium, high = self._base
         shares = [*self._shares]
         for index, lowest, highest, terms in self._vitals:
@@ -124,7 +92,7 @@ class LinearScorer:
         return Scored((low / total, medium / total, high / total), tuple(shares))  # type: ignore[arg-type]
 
     def score_many(self, rows: Sequence[Values]) -> ScoredMany:
-        """Score a batch: vital by vital, in the order of :meth:`score`, so to the same bits."""
+        """Score a batch by vital; adds in the order of :meth:`score`, so results are identical."""
         count = len(rows)
         lows, mediums, highs = ([start] * count for start in self._base)
         columns = [[start] * count for start in self._shares]

@@ -1,7 +1,7 @@
-"""Any scikit-learn classifier behind the Scorer protocol: for models that are not linear.
+"""Serves any scikit-learn classifier, for models that are not linear.
 
-Needs scikit-learn and joblib at run time (the ``sklearn`` extra; of the image, ``EXTRAS=sklearn``);
-costs about 90 MiB and a second of CPU at start, which is why linear models never come here.
+Needs scikit-learn and joblib at run time (the ``sklearn`` extra; of the image, ``EXTRAS=sklearn``),
+about 90 MiB of memory and a second of CPU at start. Linear models therefore do not use it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from riskpredictor_server.api.records import RISK_LEVELS, VITAL_NAMES, Values
-from riskpredictor_server.model.linear_scorer import Scored, ScoredMany
+from riskpredictor_server.model.scorer import Scored, ScoredMany
+from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, Values
 
-# Fitted on a table with names, asked with rows without: their order was checked.
+# A classifier fitted on a table with column names is given rows without; __init__ checks the names.
 warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
 
 class PipelineScorer:
-    """``predict_proba`` of a fitted classifier over the four raw vitals."""
+    """Scores with ``predict_proba`` of a fitted classifier over the four raw vitals."""
 
     explains = False
 
     def __init__(self, pipeline: Any) -> None:
-        """Raises ValueError if it is no classifier of the vitals to the three levels."""
+        """Raises ValueError if it does not classify the vitals into the three levels."""
         classes = [str(name) for name in getattr(pipeline, "classes_", ())]
         if sorted(classes) != sorted(RISK_LEVELS):
             raise ValueError(f"its classes are {classes}, they must be {list(RISK_LEVELS)}")
@@ -36,15 +36,21 @@ class PipelineScorer:
         self.pipeline = pipeline
         self._order = [classes.index(level) for level in RISK_LEVELS]
 
+    def predict_proba(self, rows: Any) -> Any:
+        """Probabilities as an array of shape (n, 3), columns in the order of RISK_LEVELS.
+
+        ``rows`` has shape (n, 4). scikit-learn's own columns are sorted by class name.
+        """
+        return self.pipeline.predict_proba(rows)[:, self._order]
+
     def score(self, values: Values) -> Scored:
-        """Score one checked record."""
+        """Score one record."""
         (low,), (medium,), (high,), _ = self.score_many([values])
         return Scored((low, medium, high), None)
 
     def score_many(self, rows: Sequence[Values]) -> ScoredMany:
         """Score a batch in one vectorised call."""
-        table = self.pipeline.predict_proba(list(rows))[:, self._order]
-        low, medium, high = table.T.tolist()
+        low, medium, high = self.predict_proba(list(rows)).T.tolist()
         return ScoredMany(low, medium, high, None)
 
 

@@ -1,21 +1,16 @@
-"""Labelled patient records from a CSV file, checked with the rules that serving uses."""
+"""Reads labelled patient records from a CSV file, validated like those of requests."""
 
 from __future__ import annotations
 
 import csv
-from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from riskpredictor_server.api.records import (
-    RISK_LEVELS,
-    VITAL_NAMES,
-    InvalidRecordError,
-    Values,
-    read_record,
-)
+from riskpredictor_server.api.records import InvalidRecordError, read_record
+from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, Values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,16 +20,19 @@ COLUMNS = (*VITAL_NAMES, LABEL)
 UNIT = "temperature_unit"
 """An optional column, F or C in every row; without it temperatures are °F."""
 MIN_PER_LEVEL = 10
-"""Fewer of one level can be neither split nor evaluated."""
+"""Fewest records of a level that can be split and evaluated."""
 _MAX_SHOWN = 10
 
 
 class RecordsError(ValueError):
-    """The file cannot be trained on; one line per finding."""
+    """The file cannot be trained on; the message has a line per fault."""
 
 
 def read_csv(path: Path) -> tuple[NDArray[np.float64], list[str]]:
-    """Vitals of shape (n, 4), temperature in °F, and labels; RecordsError lists what is wrong."""
+    """Read vitals of shape (n, 4), temperature in °F, and their labels.
+
+    Raises RecordsError with the first ten faults.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -48,57 +46,50 @@ def read_csv(path: Path) -> tuple[NDArray[np.float64], list[str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordsError(f"{path}: cannot be read as UTF-8 CSV: {error}") from error
     vitals: list[Values] = []
-    levels: list[str] = []
-    findings: list[str] = []
+    faults: list[str] = []
     for line, row in rows:
-        found = _read_row(row, vitals, levels)
-        findings.extend(f"{path}: line {line}: {finding}" for finding in found)
-    findings.extend(f"{path}: {finding}" for finding in ([] if findings else _too_few(levels)))
-    if findings:
-        shown = findings[:_MAX_SHOWN]
-        if len(findings) > _MAX_SHOWN:
-            shown.append(f"… and {len(findings) - _MAX_SHOWN} more")
-        raise RecordsError("\n".join(shown))
-    return np.array(vitals, dtype=float), levels
-
-
-def _read_row(row: dict[str, str], vitals: list[Values], levels: list[str]) -> list[str]:
-    record: dict[str, float | str] = {}
-    for name in VITAL_NAMES:
-        text = row[name] or ""
         try:
+            vitals.append(read_record(_record(row)))
+        except InvalidRecordError as invalid:
+            faults += [
+                f"{path}: line {line}: column {error['field']}: value {row[error['field']]!r}:"
+                f" {error['detail']}"
+                for error in invalid.errors
+            ]
+        faults += [f"{path}: line {line}: {fault}" for fault in _other_faults(row)]
+    labels = [row[LABEL] for _, row in rows]
+    if not faults:
+        faults = [
+            f"{path}: column {LABEL}: {count} records are {level};"
+            f" at least {MIN_PER_LEVEL} are needed"
+            for level in RISK_LEVELS
+            if (count := labels.count(level)) < MIN_PER_LEVEL
+        ]
+    if faults:
+        if len(faults) > _MAX_SHOWN:
+            faults[_MAX_SHOWN:] = [f"… and {len(faults) - _MAX_SHOWN} more"]
+        raise RecordsError("\n".join(faults))
+    return np.array(vitals, dtype=float), labels
+
+
+def _record(row: dict[str, str]) -> dict[str, float | str]:
+    """Turn a row into a record as requests have it; what is no number stays text."""
+    record: dict[str, float | str] = {name: row[name] or "" for name in VITAL_NAMES}
+    for name, text in record.items():
+        with suppress(ValueError):
             record[name] = float(text)
-        except ValueError:
-            record[name] = text
     if UNIT in row:
         record[UNIT] = row[UNIT] or ""
-    findings = []
-    values = None
-    try:
-        values = read_record(record)
-    except InvalidRecordError as invalid:
-        findings = [
-            f"column {error['field']}: value {row[error['field']]!r}: {error['detail']}"
-            for error in invalid.errors
-        ]
+    return record
+
+
+def _other_faults(row: dict[str, str]) -> list[str]:
+    faults = []
     if row[LABEL] not in RISK_LEVELS:
-        findings.append(
-            f"column {LABEL}: value {row[LABEL]!r}: must be one of {', '.join(RISK_LEVELS)}"
-        )
+        levels = ", ".join(RISK_LEVELS)
+        faults.append(f"column {LABEL}: value {row[LABEL]!r}: must be one of {levels}")
     # DictReader keeps cells beyond the header's columns under the key None.
     extra = row.get(None)  # type: ignore[call-overload]
     if extra:
-        findings.append(f"{len(row) - 1 + len(extra)} cells for {len(row) - 1} columns")
-    if values and not findings:
-        vitals.append(values)
-        levels.append(row[LABEL])
-    return findings
-
-
-def _too_few(levels: list[str]) -> list[str]:
-    counts = Counter(levels)
-    return [
-        f"column {LABEL}: {counts[level]} records are {level}; at least {MIN_PER_LEVEL} are needed"
-        for level in RISK_LEVELS
-        if counts[level] < MIN_PER_LEVEL
-    ]
+        faults.append(f"{len(row) - 1 + len(extra)} cells for {len(row) - 1} columns")
+    return faults

@@ -1,10 +1,13 @@
-"""How good the fitted model is on records it has not seen."""
+"""Evaluates a fitted model on records that it has not seen."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from riskpredictor_server.model.vitals import RISK_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,56 +17,61 @@ if TYPE_CHECKING:
 _BINS = 10
 
 
-def evaluate(
-    probabilities: NDArray[np.float64], truth: Sequence[str], classes: Sequence[str]
-) -> dict[str, Any]:
-    """Metrics of held-out predictions; ``probabilities`` has shape (n, len(classes)).
+def evaluate(probabilities: NDArray[np.float64], truth: Sequence[str]) -> dict[str, Any]:
+    """Compute the metrics of held-out predictions for the model card.
 
+    ``probabilities`` has shape (n, 3), columns in the order of RISK_LEVELS; ``truth`` has n levels.
     Brier is the multiclass score of Brier (1950): mean squared distance of the probability vector
     from the one-hot truth, 0 to 2. ECE is the expected calibration error of the predicted class
-    over 10 equal-width bins (Guo et al. 2017).
+    over 10 equal-width bins (Guo et al. 2017). Log loss takes a probability of 0, which a forest
+    can give, for the machine epsilon, as scikit-learn does.
     """
-    index = np.array([list(classes).index(level) for level in truth])
+    levels = np.array(RISK_LEVELS)
+    index = np.array([RISK_LEVELS.index(level) for level in truth])
     predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((len(classes), len(classes)), dtype=int)
-    np.add.at(confusion, (index, predicted), 1)
-    one_hot = np.eye(len(classes))[index]
+    precision, recall, _, support = precision_recall_fscore_support(
+        truth, levels[predicted], labels=levels, zero_division=0.0
+    )
+    of_truth = probabilities[np.arange(len(index)), index]
+    reliability = _reliability(probabilities.max(axis=1), predicted == index)
     return {
         "records": len(index),
         "accuracy": float((predicted == index).mean()),
-        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
-        "expected_calibration_error": _calibration_error(probabilities, index),
-        "log_loss": float(-np.log(probabilities[np.arange(len(index)), index]).mean()),
-        "per_class": _per_class(confusion, classes),
+        "brier": float(((probabilities - np.eye(len(levels))[index]) ** 2).sum(axis=1).mean()),
+        "expected_calibration_error": float(
+            sum(
+                row["records"] / len(index) * abs(row["accuracy"] - row["mean_confidence"])
+                for row in reliability
+            )
+        ),
+        "log_loss": float(-np.log(np.maximum(of_truth, np.finfo(float).eps)).mean()),
+        "per_class": {
+            name: {
+                "precision": float(precision[k]),
+                "recall": float(recall[k]),
+                "f1": _f1(float(precision[k]), float(recall[k])),
+                "support": int(support[k]),
+            }
+            for k, name in enumerate(RISK_LEVELS)
+        },
         "confusion": {
             "rows": "true level",
             "columns": "predicted level",
-            "levels": list(classes),
-            "counts": confusion.tolist(),
+            "levels": list(RISK_LEVELS),
+            "counts": confusion_matrix(truth, levels[predicted], labels=levels).tolist(),
         },
-        "reliability": _reliability(probabilities, index),
+        "reliability": reliability,
     }
 
 
-def _per_class(confusion: NDArray[Any], classes: Sequence[str]) -> dict[str, Any]:
-    table = {}
-    for k, name in enumerate(classes):
-        hit, true, said = confusion[k, k], confusion[k].sum(), confusion[:, k].sum()
-        precision = float(hit / said) if said else 0.0
-        recall = float(hit / true) if true else 0.0
-        both = precision + recall
-        table[name] = {
-            "precision": precision,
-            "recall": recall,
-            "f1": 2 * precision * recall / both if both else 0.0,
-            "support": int(true),
-        }
-    return table
+def _f1(precision: float, recall: float) -> float:
+    # scikit-learn's F1 differs in the last digit, and cards of one recipe must not.
+    total = precision + recall
+    return 2 * precision * recall / total if total else 0.0
 
 
-def _reliability(probabilities: NDArray[Any], index: NDArray[Any]) -> list[dict[str, float]]:
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == index
+def _reliability(confidence: NDArray[Any], right: NDArray[Any]) -> list[dict[str, float]]:
+    """Compare confidence with accuracy in bins of confidence; empty bins are left out."""
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     return [
         {
@@ -78,11 +86,20 @@ def _reliability(probabilities: NDArray[Any], index: NDArray[Any]) -> list[dict[
     ]
 
 
-def _calibration_error(probabilities: NDArray[Any], index: NDArray[Any]) -> float:
-    total = len(index)
-    return float(
-        sum(
-            row["records"] / total * abs(row["accuracy"] - row["mean_confidence"])
-            for row in _reliability(probabilities, index)
-        )
+def summary(metrics: dict[str, Any]) -> str:
+    """Format the metrics of a model card for the terminal."""
+    folds = metrics.get("cross_validation")
+    crossed = ""
+    if folds:
+        mean, deviation = folds["accuracy_mean"], folds["accuracy_std"]
+        crossed = f" (cross-validated {mean:.3f} ± {deviation:.3f})"
+    text = (
+        f"held-out accuracy {metrics['accuracy']:.3f}{crossed},"
+        f" Brier {metrics['brier']:.3f}, ECE {metrics['expected_calibration_error']:.3f}"
     )
+    for name, row in metrics["per_class"].items():
+        text += (
+            f"\n          {name:<7} precision {row['precision']:.2f}  recall {row['recall']:.2f}"
+            f"  f1 {row['f1']:.2f}  of {row['support']}"
+        )
+    return text

@@ -1,8 +1,8 @@
-"""Vitals to model features: how far a vital lies below or above a clinical band.
+"""Turns vitals into model features: how far a vital lies below or above a clinical band.
 
-Risk rises on both sides of a normal band, so a model that is linear in the raw vitals would
-be wrong on one side. It is linear in these hinge terms instead: ``max(0, knot - x)`` (below)
-and ``max(0, x - knot)`` (above). The exported scorer stays exact and small.
+Risk rises on both sides of a normal band, so a model that is linear in the raw vitals would be
+wrong on one side. Models are linear in these hinge terms instead: ``max(0, knot - x)`` (below) and
+``max(0, x - knot)`` (above).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from riskpredictor_server.api.records import VITAL_NAMES
+from riskpredictor_server.model.vitals import VITAL_NAMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Term:
-    """One feature: the amount by which ``vital`` lies on ``side`` of ``knot`` (vital's unit)."""
+    """One feature: how far ``vital`` lies on ``side`` of ``knot``, in the vital's unit."""
 
     vital: str
     side: Literal["below", "above"]
@@ -27,14 +27,15 @@ class Term:
 
     @property
     def name(self) -> str:
-        """For model cards and plots."""
+        """The term's name in model cards."""
         return f"{self.vital}_{self.side}_{self.knot:g}"
 
 
 def expand(vitals: Any, terms: Sequence[Term]) -> NDArray[Any]:
-    """Feature matrix, shape (n, len(terms)), from vitals of shape (n, 4) in the order of VITALS.
+    """Compute features of shape (n, len(terms)) from vitals of shape (n, 4), as in VITALS.
 
-    The first step of the scikit-learn pipeline, pickled into it by name.
+    The first step of the scikit-learn pipeline. model.joblib refers to it and to Term by module
+    and name: renaming either makes written ones unreadable and changes the digests of new ones.
     """
     import numpy as np
 

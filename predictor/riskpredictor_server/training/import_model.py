@@ -1,74 +1,67 @@
-"""A classifier that was fitted elsewhere to artifact folder."""
+"""Packages a classifier that was fitted elsewhere as an artifact folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from riskpredictor_server.api.records import RISK_LEVELS
-from riskpredictor_server.model.artifact import ArtifactError, load
+from riskpredictor_server.model.artifact import ArtifactError
 from riskpredictor_server.model.sklearn_scorer import load_pipeline
 from riskpredictor_server.training.dataset import read_csv
 from riskpredictor_server.training.evaluation import evaluate
-from riskpredictor_server.training.export import Trained, write
-from riskpredictor_server.training.fitting import in_order, summary
-from riskpredictor_server.training.plots import draw
+from riskpredictor_server.training.export import Trained, export
 
 
 class ClassifierError(ValueError):
     """The classifier cannot be served; the message says what it lacks."""
 
 
-@dataclass(frozen=True)
-class Adoption:
-    """What to package, and the records that it did not see: they measure it, and warnings and the
-    drift score compare patients with them."""
+def import_model(
+    classifier: Path,
+    data: Path,
+    *,
+    model_version: str,
+    out: Path,
+    step: Callable[[str], None],
+) -> None:
+    """Package a joblib file as the artifact folder ``out``; ``step`` is told the progress.
 
-    model_version: str
-    out: Path
-    classifier: Path
-    data: Path
-
-
-def adopt(job: Adoption, step: Callable[[str], None]) -> None:
-    """Run the job; raises ClassifierError, RecordsError and OSError (of ``out``)."""
-    step(f"reading {job.classifier}")
+    ``data`` is a CSV file of records that the classifier has not seen: they evaluate it, and are
+    the baseline of warnings and of the drift index.
+    Raises ClassifierError, RecordsError and OSError (of ``out``).
+    """
+    step(f"reading {classifier}")
     try:
-        data = job.classifier.read_bytes()
+        content = classifier.read_bytes()
     except OSError as error:
-        raise ClassifierError(f"{job.classifier}: cannot be read: {error.strerror}") from error
+        raise ClassifierError(f"{classifier}: cannot be read: {error.strerror}") from error
     try:
-        model = load_pipeline(data).pipeline
-    except Exception as error:  # unpickling runs whatever the file says
+        scorer = load_pipeline(content)
+    except Exception as error:  # a pickle can raise anything
         raise ClassifierError(
-            f"{job.classifier}: not a classifier that can be served: {error};"
+            f"{classifier}: not a classifier that can be served: {error};"
             " it must be written by joblib.dump(), fitted on the four raw vitals"
         ) from error
-    step(f"evaluating on {job.data}")
-    vitals, labels = read_csv(job.data)
+    step(f"evaluating on {data}")
+    vitals, labels = read_csv(data)
     try:
-        metrics = evaluate(in_order(model, vitals), labels, RISK_LEVELS)
-    except Exception as error:  # and so does what was unpickled
-        raise ClassifierError(f"{job.classifier}: cannot score {job.data}: {error}") from error
-    kind = type(model).__name__
+        metrics = evaluate(scorer.predict_proba(vitals), labels)
+    except Exception as error:  # so can what was in it
+        raise ClassifierError(f"{classifier}: cannot score {data}: {error}") from error
+    kind = type(scorer.pipeline).__name__
     trained = Trained(
-        model_version=job.model_version,
+        model_version=model_version,
         recipe={"name": kind, "summary": f"a {kind} of scikit-learn, fitted elsewhere"},
-        seed=None,
         source="records of a CSV file",
+        seed=None,
         vitals=vitals,
         labels=labels,
         metrics=metrics,
-        form=None,
-        joblib=data,
-        golden=lambda rows: in_order(model, rows),
+        scorer=scorer,
+        joblib=content,
     )
-    write(trained, job.out)
-    draw(metrics, job.model_version, job.out)
     try:
-        load(job.out)
+        export(trained, out, step)
     except ArtifactError as error:
-        raise ClassifierError(f"{job.classifier}: {error}") from error
-    step(summary(metrics))
-    step(f"wrote {job.out}: serve it with scikit-learn (the extra sklearn, EXTRAS=sklearn)")
+        raise ClassifierError(f"{classifier}: {error}") from error
+    step(f"wrote {out}: serve it with scikit-learn (the extra sklearn, EXTRAS=sklearn)")

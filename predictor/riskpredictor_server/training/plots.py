@@ -1,4 +1,4 @@
-"""Pictures beside the model card: calibration and confusion, as PNG of reproducible bytes."""
+"""Plots beside the model card: reliability diagram and confusion matrix, reproducible PNGs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay
 
 RELIABILITY, CONFUSION = "reliability.png", "confusion.png"
 
 
 def draw(metrics: dict[str, Any], model_version: str, folder: Path) -> None:
-    """Write both pictures; ``metrics`` as in the model card."""
-    # The bytes must not depend on a user's own configuration of matplotlib.
+    """Write both plots; ``metrics`` as in the model card. Raises OSError."""
+    # The bytes must not depend on the user's matplotlibrc.
     with mpl.rc_context(mpl.rcParamsDefault):
         _save(_reliability(metrics, model_version), folder / RELIABILITY)
         _save(_confusion(metrics, model_version), folder / CONFUSION)
@@ -50,21 +52,14 @@ def _reliability(metrics: dict[str, Any], model_version: str) -> Figure:
 
 
 def _confusion(metrics: dict[str, Any], model_version: str) -> Figure:
-    levels, table = metrics["confusion"]["levels"], metrics["confusion"]["counts"]
+    confusion = metrics["confusion"]
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(table, cmap="GnBu")
-    middle = max(map(max, table)) / 2
-    for i, row in enumerate(table):
-        for j, count in enumerate(row):
-            color = "white" if count > middle else "black"
-            axes.text(j, i, str(count), ha="center", va="center", color=color)
+    table = np.array(confusion["counts"])
+    display = ConfusionMatrixDisplay(table, display_labels=confusion["levels"])
+    display.plot(ax=axes, cmap="GnBu", colorbar=False)
     axes.set(
         title=f"Confusion of {model_version} on held-out records",
-        xticks=range(len(levels)),
-        yticks=range(len(levels)),
-        xticklabels=levels,
-        yticklabels=levels,
         xlabel="predicted level",
         ylabel="true level",
     )

@@ -1,4 +1,4 @@
-"""How each model version is trained. A version is a recipe: change one by adding another."""
+"""Recipes: how each model version is trained. They do not change; a better one gets a new name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from riskpredictor_server.training.features import Term
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a trained model, apart from user data."""
+    """Everything that decides a trained model, apart from a user's own records."""
 
     name: str
     summary: str
     seed: int
     acuity: float
+    """Multiplies the share of synthetic patients who are not stable."""
     inverse_regularisation: float
     terms: tuple[Term, ...]
 
@@ -51,4 +52,4 @@ RECIPES = {
     ),
 }
 DEFAULT_RECIPE = "v2"
-"""For model versions that are not themselves a recipe."""
+"""The recipe of model versions that are not named like one."""

@@ -1,4 +1,4 @@
-"""Synthetic patients: seeded, clinically plausible, labelled by a documented rule.
+"""Generates synthetic patients: seeded, clinically plausible, labelled by a documented rule.
 
 Where the figures come from
 - Resting adults: temperature 98.2 ± 0.7 °F (Mackowiak, Wasserman & Levine, JAMA 1992); the other
@@ -11,7 +11,7 @@ Where the figures come from
   which this model does not see: a non-negative random amount that grows with how ill the patient
   is stands for them, so labels are not a function of the inputs and probabilities mean something.
 
-Synthetic data shows the machinery, it does not make a medical device.
+A model trained on them demonstrates the software. It is not a medical device.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from riskpredictor_server.api.records import VITALS
+from riskpredictor_server.model.vitals import VITALS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class State:
     temperature: tuple[float, float]
     oxygen_level: tuple[float, float]
     pressure_slope: float
-    """Change of heart rate per mmHg of systolic pressure: negative in shock, bpm/mmHg."""
+    """Change of heart rate with systolic pressure, bpm per mmHg; negative in shock."""
 
 
 STATES = (
@@ -54,9 +54,18 @@ STATES = (
     State("hypertensive crisis", 0.04, (92, 13), (219, 13), (98.5, 0.6), (95.8, 1.8), 0.0),
 )
 
+NEWS2_BANDS = (
+    ((40, 50, 90, 110, 130), (3, 1, 0, 1, 2, 3)),
+    ((90, 100, 110, 219), (3, 2, 1, 0, 3)),
+    ((95.0, 96.8, 100.4, 102.2), (3, 1, 0, 1, 2)),
+    ((91, 93, 95), (3, 2, 1, 0)),
+)
+"""Per vital the upper edges of the RCP chart's bands (°C as °F), which belong to their band, and
+the points of each band; the last band has no upper edge."""
+
 
 def generate(records: int, seed: int, acuity: float = 1.0) -> tuple[NDArray[np.float64], list[str]]:
-    """Vitals of shape (records, 4) in the order of VITALS, and their labels.
+    """Generate vitals of shape (records, 4), in the order of VITALS, and their labels.
 
     ``acuity`` multiplies the share of patients who are not stable: a general ward is 1.0.
     """
@@ -84,36 +93,22 @@ def _patient(rng: np.random.Generator, state: State) -> list[float]:
 
 
 def news2_points(vitals: NDArray[np.float64]) -> NDArray[np.int64]:
-    """NEWS2 points per vital, shape (n, 4); the bands of the RCP chart, °C written as °F."""
-    rate, pressure, temperature, oxygen = vitals.T
-    return np.column_stack(
-        [
-            np.select(
-                [rate <= 40, rate <= 50, rate <= 90, rate <= 110, rate <= 130], [3, 1, 0, 1, 2], 3
-            ),
-            np.select(
-                [pressure <= 90, pressure <= 100, pressure <= 110, pressure <= 219], [3, 2, 1, 0], 3
-            ),
-            np.select(
-                [
-                    temperature <= 95.0,
-                    temperature <= 96.8,
-                    temperature <= 100.4,
-                    temperature <= 102.2,
-                ],
-                [3, 1, 0, 1],
-                2,
-            ),
-            np.select([oxygen <= 91, oxygen <= 93, oxygen <= 95], [3, 2, 1], 0),
-        ]
-    ).astype(np.int64)
+    """NEWS2 points of each vital, shape (n, 4), for vitals of the same shape."""
+    columns = [
+        np.take(points, np.searchsorted(upper_edges, column))
+        for column, (upper_edges, points) in zip(vitals.T, NEWS2_BANDS, strict=True)
+    ]
+    return np.column_stack(columns)
 
 
 def labels(points: NDArray[np.int64], hidden: NDArray[np.float64]) -> list[str]:
-    """Low, Medium or High by NEWS2's response thresholds.
+    """Label patients by NEWS2's response thresholds.
+
+    ``points`` has shape (n, 4); ``hidden``, of shape (n,), stands for what NEWS2 scores beyond the
+    four vitals.
 
     High: total (with the hidden part) of 5 or more, the urgent-response threshold. Medium: 3 or
-    more, or one vital at 3 points (a "red score"). Low: everything else.
+    more, or one vital at 3 points (a "red score"). Low: all others.
     """
     total = points.sum(axis=1) + hidden
     red = (points == 3).any(axis=1)

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, render_template, request
 
 from riskpredictor_server.api.openapi import EXAMPLE, document
 from riskpredictor_server.api.problems import json_reply
-from riskpredictor_server.api.records import VITALS
+from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.web.responses import current_service, to_response
 
 pages = Blueprint("pages", __name__)

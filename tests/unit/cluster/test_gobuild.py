@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import gobuild
-from localcluster.errors import ClusterError
+from localcluster.console import ClusterError
 from localcluster.gobuild import GoModule
 from localcluster.paths import cache_root
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import baseimage, commands, images, pause, pipsettings
-from localcluster.errors import ClusterError
-from localcluster.references import aliases, normalise
+from localcluster import build, cli, images
+from localcluster.console import ClusterError
+from localcluster.images import aliases, full_name
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ from localcluster.references import aliases, normalise
     ],
 )
 def test_names_are_spelled_out_as_the_kubelet_does(reference: str, full: str) -> None:
-    assert normalise(reference) == full
-    assert normalise(full) == full
+    assert full_name(reference) == full
+    assert full_name(full) == full
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_an_image_is_found_by_the_short_name_of_a_manifest(
 
 
 def test_an_image_archive_has_config_and_layer_of_the_program(tmp_path: Path) -> None:
-    program = tmp_path / "program"
+    program = tmp_path / "pause"
     program.write_bytes(b"binary")
-    data = pause.image_archive(program, "docker.io/library/x:1")
-    assert data == pause.image_archive(program, "docker.io/library/x:1")
+    data = images.image_archive(program, "docker.io/library/x:1")
+    assert data == images.image_archive(program, "docker.io/library/x:1")
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = {m.name: _read(archive, m) for m in archive.getmembers()}
     (manifest,) = json.loads(files["manifest.json"])
@@ -75,7 +75,7 @@ def test_the_environment_wins_over_pip_s_files_and_only_sources_are_forwarded(
     first.write_text("[global]\nindex-url = one\ntimeout = 5\ntarget = /host\n")
     second.write_text("[global]\nindex-url = two\n[install]\nno-index = true\n")
     environment = {"PIP_TIMEOUT": "9", "PIP_CACHE_DIR": "/host", "PIP_FIND_LINKS": "/w", "X": "y"}
-    assert pipsettings.collect([first, second, tmp_path / "absent"], environment) == {
+    assert build.pip_settings([first, second, tmp_path / "absent"], environment) == {
         "index-url": "two",
         "no-index": "true",
         "find-links": "/w",
@@ -83,18 +83,19 @@ def test_the_environment_wins_over_pip_s_files_and_only_sources_are_forwarded(
     }
 
 
-def test_percent_signs_in_pip_settings_survive(tmp_path: Path) -> None:
-    file = tmp_path / "pip.conf"
-    file.write_text("[global]\nindex-url = scheme://user:p%40ss@host\n")
-    settings = pipsettings.collect([file], {})
-    text = pipsettings.render(settings, ca_bundle=True)
-    assert "index-url = scheme://user:p%40ss@host" in text
-    assert f"cert = {pipsettings.CA_BUNDLE}" in text
-
-
-def test_only_folders_that_exist_are_shown_to_a_build(tmp_path: Path) -> None:
-    links = f"{tmp_path} {tmp_path}/absent scheme://host/x"
-    assert pipsettings.local_folders({"find-links": links}) == [tmp_path]
+def test_a_build_gets_pip_s_settings_and_local_folders_that_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "pip.conf"
+    config.write_text("[global]\nindex-url = scheme://user:p%40ss@host\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path} {tmp_path}/absent scheme://host/x")
+    with build._pip_access() as volumes:
+        mounts = dict(volume.removeprefix("--volume=").split(":")[:2] for volume in volumes)
+        (source,) = (source for source, target in mounts.items() if target == "/etc/pip.conf")
+        assert "index-url = scheme://user:p%40ss@host\n" in Path(source).read_text()
+    assert mounts[str(tmp_path)] == str(tmp_path)
+    assert f"{tmp_path}/absent" not in mounts
 
 
 def test_stripping_the_base_image_removes_content_and_keeps_folders(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_stripping_the_base_image_removes_content_and_keeps_folders(tmp_path: Pa
     (tmp_path / "var/lib/apt/lists/x").touch()
     (tmp_path / "usr/bin").mkdir()
     (tmp_path / "usr/bin/python3").touch()
-    baseimage.strip(tmp_path)
+    build.strip(tmp_path)
     assert list((tmp_path / "usr/share/doc").iterdir()) == []
     assert list((tmp_path / "var/lib/apt/lists").iterdir()) == []
     assert (tmp_path / "usr/bin/python3").exists()
@@ -111,7 +112,7 @@ def test_stripping_the_base_image_removes_content_and_keeps_folders(tmp_path: Pa
 
 def test_a_missing_dockerfile_is_named(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"there is no file .*/Dockerfile\.x"):
-        images.build("buildah", tmp_path / "Dockerfile.x", tmp_path, "x:1", {})
+        build.build("buildah", tmp_path / "Dockerfile.x", tmp_path, "x:1", {})
 
 
 def test_an_image_that_is_nowhere_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +124,8 @@ def test_an_image_that_is_nowhere_says_how_to_build_it(monkeypatch: pytest.Monke
 
 
 def test_build_arguments_may_hold_equals_signs_and_need_a_name() -> None:
-    assert commands.key_value("A=b=c") == ("A", "b=c")
-    assert commands.key_value("A=") == ("A", "")
+    assert cli.key_value("A=b=c") == ("A", "b=c")
+    assert cli.key_value("A=") == ("A", "")
     for bad in ("A", "=b", ""):
         with pytest.raises(ClusterError, match="is not KEY=VALUE"):
-            commands.key_value(bad)
+            cli.key_value(bad)

@@ -7,7 +7,7 @@ import ipaddress
 import pytest
 
 from localcluster import naming
-from localcluster.errors import ClusterError
+from localcluster.console import ClusterError
 
 
 @pytest.mark.parametrize("name", ["a", "dev", "t-1", "a" * 20, "0x"])

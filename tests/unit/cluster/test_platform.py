@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import debian, toolbox
-from localcluster.errors import ClusterError
+from localcluster import debian, prerequisites
+from localcluster.console import ClusterError
 
 
 def test_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ClusterError, match="needs Linux, and this is darwin") as raised:
-        toolbox.require_platform("control-plane")
+        prerequisites.check("control-plane")
     assert "CLUSTER=current CONTEXT=name" in raised.value.hint
     assert "CLUSTER=kind" in raised.value.hint
 
@@ -24,7 +24,7 @@ def test_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_node_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ClusterError, match="a node needs root") as raised:
-        toolbox.require_platform("node")
+        prerequisites.check("node")
     for way in ("sudo", "--profile control-plane", "CLUSTER=current", "CLUSTER=kind"):
         assert way in raised.value.hint
 
@@ -32,7 +32,7 @@ def test_a_node_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_neither_go_nor_built_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ClusterError, match="`go` was not found") as raised:
-        toolbox.require_platform("control-plane")
+        prerequisites.check("control-plane")
     assert "CLUSTER=kind" in raised.value.hint
 
 
@@ -40,7 +40,7 @@ def test_a_control_plane_needs_no_root(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "go").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    toolbox.require_platform("control-plane")
+    prerequisites.check("control-plane")
 
 
 def test_missing_packages_without_root_give_the_line_to_run(

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from localcluster import cgroups, namespace
-from localcluster.errors import ClusterError
-from localcluster.lock import file_lock
+from localcluster.console import ClusterError
 from localcluster.process import Running, child_of, marked, marked_running, spawn, wait_until
-from localcluster.progress import run_logged, tail
+from localcluster.run import file_lock, run_logged, tail
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def test_a_wrapper_that_ends_has_no_process_behind_it(tmp_path: Path) -> None:
 
 def test_a_lock_is_held_against_another_process(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from localcluster.lock import file_lock\n"
+        "import sys; from pathlib import Path; from localcluster.run import file_lock\n"
         "with file_lock(Path(sys.argv[1]), 'it'):\n    print('held', flush=True); input()"
     )
     package = Path(sys.modules["localcluster"].__path__[0]).parent

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import provider
-from localcluster.errors import ClusterError
+from localcluster.console import ClusterError
 
 KUBECTL = """#!/usr/bin/env python3
 import json, os, sys

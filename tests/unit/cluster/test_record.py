@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import claim, naming, record
-from localcluster.errors import ClusterError
+from localcluster import naming, record
+from localcluster.console import ClusterError
 from localcluster.paths import ClusterPaths, refuse_hidden
 from localcluster.record import Cluster
 
@@ -48,34 +48,34 @@ def test_addresses_follow_from_profile_and_index() -> None:
 
 
 def test_two_clusters_get_different_places_and_keep_them() -> None:
-    first = claim.claim("a", "control-plane", 0)
-    second = claim.claim("b", "control-plane", 0)
+    first = record.allocate("a", "control-plane", 0)
+    second = record.allocate("b", "control-plane", 0)
     assert first.index != second.index
-    assert claim.claim("a", "control-plane", 0) == first
+    assert record.allocate("a", "control-plane", 0) == first
 
 
 def test_a_place_whose_port_somebody_uses_is_left_to_them() -> None:
-    taken = claim.claim("a", "control-plane", 0)
+    taken = record.allocate("a", "control-plane", 0)
     taken.paths.record.unlink()
     with socket.socket() as other:
         # Also where an earlier test's connection lingers.
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", taken.ports["kube-scheduler"]))
         other.listen()
-        assert claim.claim("a", "control-plane", 0).index > taken.index
+        assert record.allocate("a", "control-plane", 0).index > taken.index
 
 
 def test_a_cluster_does_not_change_its_profile() -> None:
-    claim.claim("a", "control-plane", 0)
+    record.allocate("a", "control-plane", 0)
     with pytest.raises(ClusterError, match="profile control-plane, not node") as raised:
-        claim.claim("a", "node", 0)
+        record.allocate("a", "node", 0)
     assert "down --name a" in raised.value.hint
 
 
 def test_fake_nodes_are_added_and_never_forgotten() -> None:
-    claim.claim("a", "control-plane", 2)
-    assert claim.claim("a", "control-plane", 0).kwok_nodes == 2
-    assert claim.claim("a", "control-plane", 5).kwok_nodes == 5
+    record.allocate("a", "control-plane", 2)
+    assert record.allocate("a", "control-plane", 0).kwok_nodes == 2
+    assert record.allocate("a", "control-plane", 5).kwok_nodes == 5
 
 
 @pytest.mark.parametrize("folder", ["/run/x", "/var/lib/x", "/var/log", "/var/run/x"])

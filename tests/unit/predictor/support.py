@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import csv
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from email.message import Message
 from functools import cache
 from pathlib import Path
@@ -25,6 +27,7 @@ from typing import Any, Self
 from bench.processes import rss_mib
 
 from riskpredictor_server.api.service import Service
+from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.rawhttp import Answer
 
@@ -48,6 +51,37 @@ def artifact(version: str = "v1") -> Path:
     out = _folder() / version
     assert main(["--model-version", version, "--out", str(out)]) == 0
     return out
+
+
+@cache
+def forest() -> Any:
+    """A random forest fitted on the vitals: a model that is not linear."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    from riskpredictor_server.training.synthetic import generate
+
+    return RandomForestClassifier(n_estimators=10, random_state=0).fit(*generate(400, seed=1))
+
+
+def in_order(classifier: Any, rows: Any) -> Any:
+    """The classifier's own probabilities, columns in the order of RISK_LEVELS."""
+    order = [list(classifier.classes_).index(level) for level in RISK_LEVELS]
+    return classifier.predict_proba(rows)[:, order]
+
+
+def write_records(path: Path, rows: Iterable[Any], *more_columns: str) -> Path:
+    """A CSV file that can be trained on: vitals and level, then further columns."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([[*VITAL_NAMES, "risk_level", *more_columns], *rows])
+    return path
+
+
+def records(count: int, seed: int = 3) -> list[list[Any]]:
+    """Synthetic patients as rows of such a file."""
+    from riskpredictor_server.training.synthetic import generate
+
+    vitals, levels = generate(count, seed=seed)
+    return [[*row, level] for row, level in zip(vitals.tolist(), levels, strict=True)]
 
 
 def service(**changes: Any) -> Service:

@@ -1,3 +1,5 @@
+"""The audit log: which lines it has, and that it holds up no prediction."""
+
 from __future__ import annotations
 
 import json

@@ -1,16 +1,25 @@
+"""The population stability index, and the window that it is computed from."""
+
 from __future__ import annotations
 
-from unit.predictor.support import service
+from typing import Any
 
+from unit.predictor.support import artifact, service
+
+from riskpredictor_server.model.artifact import load
 from riskpredictor_server.model.drift import DRIFT_SECONDS, DRIFT_WINDOW, MIN_SAMPLES, Recent, drift
 from riskpredictor_server.training.recipes import RECIPES
 from riskpredictor_server.training.synthetic import generate
 
 
+def index(vitals: Any) -> dict[str, float]:
+    features = load(artifact()).card["features"]
+    return drift([tuple(row) for row in vitals.tolist()], features)
+
+
 def scores(acuity: float, count: int = 2000) -> dict[str, float]:
     vitals, _ = generate(count, seed=77, acuity=acuity)
-    features = service().model.card["features"]  # type: ignore[union-attr]
-    return drift([tuple(row) for row in vitals.tolist()], features)
+    return index(vitals)
 
 
 def test_patients_like_the_training_ones_do_not_drift() -> None:
@@ -22,10 +31,9 @@ def test_a_sicker_population_drifts() -> None:
 
 
 def test_a_shifted_vital_is_the_one_that_drifts() -> None:
-    features = service().model.card["features"]  # type: ignore[union-attr]
     vitals, _ = generate(1000, seed=78)
     vitals[:, 2] += 2.0
-    found = drift([tuple(row) for row in vitals.tolist()], features)
+    found = index(vitals)
     assert found["temperature"] > 1
     assert found["blood_pressure"] < 0.1
 

@@ -1,4 +1,4 @@
-"""The cluster's own control group in every hierarchy, so that `down` can remove all of it."""
+"""A control group per cluster, in every hierarchy, so that `down` can remove all of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import ClusterError
+from .console import ClusterError
 from .process import wait_until
 
 REMOVE_SECONDS = 15.0

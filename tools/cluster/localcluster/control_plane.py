@@ -1,4 +1,4 @@
-"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler: command lines and files."""
+"""Command lines and files of etcd, kube-apiserver, kube-controller-manager and kube-scheduler."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import debian, gobuild
 from .component import Component
 from .record import Cluster
 
 SERVICE_CIDR = "10.96.0.0/16"
 POD_CIDR = "10.244.0.0/16"
 
-# Who did which verb on what; nothing of the chatter by which nodes and the control plane live.
+# Who did what to which object, without the reads of the nodes and the control plane.
 AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -40,10 +41,11 @@ AUDIT_POLICY: dict[str, Any] = {
 }
 
 
-def components(cluster: Cluster, etcd: str, programs: Path) -> list[Component]:
-    """The control plane in starting order. ``etcd`` and ``programs`` say where the binaries are."""
+def components(cluster: Cluster) -> list[Component]:
+    """The control plane in starting order."""
+    programs = gobuild.KUBERNETES.bin_dir()
     return [
-        _etcd(cluster, etcd),
+        _etcd(cluster, debian.find("etcd") or "etcd"),
         _api_server(cluster, programs / "kube-apiserver"),
         _controller_manager(cluster, programs / "kube-controller-manager"),
         _scheduler(cluster, programs / "kube-scheduler"),
@@ -136,7 +138,7 @@ def _controller_manager(cluster: Cluster, program: Path) -> Component:
     return Component(
         "kube-controller-manager",
         (
-            *_leaderless(cluster, program, "controller-manager", kubeconfig),
+            *_common_flags(cluster, program, "controller-manager", kubeconfig),
             "--use-service-account-credentials=true",
             f"--root-ca-file={pki / 'ca.crt'}",
             f"--service-account-private-key-file={pki / 'sa.key'}",
@@ -149,27 +151,27 @@ def _controller_manager(cluster: Cluster, program: Path) -> Component:
             # Nobody else wants this API server; the default of 20 a second slows large tests.
             "--kube-api-qps=200",
             "--kube-api-burst=400",
-            *(() if cluster.has_node else _PATIENT),
+            *(() if cluster.has_node else _LATE_FAKE_NODES),
         ),
         health=_secure_health(cluster, "kube-controller-manager"),
     )
 
 
-_PATIENT = ("--node-monitor-grace-period=1h",)
-"""A fake node that is late, because API server or machine was, would have its pods marked unready,
-and fake pods never say again that they are ready."""
+_LATE_FAKE_NODES = ("--node-monitor-grace-period=1h",)
+"""The pods of a fake node whose heartbeat is late would be marked unready, and kwok never reports
+them ready again."""
 
 
 def _scheduler(cluster: Cluster, program: Path) -> Component:
     kubeconfig = cluster.paths.config / "scheduler.kubeconfig"
     return Component(
         "kube-scheduler",
-        _leaderless(cluster, program, "scheduler", kubeconfig),
+        _common_flags(cluster, program, "scheduler", kubeconfig),
         health=_secure_health(cluster, "kube-scheduler"),
     )
 
 
-def _leaderless(
+def _common_flags(
     cluster: Cluster, program: Path, certificate: str, kubeconfig: Path
 ) -> tuple[str, ...]:
     pki = cluster.paths.pki

@@ -1,4 +1,4 @@
-"""Programs from the distribution: which are needed, and how they get here."""
+"""Installs the programs that come from Debian packages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import ClusterError
-from .lock import file_lock
+from .console import ClusterError, say
 from .paths import cache_root
-from .progress import run_logged, say
+from .run import file_lock, run_logged
 
 CNI_DIRS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 

@@ -1,4 +1,4 @@
-"""The programs that are built from Go source, pinned by ``tools/*/go.mod`` and ``go.sum``."""
+"""Builds programs from Go source, pinned by ``go/*/go.mod`` and ``go.sum``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ClusterError
-from .lock import file_lock
+from .console import ClusterError, say
 from .paths import TOOLS_DIR, cache_root
-from .progress import run_logged, say
+from .run import file_lock, run_logged
 
 
 @dataclass(frozen=True)
 class GoModule:
-    """One folder of tools: which module it pins and where its main packages live."""
+    """A folder with a ``go.mod``: which module it pins and where the main packages are."""
 
     folder: str
     pins: str
     packages: str
     version_packages: tuple[str, ...] = ()
     tools: Path | None = None
-    """Where the folder is, if not in this package's own ``tools/``."""
+    """Where the folder is, if not in ``tools/cluster/go``."""
 
     @property
     def path(self) -> Path:
@@ -153,9 +152,3 @@ def _build(module: GoModule, programs: list[str], target: Path) -> None:
         for program in programs:
             Path(folder, program).replace(target / program)
     say(f"kept in {target}")
-
-
-def go_architecture() -> str:
-    """This machine's architecture as Go and image formats call it."""
-    machine = os.uname().machine
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

@@ -1,63 +1,57 @@
-"""Build images and bring them into a cluster's node, without an image registry."""
+"""Brings images into the containerd of a node, without an image registry."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
 
-from . import baseimage, buildah, namespace, supervise
-from .errors import ClusterError
+from . import build, gobuild, namespace
+from .component import enter
+from .console import ClusterError, say, step
+from .node import PAUSE_IMAGE
 from .paths import cache_root
-from .progress import run_logged, say, step
 from .record import Cluster
-from .references import aliases, normalise
+from .run import output
 
-Builder = Literal["buildah", "docker"]
-BUILDERS: tuple[Builder, ...] = ("buildah", "docker")
-
-BASE_IMAGE_ARGUMENT = "BASE_IMAGE"
-
-
-def build(
-    builder: Builder, dockerfile: Path, context: Path, tag: str, build_args: Mapping[str, str]
-) -> None:
-    """Build an image. With buildah and no ``BASE_IMAGE`` given, on our own base image."""
-    if not dockerfile.is_file():
-        raise ClusterError(f"there is no file {dockerfile}", "name it with --file")
-    if builder == "docker":
-        _docker_build(dockerfile, context, tag, build_args)
-        return
-    buildah.require()
-    arguments = dict(build_args)
-    if BASE_IMAGE_ARGUMENT not in arguments:
-        arguments[BASE_IMAGE_ARGUMENT] = baseimage.ensure()
-    buildah.build(dockerfile, context, tag, arguments)
+DEFAULT_REGISTRY = "docker.io"
+LOCAL_REGISTRY = "localhost"
+GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def _docker_build(dockerfile: Path, context: Path, tag: str, build_args: Mapping[str, str]) -> None:
-    if not docker_answers():
-        raise ClusterError("no Docker engine answers `docker info`", "use `--builder buildah`")
-    arguments = [f"--build-arg={name}={value}" for name, value in build_args.items()]
-    run_logged(
-        f"building image {tag} with docker",
-        ["docker", "build", *arguments, f"--tag={tag}", f"--file={dockerfile}", str(context)],
-        cache_root() / "logs" / "docker-build.log",
-    )
+def full_name(reference: str) -> str:
+    """The full name of an image, as the kubelet spells it: registry, repository and tag.
+
+    The rule is that of the distribution reference format: the first part is a registry if it holds
+    a dot or a colon or is ``localhost``; a bare name lies in ``library/``; no tag means ``latest``.
+    """
+    first, slash, rest = reference.partition("/")
+    if slash and ("." in first or ":" in first or first == LOCAL_REGISTRY):
+        registry, path = first, rest
+    else:
+        registry = DEFAULT_REGISTRY
+        path = reference if slash else f"library/{reference}"
+    tagged = "@" in path or ":" in path.rpartition("/")[2]
+    return f"{registry}/{path}" if tagged else f"{registry}/{path}:latest"
 
 
-def docker_answers() -> bool:
-    """True if a Docker engine can be used."""
-    if shutil.which("docker") is None:
-        return False
-    asked = subprocess.run(["docker", "info"], capture_output=True, check=False)
-    return asked.returncode == 0
+def aliases(reference: str) -> list[str]:
+    """The names that an imported image needs so that a manifest finds it.
+
+    buildah calls an image without a registry ``localhost/NAME``; a manifest says just ``NAME``.
+    """
+    full = full_name(reference)
+    short = full.removeprefix(f"{LOCAL_REGISTRY}/")
+    return [full] if short == full else [full, full_name(short)]
 
 
 @contextmanager
@@ -70,9 +64,9 @@ def archive_of(item: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=cache_root(), prefix="export-") as folder:
         archive = Path(folder) / "image.tar"
         if _built_by_buildah(item) is not None:
-            buildah.export(item, normalise(item), archive)
-        elif docker_answers():
-            _docker_save(item, archive)
+            build.export(item, full_name(item), archive)
+        elif build.docker_answers():
+            output("docker", "save", "--output", archive, item, what=f"docker has no image {item}")
         else:
             raise ClusterError(
                 f"{item} is neither a file nor an image that was built here",
@@ -82,58 +76,47 @@ def archive_of(item: str) -> Iterator[Path]:
 
 
 def _built_by_buildah(item: str) -> str | None:
-    return buildah.image_id(item) if shutil.which("buildah") else None
-
-
-def _docker_save(item: str, archive: Path) -> None:
-    saved = subprocess.run(
-        ["docker", "save", "--output", str(archive), item],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if saved.returncode != 0:
-        raise ClusterError(f"docker has no image {item}: {saved.stderr.strip()}")
+    return build.image_id(item) if shutil.which("buildah") else None
 
 
 def load(cluster: Cluster, items: Sequence[str]) -> None:
-    """Bring archives or built images into the node's containerd; known ones are skipped."""
-    holder = namespace.require(cluster)
-    ctr = [*supervise.enter(holder), "ctr", "--namespace=k8s.io", "images"]
+    """Bring archives or built images into the node's containerd, unless they are there."""
+    ctr = _ctr(namespace.require(cluster))
     for item in items:
         identity = None if Path(item).is_file() else _built_by_buildah(item)
-        if identity is not None and _has(ctr, cluster, normalise(item), identity):
+        name = full_name(item)
+        if identity and _loaded(cluster).get(name) == identity and _has(ctr, name):
             say(f"image {item} is loaded already")
             continue
-        with step(f"loading image {item}"), archive_of(item) as archive, archive.open("rb") as data:
-            imported = _import(ctr, data)
-            for name in imported:
-                _tag(ctr, name)
+        with step(f"loading image {item}"), archive_of(item) as archive:
+            for imported in _import(ctr, archive):
+                for alias in set(aliases(imported)) - {imported}:
+                    output(*ctr, "tag", "--force", imported, alias)
         if identity is not None:
-            _remember(cluster, normalise(item), identity)
+            temporary = cluster.paths.loaded_images.with_suffix(".tmp")
+            temporary.write_text(json.dumps({**_loaded(cluster), name: identity}, indent=2))
+            temporary.replace(cluster.paths.loaded_images)
 
 
-def _has(ctr: list[str], cluster: Cluster, name: str, identity: str) -> bool:
-    known = _loaded(cluster).get(name) == identity
-    return known and name in _run(ctr, "ls", "-q", f"name=={name}").split()
+def _ctr(holder: int) -> list[str]:
+    return [*enter(holder), "ctr", "--namespace=k8s.io", "images"]
+
+
+def _has(ctr: list[str], name: str) -> bool:
+    return name in output(*ctr, "ls", "-q", f"name=={name}").split()
 
 
 def _loaded(cluster: Cluster) -> dict[str, str]:
+    """Content ids of the images that were loaded, by name."""
     path = cluster.paths.loaded_images
     loaded: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return loaded
 
 
-def _remember(cluster: Cluster, name: str, identity: str) -> None:
-    path = cluster.paths.loaded_images
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({**_loaded(cluster), name: identity}, indent=2))
-    temporary.replace(path)
-
-
-def _import(ctr: list[str], data: IO[bytes]) -> list[str]:
-    """Import through standard input: the node need not see the file's folder."""
-    done = subprocess.run([*ctr, "import", "-"], stdin=data, capture_output=True, check=False)
+def _import(ctr: list[str], archive: Path) -> list[str]:
+    """Import through standard input, because the node may not see the file's folder."""
+    with archive.open("rb") as data:
+        done = subprocess.run([*ctr, "import", "-"], stdin=data, capture_output=True, check=False)
     text = done.stdout.decode(errors="replace")
     names = re.findall(r"^unpacking (\S+) ", text, re.MULTILINE)
     if done.returncode != 0 or not names:
@@ -144,14 +127,47 @@ def _import(ctr: list[str], data: IO[bytes]) -> list[str]:
     return names
 
 
-def _tag(ctr: list[str], name: str) -> None:
-    for alias in aliases(name):
-        if alias != name:
-            _run(ctr, "tag", "--force", name, alias)
+def ensure_pause_image(holder: int) -> None:
+    """Import the image of pod sandboxes, made from our own static binary, unless it is there."""
+    ctr = _ctr(holder)
+    if not _has(ctr, PAUSE_IMAGE):
+        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+            program = gobuild.PAUSE.bin_dir() / "pause"
+            Path(file.name).write_bytes(image_archive(program, PAUSE_IMAGE))
+            _import(ctr, Path(file.name))
 
 
-def _run(ctr: list[str], *arguments: str) -> str:
-    done = subprocess.run([*ctr, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"ctr images {arguments[0]} failed: {done.stderr.strip()}")
-    return done.stdout
+def image_archive(program: Path, reference: str) -> bytes:
+    """A one-file image in the format of ``docker save``; the same input gives the same bytes."""
+    layer = _tar({program.name: (program.read_bytes(), 0o755)})
+    machine = os.uname().machine
+    config = json.dumps(
+        {
+            "architecture": GO_ARCHITECTURE.get(machine, machine),
+            "os": "linux",
+            "config": {"Entrypoint": [f"/{program.name}"], "User": "65535:65535"},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"],
+            },
+        }
+    ).encode()
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = [{"Config": name, "RepoTags": [reference], "Layers": ["layer.tar"]}]
+    return _tar(
+        {
+            "manifest.json": (json.dumps(manifest).encode(), 0o644),
+            name: (config, 0o644),
+            "layer.tar": (layer, 0o644),
+        }
+    )
+
+
+def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, (data, mode) in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), mode
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()

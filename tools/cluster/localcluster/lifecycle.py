@@ -1,4 +1,4 @@
-"""The life of a cluster: up, down, and single components stopped and started on purpose."""
+"""Brings a cluster up and down, and stops and starts its components on purpose."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from . import (
-    claim,
+    addons,
+    api,
+    component,
     control_plane,
-    debian,
-    kubeconfig,
-    kwok,
-    metrics_server,
+    images,
     namespace,
     node,
-    pause,
     pki,
+    prerequisites,
     record,
-    supervise,
-    toolbox,
 )
-from .api import Api
-from .component import Component
-from .errors import ClusterError
-from .lock import file_lock
+from .component import READY_SECONDS, Component
+from .console import ClusterError, say, step
 from .naming import validate_name
-from .paths import ClusterPaths, state_root
+from .paths import ClusterPaths, state_root, write_private
 from .process import marked, wait_until
-from .progress import say, step
 from .record import Cluster, Profile
-from .toolbox import Toolbox
+from .run import file_lock
 
 KUBECONFIG_USERS = ("controller-manager", "scheduler", "kwok")
 NODE_KUBECONFIG_USERS = ("kubelet", "kube-proxy", "metrics-server")
@@ -43,24 +37,22 @@ FOUNDATION = ("etcd", "kube-apiserver", "containerd")
 
 def components(cluster: Cluster) -> list[Component]:
     """All components of a cluster in starting order."""
-    tools = Toolbox.locate()
-    found = control_plane.components(cluster, debian.find("etcd") or "etcd", tools.kubernetes)
+    found = control_plane.components(cluster)
     if cluster.has_node:
-        found += node.components(cluster, tools)
-        found.append(metrics_server.component(cluster, tools))
+        found += [*node.components(cluster), addons.metrics_server(cluster)]
     if cluster.kwok_nodes:
-        found.append(kwok.component(cluster, tools))
+        found.append(addons.kwok(cluster))
     return found
 
 
 def up(name: str, profile: Profile, kwok_nodes: int = 0) -> Cluster:
     """Make the cluster, or repair what is not running in it. Returns once it is usable."""
     validate_name(name)
-    toolbox.require_platform(profile)
+    prerequisites.check(profile)
     start = time.monotonic()
     with _lock(name):
-        cluster = claim.claim(name, profile, kwok_nodes)
-        toolbox.prepare(profile, kwok=cluster.kwok_nodes > 0)
+        cluster = record.allocate(name, profile, kwok_nodes)
+        prerequisites.ensure(cluster)
         pki.ensure(cluster)
         _write_kubeconfigs(cluster)
         holder = namespace.ensure(cluster) if cluster.has_node else None
@@ -74,40 +66,38 @@ def _write_kubeconfigs(cluster: Cluster) -> None:
     cluster.paths.config.mkdir(exist_ok=True)
     users = KUBECONFIG_USERS + (NODE_KUBECONFIG_USERS if cluster.has_node else ())
     for user in users:
-        kubeconfig.write(cluster, user, cluster.paths.config / f"{user}.kubeconfig")
-    kubeconfig.write(cluster, "admin", cluster.paths.kubeconfig)
+        path = cluster.paths.config / f"{user}.kubeconfig"
+        write_private(path, pki.kubeconfig(cluster, user))
+    write_private(cluster.paths.kubeconfig, pki.kubeconfig(cluster, "admin"))
 
 
 def _start(cluster: Cluster, holder: int | None) -> None:
     wanted = components(cluster)
-    first = [c for c in wanted if c.name in FOUNDATION]
-    rest = [c for c in wanted if c.name not in FOUNDATION]
-    with step(f"starting {', '.join(c.name for c in first)}"):
-        for component in first:
-            supervise.start(cluster, component, holder)
-        supervise.wait_healthy(cluster, first)
-    api = Api(cluster)
+    _start_all(cluster, [c for c in wanted if c.name in FOUNDATION], holder)
     if holder is not None:
-        pause.ensure_image(holder)
-        metrics_server.register(cluster, api)
-    kwok.ensure_nodes(cluster, api)
-    with step(f"starting {', '.join(c.name for c in rest)}"):
-        for component in rest:
-            supervise.start(cluster, component, holder)
-        supervise.wait_healthy(cluster, rest)
+        images.ensure_pause_image(holder)
+        addons.register_metrics_server(cluster)
+    addons.create_fake_nodes(cluster)
+    _start_all(cluster, [c for c in wanted if c.name not in FOUNDATION], holder)
+
+
+def _start_all(cluster: Cluster, wanted: list[Component], holder: int | None) -> None:
+    with step(f"starting {', '.join(c.name for c in wanted)}"):
+        for each in wanted:
+            component.start(cluster, each, holder)
+        component.wait_healthy(cluster, wanted)
 
 
 def _wait_usable(cluster: Cluster) -> None:
     """Wait until pods can be created and, where there is a node, run."""
-    api = Api(cluster)
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    if not wait_until(lambda: api.get(account) is not None, supervise.READY_SECONDS):
+    if not wait_until(lambda: api.get(cluster, account) is not None, READY_SECONDS, interval=0.2):
         raise ClusterError(
             "the controller manager made no default service account",
             f"read {cluster.paths.log('kube-controller-manager')}",
         )
     if cluster.has_node and not wait_until(
-        lambda: node.is_ready(api, cluster), supervise.READY_SECONDS
+        lambda: node.is_ready(cluster), READY_SECONDS, interval=0.2
     ):
         raise ClusterError(
             f"node {cluster.node_name} did not become Ready",
@@ -141,10 +131,7 @@ def _load_or_none(name: str) -> Cluster | None:
 
 
 def _end_processes(root: Path) -> None:
-    """End what carries the cluster's mark, also what a crash kept from being remembered.
-
-    At once: there is no data to be kept.
-    """
+    """Kill every process that carries the cluster's mark, saved or not; no data is kept."""
 
     def ended() -> bool:
         for process in marked(root):
@@ -158,35 +145,26 @@ def _end_processes(root: Path) -> None:
         )
 
 
-def existing(name: str) -> Cluster:
-    """The remembered cluster, or an error that says how to make it."""
-    validate_name(name)
-    cluster = record.load(name)
-    if cluster is None:
-        raise ClusterError(f"there is no cluster {name}", f"make it: `cluster.py up --name {name}`")
-    return cluster
-
-
-def stop_component(name: str, component: str) -> bool:
+def stop_component(name: str, wanted: str) -> bool:
     """Stop one component and leave it stopped; False if it did not run."""
-    cluster = existing(name)
+    cluster = record.existing(name)
     with _lock(name):
-        return supervise.stop(cluster, _component(cluster, component).name)
+        return component.stop(cluster, _find(cluster, wanted).name)
 
 
-def start_component(name: str, component: str) -> bool:
+def start_component(name: str, wanted: str) -> bool:
     """Start one component and wait until it is healthy; False if it ran already."""
-    cluster = existing(name)
+    cluster = record.existing(name)
     with _lock(name):
-        wanted = _component(cluster, component)
+        found = _find(cluster, wanted)
         holder = namespace.require(cluster) if cluster.has_node else None
-        started = supervise.start(cluster, wanted, holder)
-        supervise.wait_healthy(cluster, [wanted])
+        started = component.start(cluster, found, holder)
+        component.wait_healthy(cluster, [found])
     return started
 
 
-def _component(cluster: Cluster, name: str) -> Component:
-    found = {component.name: component for component in components(cluster)}
+def _find(cluster: Cluster, name: str) -> Component:
+    found = {each.name: each for each in components(cluster)}
     if name not in found:
         raise ClusterError(
             f"cluster {cluster.name} ({cluster.profile}) has no component {name!r}",

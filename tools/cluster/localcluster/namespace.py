@@ -1,4 +1,4 @@
-"""The node's own network, mount, process, host name and IPC namespaces.
+"""Gives a node network, mount, process, host name and IPC namespaces of its own.
 
 One process holds them. When it ends, the kernel ends everything inside: daemons, containers,
 mounts, bridges, routes and packet filter rules. A link of two addresses joins node and host; there
@@ -12,11 +12,13 @@ import signal
 import subprocess
 from pathlib import Path
 
-from . import cgroups, naming, supervise
+from . import cgroups, naming
+from .component import enter, process_file, running
+from .console import ClusterError
 from .control_plane import SERVICE_CIDR
-from .errors import ClusterError
 from .process import Running, child_of, marked, spawn, wait_until
 from .record import Cluster
+from .run import output
 
 HOLDER = "namespaces"
 BRIDGE = "cni0"
@@ -38,25 +40,27 @@ def ensure(cluster: Cluster) -> int:
         (cluster.paths.node / folder).mkdir(parents=True, exist_ok=True)
     holder = _spawn_holder(cluster)
     try:
-        _run(["sh", "-ec", host_script(cluster, holder.pid)])
-        _run([*supervise.enter(holder.pid), "sh", "-ec", inside_script(cluster)])
+        _run("sh", "-ec", host_script(cluster, holder.pid))
+        _run(*enter(holder.pid), "sh", "-ec", node_script(cluster))
     except BaseException:
         holder.kill(signal.SIGKILL)
         raise
     # Remembered only now: a half-made node is cleared and made again by the next `up`.
-    holder.save(supervise.process_file(cluster, HOLDER))
+    holder.save(process_file(cluster, HOLDER))
     return holder.pid
 
 
 def holder_of(cluster: Cluster) -> Running | None:
     """The process that holds the namespaces, if they can be entered."""
-    known = supervise.running(cluster, HOLDER)
+    known = running(cluster, HOLDER)
     return known if known is not None and has_namespaces(known.pid) else None
 
 
 def has_namespaces(pid: int) -> bool:
-    """Whether a process can be entered. One that was killed lives on without its namespaces until
-    all that ran in them has ended."""
+    """Whether a process can be entered.
+
+    A killed one has no namespaces, but stays until everything that ran in them has ended.
+    """
     return Path(f"/proc/{pid}/ns/net").exists()
 
 
@@ -72,8 +76,8 @@ def require(cluster: Cluster) -> int:
 
 
 def _clear(cluster: Cluster) -> None:
-    """End what a crash left: without its namespaces none of it is of use."""
-    ending = supervise.running(cluster, HOLDER)
+    """Kill what a crash left behind; it cannot go on without the namespaces."""
+    ending = running(cluster, HOLDER)
     if ending is not None:
         wait_until(lambda: not ending.alive(), 10.0)
     for process in marked(cluster.paths.root):
@@ -124,8 +128,8 @@ def _unreachable_route(action: str, cluster: Cluster) -> str:
     return f"ip route {action} unreachable {subnet} metric 4000000000"
 
 
-def inside_script(cluster: Cluster) -> str:
-    """The shell script that furnishes the namespaces, run inside them."""
+def node_script(cluster: Cluster) -> str:
+    """The shell script that sets the namespaces up, run inside them."""
     node = {
         name: shlex.quote(str(cluster.paths.node / name))
         for name in ("kubelet", "containerd", "log")
@@ -154,22 +158,18 @@ iptables -A FORWARD -i {BRIDGE} -o eth0 -m conntrack --ctstate NEW -j REJECT
 """
 
 
-def _run(argv: list[str]) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(
-            f"the node's namespaces could not be furnished: {done.stderr.strip()}",
-            "run `down`, then `up` again; in a container it has to be privileged",
-        )
+def _run(*argv: str) -> None:
+    hint = "run `down`, then `up` again; in a container it has to be privileged"
+    output(*argv, what="the node's namespaces could not be set up", hint=hint)
 
 
 def destroy(cluster: Cluster) -> None:
     """End everything inside the node at once."""
-    known = supervise.running(cluster, HOLDER)
+    known = running(cluster, HOLDER)
     if known is not None:
         known.kill(signal.SIGKILL)
         wait_until(lambda: not known.alive(), 10.0)
-    supervise.process_file(cluster, HOLDER).unlink(missing_ok=True)
+    process_file(cluster, HOLDER).unlink(missing_ok=True)
 
 
 def remove_traces(cluster: Cluster) -> None:

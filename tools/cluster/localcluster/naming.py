@@ -1,4 +1,4 @@
-"""Names, addresses and ports of a cluster. Pure: what is free is asked through a function.
+"""Names, addresses and ports of a cluster, by calculation alone.
 
 Every cluster has an index of its own. From it follow the loopback ports of a ``control-plane``
 cluster and the /30 subnet that joins the host to the node of a ``node`` cluster, so clusters that
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 
-from .errors import ClusterError
+from .console import ClusterError
 
 MAX_NAME_LENGTH = 20
 MAX_CLUSTERS = 200

@@ -1,4 +1,4 @@
-"""containerd, kubelet and kube-proxy: command lines and configuration files."""
+"""Command lines and configuration files of containerd, kubelet and kube-proxy."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import debian
-from .api import Api
+from . import api, debian, gobuild
 from .component import Component
 from .control_plane import POD_CIDR
 from .namespace import BRIDGE
-from .pause import PAUSE_IMAGE
 from .record import Cluster
-from .toolbox import Toolbox
 
 POD_SUBNET = "10.244.0.0/24"
 CLUSTER_DNS = "10.96.0.10"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CONTAINERD_METRICS_PORT = 1338
+PAUSE_IMAGE = "docker.io/library/riskpredictor-pause:1"
 
 
-def components(cluster: Cluster, tools: Toolbox) -> list[Component]:
+def components(cluster: Cluster) -> list[Component]:
     """The node's daemons. Paths below /run and /var are the node's own, see ``namespace.py``."""
+    programs = gobuild.KUBERNETES.bin_dir()
     return [
         _containerd(cluster),
-        _kubelet(cluster, tools.kubernetes / "kubelet"),
-        _kube_proxy(cluster, tools.kubernetes / "kube-proxy"),
+        _kubelet(cluster, programs / "kubelet"),
+        _kube_proxy(cluster, programs / "kube-proxy"),
     ]
 
 
@@ -181,8 +180,8 @@ def _kube_proxy(cluster: Cluster, program: Path) -> Component:
     )
 
 
-def is_ready(api: Api, cluster: Cluster) -> bool:
+def is_ready(cluster: Cluster) -> bool:
     """True once the kubelet reports the node Ready."""
-    node = api.get(f"/api/v1/nodes/{cluster.node_name}")
+    node = api.get(cluster, f"/api/v1/nodes/{cluster.node_name}")
     conditions = node["status"].get("conditions", []) if node else []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

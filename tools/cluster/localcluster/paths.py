@@ -1,4 +1,4 @@
-"""Where things are kept: a state folder per cluster, a cache folder shared by all clusters."""
+"""Folders and files: the state of each cluster, and the cache that all clusters share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ClusterError
+from .console import ClusterError
 
 # The node mounts empty folders of its own over these, so nothing it needs may live below them.
 HIDDEN_IN_NODE = (Path("/run"), Path("/var/run"), Path("/var/lib"), Path("/var/log"))
@@ -91,3 +91,13 @@ class ClusterPaths:
 
     def log(self, component: str) -> Path:
         return self.logs / f"{component}.log"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file at once, readable by its owner only: it holds keys."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_suffix(".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+    temporary.replace(path)

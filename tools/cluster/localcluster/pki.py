@@ -1,22 +1,21 @@
-"""One certificate authority per cluster and the certificates of its components, by openssl."""
+"""Certificates of a cluster, by openssl and its own authority, and the kubeconfigs made of them."""
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ClusterError
 from .record import Cluster
+from .run import output
 
-SERVICE_ADDRESS = (
-    "10.96.0.1"  # of the `kubernetes` service: the first of --service-cluster-ip-range
-)
+# Of the `kubernetes` Service: the first of --service-cluster-ip-range.
+SERVICE_ADDRESS = "10.96.0.1"
 VALID_DAYS = "3650"
 CURVE = "ec_paramgen_curve:P-256"
-METRICS_SERVICE_NAME = "metrics-server.kube-system.svc"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def certificates(cluster: Cluster) -> list[Certificate]:
         Certificate(
             "metrics-server",
             "system:metrics-server",
-            server_names=(*local, f"DNS:{METRICS_SERVICE_NAME}"),
+            server_names=(*local, "DNS:metrics-server.kube-system.svc"),
         ),
         Certificate("kwok", "kwok", "system:masters"),
     ]
@@ -115,9 +114,43 @@ def _new_key(path: Path) -> tuple[str | Path, ...]:
 
 
 def _openssl(*arguments: str | Path) -> None:
-    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(
-            f"openssl {arguments[0]} failed: {done.stderr.strip()}",
-            "OpenSSL 3.0 or newer is needed: `openssl version`",
-        )
+    hint = "OpenSSL 3.0 or newer is needed: `openssl version`"
+    output("openssl", *arguments, what=f"openssl {arguments[0]} failed", hint=hint)
+
+
+def kubeconfig(cluster: Cluster, user: str) -> str:
+    """A kubeconfig with the certificates inside, so that the file can be copied elsewhere.
+
+    It is JSON, which is YAML too.
+    """
+    pki = cluster.paths.pki
+    name = f"riskpredictor-{cluster.name}"
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": name,
+                "cluster": {
+                    "server": cluster.api_server,
+                    "certificate-authority-data": _data(pki / "ca.crt"),
+                },
+            }
+        ],
+        "users": [
+            {
+                "name": user,
+                "user": {
+                    "client-certificate-data": _data(pki / f"{user}.crt"),
+                    "client-key-data": _data(pki / f"{user}.key"),
+                },
+            }
+        ],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
+        "current-context": name,
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _data(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()

@@ -1,4 +1,4 @@
-"""Start, recognise and stop long-running programs that outlive the command that started them."""
+"""Starts, recognises and stops programs that outlive the command that started them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .console import ClusterError
 from .debian import SYSTEM_PATH
-from .errors import ClusterError
 
 # Set in the environment of everything that belongs to a cluster, so that `down` finds all of it.
 MARKER = "RISKPREDICTOR_CLUSTER"
@@ -107,9 +107,7 @@ def child_of(parent: int, timeout: float = 5.0) -> int | None:
     return None
 
 
-def spawn(
-    argv: Iterable[str], log: Path, *, marker: Path, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def spawn(argv: Iterable[str], log: Path, *, marker: Path) -> subprocess.Popen[bytes]:
     """Start a detached program with a small, known environment and its output in ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -117,7 +115,7 @@ def spawn(
             list(argv),
             cwd=marker,
             # Nothing inherited: a proxy setting of the user's shell must not reach a daemon.
-            env={"PATH": SYSTEM_PATH, "HOME": str(marker), MARKER: str(marker), **(env or {})},
+            env={"PATH": SYSTEM_PATH, "HOME": str(marker), MARKER: str(marker)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""Where the cluster comes from: made here (``local``), by kind, or one that exists (``current``).
+"""Clusters made here (``local``), made by kind, or existing ones (``current``).
 
 An existing cluster is only ever used by its context's name. What other commands get is a
 kubeconfig with that one context in it, so that nothing can reach another cluster by mistake.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from . import gobuild, images, lifecycle
-from .errors import ClusterError
+from . import build, gobuild, images, lifecycle, record
+from .console import ClusterError, say
 from .naming import validate_name
-from .paths import cache_root, state_root
-from .progress import run_logged, say
+from .paths import cache_root, state_root, write_private
 from .record import Profile
+from .run import output, run_logged
 
 Source = Literal["local", "kind", "current"]
 SOURCES: tuple[Source, ...] = ("local", "kind", "current")
@@ -30,7 +29,7 @@ METRICS_API = "/apis/metrics.k8s.io/v1beta1"
 
 
 class Provider(Protocol):
-    """What the demo and the tests need from a cluster, whoever made it."""
+    """What the demo and the tests need from any cluster."""
 
     def up(self) -> None:
         """Make it usable; nothing to do if it is."""
@@ -42,7 +41,7 @@ class Provider(Protocol):
         """The file that reaches this cluster and no other. Raises if there is no cluster."""
 
     def load_image(self, items: Sequence[str]) -> None:
-        """Make archives or built images usable by pods."""
+        """Make image archives or built images usable by pods."""
 
 
 def choose(source: str, name: str, context: str, profile: Profile, kwok_nodes: int) -> Provider:
@@ -80,10 +79,10 @@ class LocalProvider:
         say(f"cluster {self.name}: {'removed' if removed else 'there is none'}")
 
     def kubeconfig(self) -> Path:
-        return lifecycle.existing(self.name).paths.kubeconfig
+        return record.existing(self.name).paths.kubeconfig
 
     def load_image(self, items: Sequence[str]) -> None:
-        images.load(lifecycle.existing(self.name), items)
+        images.load(record.existing(self.name), items)
 
 
 @dataclass(frozen=True)
@@ -102,22 +101,21 @@ class KindProvider:
 
     def up(self) -> None:
         _require_kind()
-        if self.cluster not in _output("kind", "get", "clusters").splitlines():
-            # With a file of its own: else kind would switch the user's current context.
-            target = ["--kubeconfig", str(_parent_made(self._file))]
+        if self.cluster not in output("kind", "get", "clusters").splitlines():
+            # Without a file of its own kind would switch the user's current context.
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            target = ["--kubeconfig", str(self._file)]
             run_logged(
                 f"kind makes cluster {self.cluster}",
                 ["kind", "create", "cluster", "--name", self.cluster, "--wait", "120s", *target],
                 cache_root() / "logs" / "kind.log",
             )
-        _write_private(self._file, _output("kind", "get", "kubeconfig", "--name", self.cluster))
+        write_private(self._file, output("kind", "get", "kubeconfig", "--name", self.cluster))
         _warn_without_metrics(self._file)
 
     def down(self) -> None:
         _require_kind()
-        _output(
-            "kind", "delete", "cluster", "--name", self.cluster, "--kubeconfig", str(self._file)
-        )
+        output("kind", "delete", "cluster", "--name", self.cluster, "--kubeconfig", str(self._file))
         shutil.rmtree(self._file.parent, ignore_errors=True)
 
     def kubeconfig(self) -> Path:
@@ -127,7 +125,7 @@ class KindProvider:
         _require_kind()
         for item in items:
             with images.archive_of(item) as archive:
-                _output("kind", "load", "image-archive", str(archive), "--name", self.cluster)
+                output("kind", "load", "image-archive", str(archive), "--name", self.cluster)
 
 
 def _require_kind() -> None:
@@ -137,7 +135,7 @@ def _require_kind() -> None:
     ):
         if shutil.which(program) is None:
             raise ClusterError(f"CLUSTER=kind needs `{program}`, which was not found", where)
-    if not images.docker_answers():
+    if not build.docker_answers():
         raise ClusterError("CLUSTER=kind needs a Docker engine, and none answers", "start Docker")
 
 
@@ -154,7 +152,7 @@ class CurrentProvider:
         return state_root() / "current" / digest / "kubeconfig"
 
     def up(self) -> None:
-        known = _output(_kubectl(), "config", "get-contexts", "-o", "name").splitlines()
+        known = output(_kubectl(), "config", "get-contexts", "-o", "name").splitlines()
         if not self.context:
             raise ClusterError(
                 "CLUSTER=current needs the name of a context: nothing is deployed unasked",
@@ -166,10 +164,10 @@ class CurrentProvider:
                 f"one of: {', '.join(known) or '(it has none)'}",
             )
         view = ["config", "view", "--minify", "--flatten", "--output=json"]
-        config = json.loads(_output(_kubectl(), *view, f"--context={self.context}"))
+        config = json.loads(output(_kubectl(), *view, f"--context={self.context}"))
         config["current-context"] = self.context
-        _write_private(self._file, json.dumps(config, indent=2))
-        _output(_kubectl(), f"--kubeconfig={self._file}", "--request-timeout=10s", "version")
+        write_private(self._file, json.dumps(config, indent=2))
+        output(_kubectl(), f"--kubeconfig={self._file}", "--request-timeout=10s", "version")
         _warn_without_metrics(self._file)
 
     def down(self) -> None:
@@ -191,13 +189,6 @@ def _kubectl() -> str:
     return found or str(gobuild.ensure(gobuild.KUBERNETES, ["kubectl"]) / "kubectl")
 
 
-def _output(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"`{' '.join(argv[:4])} ...` failed: {done.stderr.strip()}")
-    return done.stdout
-
-
 def _warn_without_metrics(kubeconfig: Path) -> None:
     asked = subprocess.run(
         [_kubectl(), f"--kubeconfig={kubeconfig}", "get", "--raw", METRICS_API],
@@ -212,15 +203,3 @@ def _existing(file: Path, how: str) -> Path:
     if not file.exists():
         raise ClusterError("this cluster was not prepared", f"`cluster.py up` with {how}")
     return file
-
-
-def _parent_made(file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return file
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write it readable by its owner only: it holds keys."""
-    descriptor = os.open(_parent_made(file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(text)

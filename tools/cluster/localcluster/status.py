@@ -1,12 +1,11 @@
-"""What a cluster is doing, for people and for scripts."""
+"""What runs in a cluster, as text for people and as JSON for scripts."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 
-from . import gobuild, health, lifecycle, namespace, supervise
-from .component import Component
+from . import component, gobuild, lifecycle, namespace
 from .record import Cluster
 
 
@@ -49,24 +48,30 @@ class ClusterStatus:
             f"kubeconfig  {self.kubeconfig}",
             f"kubectl     {self.bin}/kubectl",
             f"audit log   {self.audit_log}",
-            *(_line(component) for component in self.components),
+            *(_line(each) for each in self.components),
         ]
         return "\n".join(lines)
 
 
-def _line(component: ComponentStatus) -> str:
-    word = "healthy" if component.healthy else "UNHEALTHY" if component.running else "STOPPED"
-    return f"  {component.name:<24} {word:<10} {component.pid or ''}"
+def _line(found: ComponentStatus) -> str:
+    word = "healthy" if found.healthy else "UNHEALTHY" if found.running else "STOPPED"
+    return f"  {found.name:<24} {word:<10} {found.pid or ''}"
 
 
 def of(cluster: Cluster) -> ClusterStatus:
     """Look at every component once; takes at most a few seconds if some hang."""
-    found = [_component(cluster, component) for component in lifecycle.components(cluster)]
+    found = []
+    for each in lifecycle.components(cluster):
+        process = component.running(cluster, each.name)
+        healthy = process is not None and component.is_healthy(cluster, each)
+        log = str(cluster.paths.log(each.name))
+        pid = process.pid if process else None
+        found.append(ComponentStatus(each.name, pid, process is not None, healthy, log))
     holder = namespace.holder_of(cluster) if cluster.has_node else None
     return ClusterStatus(
         name=cluster.name,
         profile=cluster.profile,
-        running=all(component.healthy for component in found),
+        running=all(each.healthy for each in found),
         kubeconfig=str(cluster.paths.kubeconfig),
         api_server=cluster.api_server,
         node_name=cluster.node_name if cluster.has_node else None,
@@ -76,15 +81,4 @@ def of(cluster: Cluster) -> ClusterStatus:
         state=str(cluster.paths.root),
         namespace_pid=holder.pid if holder else None,
         components=found,
-    )
-
-
-def _component(cluster: Cluster, component: Component) -> ComponentStatus:
-    process = supervise.running(cluster, component.name)
-    return ComponentStatus(
-        name=component.name,
-        pid=process.pid if process else None,
-        running=process is not None,
-        healthy=process is not None and health.answers(cluster, component),
-        log=str(cluster.paths.log(component.name)),
     )

@@ -1,14 +1,15 @@
+"""Records of requests: every fault is named with value, range and unit."""
+
 from __future__ import annotations
 
 import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from unit.predictor.support import HEALTHY
 
-from riskpredictor_server.api.records import VITALS, InvalidRecordError, read_record
+from riskpredictor_server.api.records import InvalidRecordError, read_record
+from riskpredictor_server.model.vitals import VITALS
 
 
 def refused(record: Any) -> dict[str, dict[str, Any]]:
@@ -50,21 +51,8 @@ def test_every_problem_is_reported_at_once_with_value_range_and_unit() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [
-        True,
-        False,
-        None,
-        "85",
-        "",
-        [85],
-        {"value": 85},
-        math.nan,
-        math.inf,
-        -math.inf,
-        10**400,
-        -(10**5000),
-    ],
-    ids=lambda value: repr(value) if not isinstance(value, int) or value in (0, 1) else "huge",
+    [True, None, "85", "", [85], {"value": 85}, math.nan, math.inf, -math.inf, 10**400],
+    ids=lambda value: "huge" if value == 10**400 else repr(value),
 )
 def test_only_finite_json_numbers_are_numbers(value: Any) -> None:
     assert refused(HEALTHY | {"heart_rate": value}).keys() == {"heart_rate"}
@@ -86,39 +74,10 @@ def test_celsius_ranges_are_named_in_celsius() -> None:
     assert (error["minimum"], error["maximum"], error["unit"]) == (25, 45, "°C")
 
 
-@pytest.mark.parametrize("edge", [25, 45])
-def test_both_units_accept_the_same_temperatures(edge: float) -> None:
-    read_record(HEALTHY | {"temperature": edge, "temperature_unit": "C"})
-
-
 @pytest.mark.parametrize("unit", ["K", "f", "", 1, None, [], {}], ids=repr)
 def test_an_unknown_temperature_unit_is_refused(unit: Any) -> None:
-    assert refused(HEALTHY | {"temperature_unit": unit})["temperature_unit"]["allowed"] == [
-        "F",
-        "C",
-    ]
-
-
-numbers = st.one_of(
-    st.floats(allow_nan=True, allow_infinity=True),
-    st.integers(),
-    st.floats(0, 400),
-    st.booleans(),
-    st.text(max_size=3),
-    st.none(),
-)
-
-
-@given(st.fixed_dictionaries({vital.name: numbers for vital in VITALS}))
-def test_accepted_means_every_value_is_a_number_in_its_range(record: dict[str, Any]) -> None:
-    allowed = all(
-        type(record[v.name]) in (int, float) and v.minimum <= record[v.name] <= v.maximum
-        for v in VITALS
-    )
-    if allowed:
-        assert read_record(record) == tuple(record[v.name] for v in VITALS)
-    else:
-        assert refused(record)
+    error = refused(HEALTHY | {"temperature_unit": unit})["temperature_unit"]
+    assert error["allowed"] == ["F", "C"]
 
 
 def test_a_value_from_a_client_is_repeated_in_short_form() -> None:
