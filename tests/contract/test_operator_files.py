@@ -154,7 +154,9 @@ REASONS = {
 
 @pytest.mark.parametrize("name", REASONS)
 def test_every_reason_is_documented_and_spelled_like_its_name(name: str) -> None:
-    assert REASONS[name].endswith(".")
+    sentences, *commands = REASONS[name].split("\nRun: ")
+    assert sentences.endswith(".")
+    assert all(command.startswith("kubectl ") for command in commands)
     assert getattr(reasons, name) == "".join(part.capitalize() for part in name.split("_"))
 
 
@@ -174,7 +176,8 @@ def test_every_condition_is_documented(name: str) -> None:
 
 def test_imports_point_one_way() -> None:
     """The architecture, as written down in pyproject.toml and held by import-linter."""
-    paths = os.pathsep.join([str(ROOT / "operator"), str(ROOT / "predictor")])
+    packages = ("operator", "predictor", "tools/kubectl", "tools/cluster")
+    paths = os.pathsep.join(str(ROOT / path) for path in packages)
     checked = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, check=False, capture_output=True,
