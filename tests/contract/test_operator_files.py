@@ -151,7 +151,9 @@ REASONS = {
 
 @pytest.mark.parametrize("name", REASONS)
 def test_every_reason_is_documented_and_spelled_like_its_name(name: str) -> None:
-    assert REASONS[name].endswith(".")
+    sentences, *commands = REASONS[name].split("\nRun: ")
+    assert sentences.endswith(".")
+    assert all(command.startswith("kubectl ") for command in commands)
     assert getattr(reasons, name) == "".join(part.capitalize() for part in name.split("_"))
 
 

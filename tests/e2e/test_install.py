@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from riskdemo.install import OPERATOR_IMAGE
-from riskdemo.predict import PATIENTS
+from riskdemo.stage import PATIENTS
 from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD
 from riskpredictor_operator.kube import Key, Resource
 from support import oldchart

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from riskpredictor_kubectl import text
+from riskpredictor_kubectl import output
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -22,17 +22,17 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
     ],
 )  # fmt: skip
 def test_a_duration_is_as_kubectl_says_it(seconds: int, said: str) -> None:
-    assert text.duration(seconds) == said
+    assert output.duration(seconds) == said
 
 
 def test_an_age_counts_from_the_time_of_the_server() -> None:
     now = datetime.fromisoformat("2026-01-31T10:03:05Z")
-    assert text.age("2026-01-31T10:00:00Z", now) == "3m5s"
-    assert text.age(None) == "<unknown>"
+    assert output.age("2026-01-31T10:00:00Z", now) == "3m5s"
+    assert output.age(None) == "<unknown>"
 
 
 def test_a_table_is_aligned_and_has_no_trailing_space() -> None:
-    assert text.table(("NAME", "AGE"), [("a-long-name", "5s"), ("b", "")]) == (
+    assert output.table(("NAME", "AGE"), [("a-long-name", "5s"), ("b", "")]) == (
         "NAME          AGE\n"
         "a-long-name   5s\n"
         "b             <none>"
@@ -40,14 +40,14 @@ def test_a_table_is_aligned_and_has_no_trailing_space() -> None:
 
 
 def test_later_rows_keep_to_the_widths_of_the_first() -> None:
-    assert text.align([("b", "x")], widths=(4, 1)) == "b      x"
+    assert output.align([("b", "x")], widths=(4, 1)) == "b      x"
 
 
 def test_text_is_folded_to_the_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     long = "word " * 30
-    assert "\n" not in text.fold(long, "  ")
+    assert "\n" not in output.fold(long, "  ")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
-    lines = text.fold(long, "  ").splitlines()
+    lines = output.fold(long, "  ").splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line.startswith("  word") for line in lines)

@@ -1,6 +1,6 @@
-"""Requests to the API server, with the credentials that kubectl uses.
+"""Requests to the API server with kubectl's credentials, as raw JSON.
 
-The only user of the Kubernetes client. Raw JSON: what is shown is what the server said.
+The only module that uses the Kubernetes client.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ PAGE = 500
 
 @dataclass(frozen=True)
 class Target:
-    """Which cluster and namespace, as the flags say. Empty: what the kubeconfig says."""
+    """Cluster and namespace as the flags name them; the kubeconfig's where empty."""
 
     kubeconfig: str = ""
     context: str = ""
     namespace: str = ""
+    kubectl: str = "kubectl"
+    """The program, for what kubectl itself has to do."""
 
     @property
     def kubectl_flags(self) -> list[str]:
-        """The same for kubectl, without the namespace."""
+        """The same as flags of kubectl, without the namespace."""
         flags = {"--kubeconfig": self.kubeconfig, "--context": self.context}
         return [f"{flag}={value}" for flag, value in flags.items() if value]
 
 
-class Cluster:
-    """One cluster and the namespace that is meant where none is named."""
+class Client:
+    """The API of one cluster, and the namespace to use where none is named."""
 
     def __init__(self, target: Target, *, patience: float = READ_SECONDS) -> None:
         """``patience`` is how long the server may take for one answer.
@@ -49,14 +51,14 @@ class Cluster:
         Raises:
             PluginError: the kubeconfig does not say how to reach the cluster.
         """
-        # Here, because it is slow and --help needs none of it.
+        # Imported here because it is slow, and --help does not need it.
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import ConfigException, load_kube_config
 
         self.target = target
         path = _kubeconfig(target)
         configuration = Configuration()
-        # One try: a person waits, and can try again.
+        # A person waits, and can try again.
         configuration.retries = False
         try:
             context = _context(path, target.context)
@@ -73,13 +75,13 @@ class Cluster:
         """An object or a list.
 
         Raises:
-            ServerError: the server said no.
+            ServerError: the server refused.
             PluginError: it did not answer.
         """
         return self.request("GET", path, query)
 
     def find(self, path: str) -> Body | None:
-        """An object, or None."""
+        """An object, or None if there is none."""
         try:
             return self.get(path)
         except ServerError as error:
@@ -100,7 +102,7 @@ class Cluster:
                 return found
 
     def predictors(self, namespace: str) -> list[Body]:
-        """The RiskPredictors of a namespace, or of all where it is empty."""
+        """The RiskPredictors of a namespace, or of all if it is empty."""
         try:
             return self.items(names.path(names.PREDICTORS, namespace))
         except ServerError as error:
@@ -117,18 +119,18 @@ class Cluster:
             raise
 
     def request(self, method: str, path: str, query: Body | None = None, body: Any = None) -> Body:
-        """One request; see ``get`` for what it raises."""
+        """Send one request; raises as ``get`` does."""
         with self._send(method, path, query or {}, body, self._patience) as response:
             answer: Body = json.loads(response.data)
             return answer
 
     def lines(self, path: str, seconds: float, **query: Any) -> Iterator[str]:
-        """The lines of an answer that goes on, as they come; ends when the server ends it.
+        """The lines of a streamed answer as they come, until the server ends it.
 
         Args:
-            path: where.
+            path: of the watch or log.
             seconds: the longest silence.
-            query: parameters.
+            query: its parameters.
         """
         with self._send("GET", path, query, None, seconds) as response:
             rest = b""
@@ -164,7 +166,7 @@ class Cluster:
             answer.close()
 
     def _silent(self, error: Exception) -> PluginError:
-        # The class says more than the text, which names addresses of objects in memory.
+        # The text of the outer error names objects by their addresses in memory.
         why = str(error.__cause__ or error).rsplit(": ", 1)[-1] or type(error).__name__
         return PluginError(
             f"the API server {self._server} does not answer ({why}); is the cluster up, and is "
@@ -173,7 +175,7 @@ class Cluster:
 
 
 def contexts(target: Target) -> list[str]:
-    """The names of the kubeconfig's contexts."""
+    """The names of a kubeconfig's contexts."""
     return [str(entry["name"]) for entry in _merged(_kubeconfig(target))[1]]
 
 

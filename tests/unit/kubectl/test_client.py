@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_kubectl.cluster import Cluster, Target, contexts
+from riskpredictor_kubectl.client import Client, Target, contexts
 from riskpredictor_kubectl.errors import PluginError
 
 Answers = dict[str, tuple[int, Any]]
@@ -65,47 +65,47 @@ def _kubeconfig(address: str) -> dict[str, Any]:
 LIST = "/apis/healthtech.dev/v1alpha1/namespaces/icu/riskpredictors"
 
 
-def _said(cluster: Cluster) -> str:
+def _said(client: Client) -> str:
     with pytest.raises(PluginError) as caught:
-        cluster.predictor("icu", "risk")
+        client.predictor("icu", "risk")
     return str(caught.value)
 
 
 def test_the_namespace_is_the_flags_or_the_contexts_or_default(config: Path) -> None:
     path = str(config)
-    assert Cluster(Target(path)).namespace == "icu"
-    assert Cluster(Target(path, "plain")).namespace == "default"
-    assert Cluster(Target(path, "plain", "ward")).namespace == "ward"
+    assert Client(Target(path)).namespace == "icu"
+    assert Client(Target(path, "plain")).namespace == "default"
+    assert Client(Target(path, "plain", "ward")).namespace == "ward"
     assert contexts(Target(path)) == ["ward", "plain"]
 
 
 def test_a_server_without_the_crd_is_told_apart_from_a_missing_object(
     config: Path, answers: Answers
 ) -> None:
-    cluster = Cluster(Target(str(config)))
+    client = Client(Target(str(config)))
     without = 'error: the server doesn\'t have a resource type "riskpredictors"; install'
-    assert _said(cluster).startswith(without)
+    assert _said(client).startswith(without)
     with pytest.raises(PluginError, match="doesn't have a resource type"):
-        cluster.predictors("icu")
+        client.predictors("icu")
     message = 'riskpredictors.healthtech.dev "risk" not found'
     answers[f"{LIST}/risk"] = 404, {"reason": "NotFound", "message": message}
-    assert _said(cluster) == f"Error from server (NotFound): {message}"
+    assert _said(client) == f"Error from server (NotFound): {message}"
 
 
 def test_an_answer_of_something_else_is_passed_on(config: Path, answers: Answers) -> None:
     answers[f"{LIST}/risk"] = 502, "<html>Bad Gateway</html>"
-    assert _said(Cluster(Target(str(config)))) == "Error from server: <html>Bad Gateway</html>"
+    assert _said(Client(Target(str(config)))) == "Error from server: <html>Bad Gateway</html>"
 
 
 def test_a_long_list_is_read_to_its_end(config: Path, answers: Answers) -> None:
     answers[f"{LIST}?limit=500"] = 200, {"items": [{"a": 1}], "metadata": {"continue": "there"}}
     answers[f"{LIST}?limit=500&continue=there"] = 200, {"items": [{"a": 2}], "metadata": {}}
-    assert Cluster(Target(str(config))).predictors("icu") == [{"a": 1}, {"a": 2}]
+    assert Client(Target(str(config))).predictors("icu") == [{"a": 1}, {"a": 2}]
 
 
 def test_lines_come_as_they_are_even_without_an_end(config: Path, answers: Answers) -> None:
     answers["/log?follow=true"] = 200, "one\ntwo\nthr"
-    assert list(Cluster(Target(str(config))).lines("/log", 5, follow="true")) == [
+    assert list(Client(Target(str(config))).lines("/log", 5, follow="true")) == [
         "one", "two", "thr",
     ]  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_a_kubeconfig_that_says_nothing_is_an_error(text: str, said: str, tmp_pa
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(PluginError) as caught:
-        Cluster(Target(str(path)))
+        Client(Target(str(path)))
     assert said in str(caught.value)
     assert str(caught.value).startswith("error: ")
     assert "\n" not in str(caught.value)
