@@ -32,9 +32,8 @@ def test_a_minimal_one_serves_what_it_declares(
     assert (status["replicas"], status["readyReplicas"]) == (2, 2)
     # A manager of its own: a connection kept open would outlive the port-forward.
     with forwarding(kubectl.client(), keys[version].name) as forward, urllib3.PoolManager() as http:
-        answer = http.request(
-            "POST", f"{forward.url}/predict", json=PATIENTS["a healthy adult"]
-        ).json()
+        url = forward.url
+        answer = http.request("POST", f"{url}/predict", json=PATIENTS["a healthy adult"]).json()
         assert (answer["risk_level"], answer["model_version"]) == ("Low", version)
         assert http.request("GET", f"{url}/model").json()["model_version"] == version
         metrics = http.request("GET", f"{url}/metrics").data.decode()
