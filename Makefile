@@ -2,10 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+R := $(CURDIR)
+export PYTHONPATH := $R/operator:$R/predictor:$R/tools/kubectl:$R/tools/cluster:$R/tools/demo:$R/tools:$R/tests
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
+# On all cores.
+SPREAD := -n auto --dist worksteal
 DEMO_NAME ?= demo
 # The oldest Kubernetes that is supported, and the newest that is known to work.
 VERSIONS ?= v1.30.14 v1.36.3
@@ -55,20 +59,20 @@ serve: model ## Serve it on http://127.0.0.1:5000
 ## Test it
 
 .PHONY: test
-test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, faults, browser, pods
+test: $(VENV)/.ready ## Every layer: gates, unit, contract, control plane, pods, faults, browser
 	$(PY) tests/run.py
 
 .PHONY: test-unit
 test-unit: $(VENV)/.ready ## Pure logic (seconds)
-	$(PYTEST) tests/unit
+	$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: test-contract
-test-contract: $(VENV)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
-	$(PYTEST) tests/contract
+test-contract: $(VENV)/.ready $(AUDIT)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+	$(PYTEST) $(SPREAD) tests/contract
 
 .PHONY: test-control-plane
-test-control-plane: $(VENV)/.ready ## Against a real API server
-	$(PYTEST) tests/control_plane
+test-control-plane: $(VENV)/.ready ## Against two real API servers, each for half of the files
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/control_plane
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/.ready ## Real images and pods on a real node
@@ -76,7 +80,7 @@ test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 
 .PHONY: chaos
 chaos: $(VENV)/.ready ## Faults, each often enough to mean something (at most 15 minutes)
-	CHAOS=long $(PYTEST) tests/chaos tests/e2e/test_local_cluster.py::test_after_down_the_machine_is_as_before
+	CHAOS=long $(PYTEST) --session-timeout=900 tests/chaos tests/e2e/test_local_cluster.py::test_after_down_the_machine_is_as_before
 
 .PHONY: test-versions
 test-versions: $(VENV)/.ready ## API and installation on older and newer Kubernetes, built first (30 minutes; VERSIONS="v1.30.14 ...")
@@ -89,12 +93,16 @@ test-versions: $(VENV)/.ready ## API and installation on older and newer Kuberne
 test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
 
+.PHONY: programs
+programs: $(VENV)/.ready $(AUDIT)/.ready ## Build, fetch and install what the tests run (minutes, once)
+	PYTHONPATH=tests:tools/cluster:tools/demo:operator $(PY) -m support.programs
+
 .PHONY: check
 check: $(VENV)/.ready ## Formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	PYTHONPATH=tools/cluster $(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports
 
 .PHONY: verify
 verify: reference lock ## Regenerate what is generated; fail if that changes a file
@@ -102,19 +110,19 @@ verify: reference lock ## Regenerate what is generated; fail if that changes a f
 
 .PHONY: bench-predictor
 bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers (root, wrk; ARGS=--peers)
-	PYTHONPATH=tests:predictor $(PY) -m bench.predictor.bench $(ARGS)
+	$(PY) -m bench.predictor.bench $(ARGS)
 
 .PHONY: bench-operator
 bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100")
-	PYTHONPATH=tests:operator:tools/cluster $(PY) -m bench.operator.bench $(ARGS)
+	$(PY) -m bench.operator.bench $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.ready ## The operator under churn: does its memory grow? (ARGS="--minutes 30")
-	PYTHONPATH=tests:operator:tools/cluster $(PY) -m bench.operator.soak $(ARGS)
+	$(PY) -m bench.operator.soak $(ARGS)
 
 .PHONY: bench-plot
 bench-plot: $(VENV)/.ready ## The picture of docs/SCALE.md (ARGS="figures.json soak.json --out FILE.png")
-	PYTHONPATH=tests $(PY) -m bench.operator.plot $(ARGS)
+	$(PY) -m bench.operator.plot $(ARGS)
 
 ## Maintain it
 
@@ -125,7 +133,7 @@ format: $(VENV)/.ready ## Format the code
 
 .PHONY: screenshots
 screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/images/ (Chromium)
-	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
+	$(PY) -m browser.screenshots
 
 .PHONY: recordings
 recordings: $(VENV)/.ready ## Record the demonstrations again, into docs/images/ (10 minutes; ARGS="load-test")
@@ -136,24 +144,20 @@ diagrams: ## Draw the diagrams of the guides again, into docs/images/ (Node.js 2
 	cd docs/diagrams && npm ci --ignore-scripts --no-audit --no-fund && node make.mjs
 
 .PHONY: reference
-reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, tables of the guides, dashboard, chart
-	$(PY) tools/generate/crd_reference.py
-	$(PY) tools/generate/metrics_page.py
-	$(PY) tools/generate/dashboard.py
-	$(PY) tools/generate/operations_page.py
-	$(PY) tools/generate/chart.py
+reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, tables of the guides, dashboard, chart, reasons
+	$(PY) -m generate
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Known vulnerabilities in what is locked (ARGS="-s osv" asks osv.dev)
-	PYTHONPATH=tools $(AUDIT)/bin/python -m release.audit $(ARGS)
+	$(AUDIT)/bin/python -m release.audit $(ARGS)
 
 .PHONY: sbom
 sbom: $(AUDIT)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
-	$(COMMIT_TIME) PYTHONPATH=tools $(AUDIT)/bin/python -m release.sbom
+	$(COMMIT_TIME) $(AUDIT)/bin/python -m release.sbom
 
 .PHONY: dist
 dist: sbom $(VENV)/.ready ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
-	$(COMMIT_TIME) PYTHONPATH=tools:tools/cluster $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
+	$(COMMIT_TIME) $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes

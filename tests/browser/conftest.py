@@ -67,5 +67,5 @@ def visit(browser: Browser) -> Iterator[Visit]:
 
 @pytest.fixture
 def page(visit: Visit, server: ServerProcess) -> Page:
-    """The page, opened."""
+    """The predictor's page, opened."""
     return visit(server.url)

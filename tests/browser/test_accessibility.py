@@ -13,8 +13,6 @@ from unit.predictor.support import ServerProcess
 
 from support import debian
 
-pytestmark = pytest.mark.browser
-
 FOLDER = Path(__file__).parent
 AXE = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

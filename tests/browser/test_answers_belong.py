@@ -10,8 +10,6 @@ import pytest
 from browser.test_page import fill, predict
 from playwright.sync_api import Error, Page, Route, expect
 
-pytestmark = pytest.mark.browser
-
 HEALTHY = ("85", "120", "98.6", "97")
 
 

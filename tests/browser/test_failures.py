@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from browser.conftest import EXPECTED, Visit
 from browser.test_page import fill, predict
 from playwright.sync_api import Page, expect
 from unit.predictor.support import ServerProcess, artifact, changed_copy
-
-pytestmark = pytest.mark.browser
 
 HEALTHY = ("85", "120", "98.6", "97")
 

@@ -10,8 +10,6 @@ from browser.conftest import EXPECTED, Visit
 from playwright.sync_api import Page, Request, Route, expect
 from unit.predictor.support import ServerProcess
 
-pytestmark = pytest.mark.browser
-
 DRIFT = re.compile(r'riskpredictor_input_drift\{field="(\w+)"\} (\S+)')
 WORTH_A_LOOK = 0.1
 

@@ -9,8 +9,6 @@ from browser.prefix import behind_prefix
 from playwright.sync_api import Browser, Page, Route, expect
 from unit.predictor.support import ServerProcess
 
-pytestmark = pytest.mark.browser
-
 VITALS = ("heart_rate", "blood_pressure", "temperature", "oxygen_level")
 
 

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from aiohttp import web
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource, path_of
-from support.api import AUTOSCALER, DEPLOYMENT, SERVICE, Api, Body, eventually
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource, path_of
+from support import foreign
+from support.api import AUTOSCALER, DEPLOYMENT, Api, eventually
 from support.operator import Supervisor
 from support.predictors import Predictors
 from support.proxy import SLOW, Fault, Proxy
-
-FOREIGN: dict[Resource, dict[str, Any]] = {
-    DEPLOYMENT: {
-        "replicas": 3,
-        "selector": {"matchLabels": {"mine": "yes"}},
-        "template": {
-            "metadata": {"labels": {"mine": "yes"}},
-            "spec": {"containers": [{"name": "own", "image": "own:1"}]},
-        },
-    },
-    SERVICE: {"ports": [{"name": "http", "port": 80}], "selector": {"mine": "yes"}},
-    AUTOSCALER: {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "risk"},
-        "minReplicas": 2,
-        "maxReplicas": 9,
-    },
-}
 
 
 @pytest.mark.parametrize("resource", CHILDREN, ids=lambda r: r.kind)
@@ -44,11 +27,10 @@ def test_it_is_not_taken_over(
     proxy.choose = late
     predictors.create()
     eventually(lambda: proxy.met[SLOW.name], what="it is about to write")
-    metadata = {"name": key.name, "namespace": key.namespace}
-    theirs = api.create(resource, {"metadata": metadata, "spec": FOREIGN[resource]})
+    theirs = foreign.create(api, resource, key)
     predictors.wait(key, "False", "NotOwned")
     proxy.choose = lambda _: None
-    assert _essence(api.need(resource, key)) == _essence(theirs)
+    assert foreign.essence(api.need(resource, key)) == foreign.essence(theirs)
     if resource == DEPLOYMENT:
         # It would scale what is not ours.
         eventually(lambda: api.get(AUTOSCALER, key) is None)
@@ -56,10 +38,3 @@ def test_it_is_not_taken_over(
     api.delete(resource, key)
     predictors.patch(key, minReplicas=1)
     predictors.wait(key)
-
-
-def _essence(body: Body) -> Body:
-    """What a person wrote."""
-    metadata = body["metadata"]
-    names = ("uid", "labels", "ownerReferences")
-    return {"spec": body["spec"], **{name: metadata.get(name) for name in names}}

@@ -4,58 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from support.api import Api, eventually
 from support.changes import Changes
 from support.cluster import LocalCluster
 from support.endstate import await_order
 from support.operator import Supervisor
-
-
-@pytest.fixture
-def operator(operator_config: Path, tmp_path: Path) -> Iterator[Supervisor]:
-    with Supervisor(operator_config, tmp_path / "operator.log") as supervisor:
-        yield supervisor
-    assert "Traceback" not in supervisor.says()
-
-
-def test_the_api_server_is_away_for_a_while(
-    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
-) -> None:
-    changes = Changes(api, namespace, seed=1)
-    changes.create(10)
-    await_order(api, namespace, changes.wanted)
-    changes.some(10)
-    # As where the machine of the control plane is away. A controller that comes back before the
-    # fake nodes do marks their pods unready, and those never say that they are ready again.
-    for name in ("kube-controller-manager", "kube-apiserver"):
-        cluster.component("stop", name)
-    try:
-        time.sleep(120 if long else 15)
-    finally:
-        cluster.component("start", "kube-apiserver")
-        cluster.component("restart", "kwok")
-        cluster.component("start", "kube-controller-manager")
-    changes.some(10)
-    await_order(api, namespace, changes.wanted, within=180)
-
-
-def test_etcd_restarts_under_way(
-    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
-) -> None:
-    changes = Changes(api, namespace, seed=2)
-    for _ in range(5 if long else 1):
-        changes.create(5)
-        cluster.component("restart", "etcd")
-        _await_ready(cluster)
-        changes.some(5)
-    # A fake pod whose start met a refused write is not tried again, until kwok starts anew.
-    cluster.component("restart", "kwok")
-    await_order(api, namespace, changes.wanted, within=180)
 
 
 def test_etcd_is_restored_from_a_backup(
@@ -105,3 +60,38 @@ def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> N
     changes.wanted = then
     changes.some(10)
     await_order(api, namespace, changes.wanted, within=120)
+
+
+def test_the_api_server_is_away_for_a_while(
+    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
+) -> None:
+    changes = Changes(api, namespace, seed=1)
+    changes.create(10)
+    await_order(api, namespace, changes.wanted)
+    changes.some(10)
+    # As where the machine of the control plane is away. A controller that comes back before the
+    # fake nodes do marks their pods unready, and those never say that they are ready again.
+    for name in ("kube-controller-manager", "kube-apiserver"):
+        cluster.component("stop", name)
+    try:
+        time.sleep(120 if long else 15)
+    finally:
+        cluster.component("start", "kube-apiserver")
+        cluster.component("restart", "kwok")
+        cluster.component("start", "kube-controller-manager")
+    changes.some(10)
+    await_order(api, namespace, changes.wanted, within=180)
+
+
+def test_etcd_restarts_under_way(
+    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
+) -> None:
+    changes = Changes(api, namespace, seed=2)
+    for _ in range(5 if long else 1):
+        changes.create(5)
+        cluster.component("restart", "etcd")
+        _await_ready(cluster)
+        changes.some(5)
+    # A fake pod whose start met a refused write is not tried again, until kwok starts anew.
+    cluster.component("restart", "kwok")
+    await_order(api, namespace, changes.wanted, within=180)

@@ -16,19 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import LEASE, Key
+from riskpredictor_operator.runtime.client import LEASE as LEASES
 from support import operator as operators
 from support.api import Api, eventually
 from support.audit import WRITES, Mark, resource_of
 from support.changes import Changes
 from support.cluster import LocalCluster
 from support.endstate import await_order
-from support.operator import Supervisor
+from support.operator import LEASE, LEASE_SECONDS, Supervisor
 from support.proxy import Proxy
-
-THE_LEASE = Key(operators.SYSTEM, "riskpredictor-operator")
-LEASE_SECONDS = 5.0
-"""tests/support/operator.py sets it."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +75,13 @@ def replicas(
 
 
 def _holder(api: Api) -> str:
-    holder: str = api.need(LEASE, THE_LEASE)["spec"]["holderIdentity"]
+    holder: str = api.need(LEASES, LEASE)["spec"]["holderIdentity"]
     return holder
 
 
-@pytest.mark.parametrize("fault", ["killed", "frozen", "cut off"])
-@pytest.mark.parametrize("replicas", [2, 3], indirect=True, ids=["two", "three"])
+@pytest.mark.parametrize(
+    ("replicas", "fault"), [(3, "killed"), (2, "frozen"), (3, "cut off")], indirect=["replicas"]
+)
 def test_another_takes_over_and_the_two_never_write_at_once(
     cluster: LocalCluster,
     api: Api,

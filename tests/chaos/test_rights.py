@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from riskpredictor_operator.preflight import permissions
 from support.api import DEPLOYMENT, NAMESPACE, SERVICE, Api, Body, eventually
 from support.audit import Mark, Right
 from support.cluster import LocalCluster
 from support.endstate import disorder
-from support.operator import Supervisor
+from support.operator import ALONE, Supervisor
 from support.predictors import Predictors
 from support.proxy import Proxy
 from support.roles import Role, without
@@ -100,7 +101,7 @@ def outcomes(
     for home in homes.values():
         api.create(NAMESPACE, {"metadata": {"name": home.namespace}})
     try:
-        with Supervisor(operator_config, log) as operator:
+        with Supervisor(operator_config, log, ALONE) as operator:
             keys = {right: home.create(minReplicas=1) for right, home in homes.items()}
             for right, home in homes.items():
                 home.settle(keys[right])

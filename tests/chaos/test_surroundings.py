@@ -5,113 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
 from support import operator as operators
-from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, eventually
+from support.api import SERVICE, Api, eventually
 from support.audit import Mark
 from support.changes import Changes
 from support.cluster import ROOT, LocalCluster
 from support.endstate import await_order
 from support.operator import OperatorProcess, Supervisor
 from support.predictors import Predictors
-from support.proxy import Proxy
 
 ROLE = "clusterrole/riskpredictor-operator"
 CRD = "crd/riskpredictors.healthtech.dev"
-
-
-@pytest.fixture
-def operator(operator_config: Path, tmp_path: Path) -> Iterator[Supervisor]:
-    with Supervisor(operator_config, tmp_path / "operator.log") as supervisor:
-        yield supervisor
-    assert "Traceback" not in supervisor.says()
-
-
-def test_a_right_is_taken_away_and_given_back(
-    cluster: LocalCluster, api: Api, operator: Supervisor, predictors: Predictors
-) -> None:
-    key = predictors.create(minReplicas=1)
-    predictors.wait(key)
-    role = json.loads(cluster.kubectl("get", ROLE, "-o", "json"))
-    less = json.loads(json.dumps(role))
-    for rule in less["rules"]:
-        if rule["resources"] == ["deployments"]:
-            rule["verbs"].remove("patch")
-    cluster.kubectl("replace", "-f", "-", stdin=json.dumps(less))
-    try:
-        # The API server's authorizer takes a moment to learn of it.
-        may = ("-n", key.namespace, "auth", "can-i", "patch", "deployments.apps",
-               f"--as={operators.USER}")  # fmt: skip
-        eventually(lambda: cluster.try_kubectl(*may).stdout.strip() == "no", every=0.2)
-        predictors.patch(key, modelVersion="v2")
-        predictors.wait(key, "False", "Forbidden")
-        assert "apply its roles again" in predictors.condition(key)["message"]
-        mark = Mark(cluster)
-        time.sleep(5.0)
-        assert len(mark.writes(key.namespace)) < 10, "it does not insist"
-    finally:
-        del role["metadata"]["resourceVersion"]
-        cluster.kubectl("replace", "-f", "-", stdin=json.dumps(role))
-    wanted = {key.name: {"modelVersion": "v2"}}
-    await_order(api, key.namespace, wanted, within=120)
-    assert operator.exits == []
-
-
-def test_the_crd_goes_and_comes_back(
-    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str
-) -> None:
-    changes = Changes(api, namespace, seed=6)
-    changes.create(3)
-    await_order(api, namespace, changes.wanted)
-    cluster.kubectl("delete", CRD, "--timeout=180s")
-    eventually(
-        lambda: "are not served" in operator.says(), within=60, what="it says what is missing"
-    )
-    cluster.kubectl("apply", "-k", "crds")
-    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s")
-    after = Changes(api, namespace, seed=7)
-    eventually(lambda: all(not api.items(r, namespace) for r in CHILDREN), within=90, every=0.5)
-    after.create(3)
-    await_order(api, namespace, after.wanted, within=120)
-
-
-def test_a_partitioned_leader_is_replaced_and_writes_no_more(
-    cluster: LocalCluster,
-    api: Api,
-    proxy: Proxy,
-    cut_off: Supervisor,
-    operator_config: Path,
-    predictors: Predictors,
-    tmp_path: Path,
-) -> None:
-    key = predictors.create(minReplicas=1)
-    predictors.wait(key)
-    standby = OperatorProcess(operator_config, tmp_path / "standby.log")
-    try:
-        standby.wait_for("standing by")
-        proxy.hold()
-        started = time.monotonic()
-        standby.wait_for("leading as", within=30)
-        assert time.monotonic() - started < 5.0 + 5.0, "the lease is 5 s"
-        # It ends by itself, before the other one may write.
-        eventually(lambda: cut_off.exits, within=15, what="the old leader ends")
-        assert cut_off.exits[0] == 1
-        assert "the lease was lost" in cut_off.says()
-        predictors.patch(key, modelVersion="v2")
-        predictors.wait(key)
-        generation = api.need(DEPLOYMENT, key)["metadata"]["generation"]
-        proxy.release()
-        time.sleep(2.0)
-        assert api.need(DEPLOYMENT, key)["metadata"]["generation"] == generation
-    finally:
-        proxy.release()
-        standby.stop()
-    await_order(api, key.namespace, {key.name: {"modelVersion": "v2"}})
 
 
 def test_two_versions_side_by_side_agree(
@@ -149,50 +56,6 @@ def test_two_versions_side_by_side_agree(
             new.stop()
 
 
-def test_a_full_quota_is_told_once_and_made_good_when_lifted(
-    cluster: LocalCluster, api: Api, operator: Supervisor, predictors: Predictors
-) -> None:
-    path = f"/api/v1/namespaces/{predictors.namespace}/resourcequotas"
-    api.request("POST", path, {
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
-        "spec": {"hard": {"pods": "2"}},
-    })  # fmt: skip
-    eventually(lambda: api.request("GET", f"{path}/full").get("status", {}).get("used"))
-    keys = [predictors.create(f"risk-{n}", minReplicas=2) for n in range(3)]
-
-    def short() -> int:
-        reasons = [predictors.condition(key).get("reason") for key in keys]
-        return reasons.count("QuotaExceeded")
-
-    eventually(lambda: short() >= 2, within=30, what="two pods are too few for three predictors")
-    mark = Mark(cluster)
-    time.sleep(5.0)
-    assert len(mark.writes(predictors.namespace)) < 10, "it does not insist"
-    api.request("DELETE", f"{path}/full")
-    await_order(api, predictors.namespace, {key.name: {"modelVersion": "v1"} for key in keys})
-
-
-def test_deleted_with_orphans_and_made_again(
-    api: Api, operator: Supervisor, namespace: str, long: bool
-) -> None:
-    def gone(key: Key) -> None:
-        # The garbage collector orphans its children; it looks for new kinds every 30 s, and another
-        # test has just made the CRD anew.
-        eventually(lambda: api.get(RISKPREDICTOR, key) is None, within=120)
-
-    changes = Changes(api, namespace, seed=8)
-    changes.create(3)
-    for _ in range(5 if long else 1):
-        await_order(api, namespace, changes.wanted)
-        for name, spec in changes.wanted.items():
-            key = Key(namespace, name)
-            api.delete(RISKPREDICTOR, key, policy="Orphan")
-            gone(key)
-            metadata = {"name": name, "namespace": namespace}
-            api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
-    await_order(api, namespace, changes.wanted)
-
-
 def test_the_operators_account_gets_a_new_token(
     cluster: LocalCluster, api: Api, operator_config: Path, predictors: Predictors, tmp_path: Path
 ) -> None:
@@ -215,3 +78,21 @@ def test_the_operators_account_gets_a_new_token(
         predictors.patch(key, modelVersion="v2")
         await_order(api, key.namespace, {key.name: {"modelVersion": "v2"}})
     assert "Traceback" not in supervisor.says()
+
+
+def test_the_crd_goes_and_comes_back(
+    cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str
+) -> None:
+    changes = Changes(api, namespace, seed=6)
+    changes.create(3)
+    await_order(api, namespace, changes.wanted)
+    cluster.kubectl("delete", CRD, "--timeout=180s")
+    eventually(
+        lambda: "are not served" in operator.says(), within=60, what="it says what is missing"
+    )
+    cluster.kubectl("apply", "-k", "crds")
+    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s")
+    after = Changes(api, namespace, seed=7)
+    eventually(lambda: all(not api.items(r, namespace) for r in CHILDREN), within=90, every=0.5)
+    after.create(3)
+    await_order(api, namespace, after.wanted, within=120)

@@ -16,15 +16,15 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+import run
 import yaml
 from click.testing import CliRunner
 from unit.operator.builders import crd, schema, stored
+from unit.predictor.support import service
 
 from riskpredictor_kubectl.cli import cli
 from riskpredictor_operator.core.spec import parse
-from riskpredictor_operator.runtime import probes as operator_service
-from riskpredictor_server.api import routes
-from riskpredictor_server.web import app as web
+from riskpredictor_server.web.app import create_app
 from support.cluster import ROOT
 from support.docs import Block, Command, anchors, blocks, commands, documents, inline, links
 
@@ -32,7 +32,7 @@ DOCUMENTS = documents()
 COMMANDS = [command for document in DOCUMENTS for command in commands(document)]
 MADE = ("build/", "dist/", "models/")
 """Folders that a command makes; what is in them is not in the repository."""
-PLACES = ("crds", "deploy", "docs", "operator", "predictor", "tests")
+PLACES = ("crds", "deploy", "docs", "operator", "predictor", "tests", "tools")
 """First folders of paths in the repository."""
 
 
@@ -272,8 +272,7 @@ def python(arguments: list[str]) -> None:
     if start == 1:
         assert (ROOT / arguments[0]).is_file(), f"no such script: {arguments[0]}"
     if arguments[0] == "tests/run.py":
-        known = re.findall(r'^    "([\w ]+)": \[', (ROOT / arguments[0]).read_text(), re.MULTILINE)
-        assert set(arguments[1:]) <= set(known)
+        assert set(arguments[1:]) <= {layer.name for layer in run.LAYERS}
         return
     # A word after the script is a subcommand, if the script has any.
     subcommand = arguments[start : start + 1] if arguments[0].endswith("cluster.py") else []
@@ -284,7 +283,15 @@ def python(arguments: list[str]) -> None:
 
 @cache
 def help_of(command: tuple[str, ...]) -> str:
-    paths = ["operator", "predictor", "tools/kubectl", "tools/demo", "tools/cluster", "tests"]
+    paths = [
+        "operator",
+        "predictor",
+        "tools/kubectl",
+        "tools/demo",
+        "tools/cluster",
+        "tools",
+        "tests",
+    ]
     done = subprocess.run(
         [sys.executable, *command, "--help"], cwd=ROOT, check=False, capture_output=True, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(str(ROOT / path) for path in paths)},
@@ -315,12 +322,12 @@ def pip(arguments: list[str]) -> None:
 
 
 def curl(arguments: list[str]) -> None:
-    known = "".join(
-        Path(module.__file__ or "").read_text() for module in (routes, web, operator_service)
-    )
+    """To a predictor, in which the path has to be a route."""
     (address,) = (word for word in arguments if "localhost" in word or "127.0.0.1" in word)
     path = "/" + address.removeprefix("http://").partition("/")[2]
-    assert f'"{path}"' in known, f"no route {path}"
+    method = arguments[arguments.index("-X") + 1] if "-X" in arguments else "GET"
+    routes = create_app(service()).url_map.bind("localhost")
+    assert routes.test(path, method), f"no route {method} {path}"
 
 
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,3 @@ def test_git_leaves_the_number_of_pods_to_the_autoscaler() -> None:
 def test_the_network_policy_is_the_shipped_one() -> None:
     shipped = _yaml(ROOT / "deploy" / "policies" / "predictors.yaml")
     assert _yaml(EXAMPLE / "base" / "network-policy.yaml") == shipped
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert page.parent.joinpath(target).exists(), target

@@ -76,14 +76,3 @@ def test_the_supported_versions_are_those_of_the_chart_and_the_readme() -> None:
     about = yaml.safe_load((ROOT / "deploy/chart/Chart.yaml").read_text())
     assert about["kubeVersion"] == f">={told[1]}.0-0"
     assert told[0] in (ROOT / "README.md").read_text()
-
-
-def test_make_targets_and_links_exist() -> None:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"`make ([a-z-]+)", TEXT)) <= set(targets)
-    headings = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
-    anchors = {heading.lower().replace(" ", "-") for heading in headings}
-    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-        path, _, anchor = target.partition("#")
-        assert (INSTALL.parent / path).exists(), target
-        assert path or anchor in anchors, target

@@ -16,13 +16,6 @@ from support.operator import OperatorProcess
 __all__ = ["api", "namespace", "operator_config", "predictors"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.control_plane)
-
-
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
     """The cluster of this test run, without an operator."""

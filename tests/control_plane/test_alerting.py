@@ -23,13 +23,9 @@ def test_a_broken_version_fires_an_alert_and_the_mended_one_ends_it(
         with prometheus.running(tmp_path, port, {"operator": metrics}, wait="2s") as server:
             eventually(lambda: server.up() == {"operator": True}, within=60)
             eventually(lambda: not server.firing(), within=60)
-            quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
-                     "spec": {"hard": {"pods": "1"}}}  # fmt: skip
-            path = f"/api/v1/namespaces/{namespace}/resourcequotas"
-            api.request("POST", path, quota)
-            eventually(lambda: api.request("GET", f"{path}/full").get("status", {}).get("used"))
+            api.limit(namespace, pods="1")
             predictors.patch(key, modelVersion="v2")
             eventually(lambda: "RiskPredictorNotReady" in server.firing(), within=120, every=0.5)
-            api.request("DELETE", f"{path}/full")
+            api.lift_the_limit(namespace)
             predictors.wait(key, within=90)
             eventually(lambda: not server.firing(), within=120, every=0.5)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource
 from support.api import DEPLOYMENT, SERVICE, Api, eventually
 from support.predictors import Predictors
 
@@ -50,6 +52,16 @@ def test_a_deployment_scaled_to_nothing_comes_back(api: Api, key: Key) -> None:
     )
 
 
+def test_a_fixed_size_comes_back(api: Api, predictors: Predictors) -> None:
+    key = predictors.create(replicas=2)
+    predictors.wait(key)
+    _repaired(
+        lambda: api.patch(DEPLOYMENT, key, {"spec": {"replicas": 5}}),
+        lambda: api.need(DEPLOYMENT, key)["spec"]["replicas"] == 2,
+        "replicas 5",
+    )
+
+
 def test_what_others_add_stays(api: Api, key: Key) -> None:
     """A restart by kubectl and somebody's label are theirs, not drift."""
     stamp = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
@@ -62,14 +74,11 @@ def test_what_others_add_stays(api: Api, key: Key) -> None:
 
 
 def _repaired(damage: Callable[[], object], check: Callable[[], bool], what: str) -> None:
-    """The better of two repairs counts: in one of them, the machine may have stalled."""
-    slow = []
-    for _ in range(2):
+    """Five times, of which one or another may meet a machine that stalls."""
+    took = []
+    for _ in range(5):
         damage()
         started = time.monotonic()
         eventually(check, within=10, every=0.01, what=what)
-        seconds = time.monotonic() - started
-        if seconds < REPAIR_SECONDS:
-            return
-        slow.append(round(seconds, 2))
-    raise AssertionError(f"{what} took too long, twice: {slow} s")
+        took.append(time.monotonic() - started)
+    assert median(took) < REPAIR_SECONDS, f"{what}: {took}"

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import CHILDREN, Key
-from support import argocd, flux
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
+from support import flux, kinds
 from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark
 from support.cluster import ROOT, LocalCluster
+from support.guide import shell
 from support.predictors import Predictors
 from support.repository import Repository
 
@@ -111,21 +113,23 @@ def _versions(api: Api, key: Key) -> dict[str, tuple[int, str]]:
     return {kind: (m.get("generation", 0), str(m["resourceVersion"])) for kind, m in found.items()}
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_applying_an_environment_again_changes_nothing(
-    cluster: LocalCluster, api: Api, repository: Repository, environment: str
+    cluster: LocalCluster, api: Api, repository: Repository
 ) -> None:
-    pipeline, key = Pipeline(cluster, repository), _key(environment)
-    assert set(pipeline.apply(environment).values()) == {"created"}
-    Predictors(api, key.namespace).settle(key)
+    pipeline = Pipeline(cluster, repository)
+    for environment in ENVIRONMENTS:
+        assert set(pipeline.apply(environment).values()) == {"created"}
+    for environment in ENVIRONMENTS:
+        Predictors(api, _home(environment)).settle(_key(environment))
     time.sleep(1.0)
-    mark, before = Mark(cluster), _versions(api, key)
-    assert set(pipeline.apply(environment).values()) == {"unchanged"}
-    assert pipeline.diff(environment) == ""
+    mark, before = Mark(cluster), [_versions(api, _key(each)) for each in ENVIRONMENTS]
+    for environment in ENVIRONMENTS:
+        assert set(pipeline.apply(environment).values()) == {"unchanged"}
+        assert pipeline.diff(environment) == ""
     time.sleep(0.5)
-    assert mark.writes(key.namespace) == []
-    assert _versions(api, key) == before
-    assert before[RISKPREDICTOR.kind][0] == 1
+    assert not any(mark.writes(_home(each)) for each in ENVIRONMENTS)
+    assert [_versions(api, _key(each)) for each in ENVIRONMENTS] == before
+    assert {found[RISKPREDICTOR.kind][0] for found in before} == {1}
 
 
 @pytest.mark.parametrize("how", PRUNING)
@@ -259,7 +263,7 @@ def test_the_base_is_refused_for_its_missing_version(cluster: LocalCluster) -> N
 @pytest.fixture(scope="module")
 def tools(cluster: LocalCluster) -> None:
     """What Argo CD and Flux bring along, as far as the guide's commands need it."""
-    argocd.install_kinds(cluster)
+    kinds.install_argo_cd(cluster)
     flux.install_kinds(cluster)
     for namespace in ("argocd", "flux-system"):
         cluster.kubectl("create", "namespace", namespace)
@@ -275,14 +279,8 @@ def test_what_is_for_the_tools_is_valid(cluster: LocalCluster, path: Path) -> No
 
 @pytest.mark.usefixtures("tools")
 def test_the_commands_of_the_guide_work_in_their_order(cluster: LocalCluster) -> None:
-    path = f"{cluster.bin}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
     blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     (applyset,) = re.findall(r"^`(KUBECTL_APPLYSET=true .*)`$", GUIDE, re.MULTILINE)
     for line in [line for block in blocks for line in block.splitlines()] + [applyset]:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", line],
-            env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        shell(line, cluster.environment)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_kubectl.remedies import REASONS
+from riskpredictor_operator.kube import Key
+from support import foreign
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api
 from support.cluster import LocalCluster
@@ -108,8 +108,7 @@ def test_what_keeps_it_from_being_ready_is_explained(
 def test_a_child_of_somebody_else_is_shown_as_such(
     api: Api, plugin: Plugin, predictors: Predictors, namespace: str
 ) -> None:
-    meta = {"name": "risk", "namespace": namespace}
-    api.create(SERVICE, {"metadata": meta, "spec": {"ports": [{"port": 1}]}})
+    foreign.create(api, SERVICE, Key(namespace, "risk"))
     predictors.wait(predictors.create(), "False", "NotOwned")
     text = plugin("status", "risk")
     service = _row(text, "├─Service/risk")
@@ -141,26 +140,6 @@ def test_a_watch_shows_a_new_version_come(
     assert any(row.split()[1:4] == ["False", "RollingOut", "v2"] for row in rows)
     assert len(set(rows)) == len(rows), "only changes are shown"
     assert [row.index("risk") for row in rows] == [header.index("NAME")] * len(rows)
-
-
-def test_a_watch_for_scripts_is_one_document_after_the_other(
-    plugin: Plugin, predictors: Predictors, ready: Key
-) -> None:
-    with plugin.start("status", ready.name, "-w", "-o", "json") as process:
-        try:
-            assert process.stdout
-            documents: list[dict[str, Any]] = []
-            text = ""
-            while len(documents) < 2:
-                text += process.stdout.readline()
-                if text.endswith("}\n"):
-                    documents.append(json.loads(text))
-                    text = ""
-                    predictors.patch(ready, suspend=True)
-        finally:
-            process.terminate()
-    assert documents[0]["reason"] == "Ready"
-    assert documents[1]["reason"] in ("NotSeen", "Suspended")
 
 
 def test_history_and_the_way_back(
@@ -232,34 +211,6 @@ def test_missing_rights_are_told_as_kubectl_tells_them(
     assert "(Forbidden)" in kubectl
 
 
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--context=nowhere"], 'error: context "nowhere" does not exist'),
-        (["--kubeconfig=/nonexistent/x"], "error: kubeconfig /nonexistent/x does not exist"),
-        (["--outputs"], "error: No such option '--outputs'"),
-        (["a", "b"], "error: Got unexpected extra argument"),
-        (["pod/x"], "error: Invalid value for '[NAME]': 'pod/x' is no RiskPredictor"),
-    ],
-)
-def test_a_wrong_command_line_is_one_line_of_error(
-    plugin: Plugin, flags: list[str], said: str
-) -> None:
-    assert plugin.refused("status", *flags).startswith(said)
-
-
-def test_a_cluster_that_is_away_is_told(
-    cluster: LocalCluster, namespace: str, tmp_path: Path
-) -> None:
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    said = Plugin(cluster, namespace, tmp_path / "config").refused("status")
-    assert said.startswith("error: the API server https://127.0.0.1:9 does not answer (")
-    assert "Connection refused" in said
-    assert "\n" not in said
-
-
 def test_kubectl_completes_the_plug_in(plugin: Plugin, ready: Key) -> None:
     def offers(*words: str) -> list[str]:
         done = plugin.kubectl("__complete", "riskpredictor", *words)
@@ -275,3 +226,15 @@ def test_kubectl_completes_the_plug_in(plugin: Plugin, ready: Key) -> None:
     assert offers("status", "-o", "j") == ["json"]
     assert offers("status", "--output=y") == ["--output=yaml"]
     assert offers("status", "--context", "no") == []
+
+
+def test_kubectl_understands_the_commands_of_every_reason(plugin: Plugin, namespace: str) -> None:
+    """Whether there is such an object does not matter here."""
+    commands = {command for advice in REASONS.values() for command in advice["commands"]}
+    for command in commands:
+        words = shlex.split(command.replace("NAMESPACE", namespace).replace("NAME", "risk"))
+        # --help is read last, so what stands before it has to be right.
+        dry = ["--help"] if words[1] in ("apply", "rollout") or "-w" in words else []
+        said = plugin.kubectl(*words[1:], *dry).stderr
+        assert "unknown" not in said, command
+        assert "--help' for usage" not in said, command

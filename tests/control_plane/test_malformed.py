@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.operator.strategies import specs
 
-from riskpredictor_operator.core.api import Key, path_of
-from riskpredictor_operator.core.errors import SpecError
-from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.core.spec import SpecError, parse
+from riskpredictor_operator.kube import Key, path_of
 from support.api import RISKPREDICTOR, Api, Body, Refused, eventually
 from support.operator import OperatorProcess
 
@@ -70,9 +69,7 @@ def test_every_malformed_one_is_refused_by_name_or_met_with_a_condition(
     api: Api, operator: OperatorProcess, namespace: str
 ) -> None:
     # No pods: some ask for a million.
-    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
-    body = {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
-    api.request("POST", f"/api/v1/namespaces/{namespace}/resourcequotas", body)
+    api.limit(namespace, pods="0")
     outcome = {"refused": 0, "accepted": 0}
     made: list[Key] = []
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from support.cluster import ROOT, LocalCluster
+from support.cluster import LocalCluster
 from support.helm import Helm, kustomize
 
 FOLDERS = ["deploy/operator", "deploy/operator/overlays/namespaced"]
@@ -55,16 +51,6 @@ def test_the_chart(
     objects = helm.template(VALUES[values])
     said = admit(cluster, yaml.safe_dump_all(objects))
     assert len(said.splitlines()) == len(objects)
-
-
-def test_the_one_file(cluster: LocalCluster, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "release.dist", "--out", tmp_path],
-        cwd=ROOT / "tools", env={**os.environ, "PYTHONPATH": "cluster"}, check=True,
-    )  # fmt: skip
-    said = cluster.kubectl("apply", "--dry-run=server", "-f", str(tmp_path / "install.yaml"))
-    assert "customresourcedefinition.apiextensions.k8s.io/riskpredictors.healthtech.dev" in said
-    assert len(said.splitlines()) == kustomize("deploy/operator").count("\nkind:")
 
 
 def test_a_field_that_does_not_exist_would_be_noticed(cluster: LocalCluster) -> None:

@@ -1,4 +1,4 @@
-"""Every field that the operator renders comes back within a second, whatever is done to it.
+"""Every field that the operator renders comes back at once, whatever is done to it.
 
 The list is made by walking the rendered manifests, so a new field is covered by itself: each place,
 leaf or not, is removed, and each leaf gets another valid value. Where nothing at all can be done is
@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import Key, Resource, path_of
 from riskpredictor_operator.core.compare import contains
-from riskpredictor_operator.core.manifests import Desired, render
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Key, Resource, path_of
 from support.api import (
     AUTOSCALER,
     DEPLOYMENT,
@@ -30,16 +29,15 @@ from support.api import (
     Api,
     Body,
     Refused,
-    eventually,
 )
 from support.cluster import ROOT
 from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-REPAIR_SECONDS = 1.0
-FIXED_SIZE = "fixed"
-"""Name of the predictor without an autoscaler."""
+REPAIR_SECONDS, STALL_SECONDS = 1.0, 5.0
+"""Bounds of nineteen repairs in twenty and of each. By itself the operator looks again after half a
+minute or more, so a repair that waits for that is found."""
 SIDE_BY_SIDE = 3
 """Predictors whose children are edited at the same time, each by one edit after the other."""
 
@@ -165,9 +163,9 @@ class Editor:
 
     api: Api
     key: Key
-    edits: int = 0
+    seconds: list[float] = field(default_factory=list)
+    """How long each repair took."""
     unchangeable: list[Place] = field(default_factory=list)
-    slow: list[tuple[Place, list[Body]]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     def try_all(self, place: Place) -> None:
@@ -179,11 +177,9 @@ class Editor:
         if not made:
             self.unchangeable.append(place)
         for change in made:
-            self.edits += 1
-            if self.repair_seconds(place, change) > REPAIR_SECONDS:
-                self.slow.append((place, change))
+            self.seconds.append(self._repair_seconds(place, change))
 
-    def repair_seconds(self, place: Place, change: list[Body]) -> float:
+    def _repair_seconds(self, place: Place, change: list[Body]) -> float:
         """Make one edit; how long until everything is as before."""
         before = self.api.need(place.resource, self.key)
 
@@ -196,7 +192,7 @@ class Editor:
         self.api.patch(place.resource, self.key, change, kind="json")
         started = time.monotonic()
         while not repaired():
-            if time.monotonic() - started > 10 * REPAIR_SECONDS:
+            if time.monotonic() - started > STALL_SECONDS:
                 live = _owned(self.api.need(place.resource, self.key))
                 self.lost.append(f"{place}: {change}: {live} instead of {_owned(before)}")
                 break
@@ -227,12 +223,11 @@ def _owned(body: Body) -> Body:
     """Everything but bookkeeping, status and what others may add or, as the autoscaler, decide."""
     metadata = body["metadata"]
     annotations = metadata.get("annotations") or {}
-    decided = {"replicas"} if metadata["name"] != FIXED_SIZE else set()
     return {
         "labels": metadata.get("labels"),
         "owners": metadata.get("ownerReferences"),
         "annotations": {k: v for k, v in annotations.items() if k.startswith("healthtech.dev/")},
-        "spec": {k: v for k, v in body["spec"].items() if k not in decided},
+        "spec": {k: v for k, v in body["spec"].items() if k != "replicas"},
     }
 
 
@@ -265,33 +260,11 @@ def test_every_owned_field_is_repaired(api: Api, predictors: Predictors) -> None
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         list(pool.map(work, range(SIDE_BY_SIDE)))
-    # Once more, and alone, where the machine may have been busy.
-    slow = [
-        f"{place}: {seconds:.2f} s"
-        for editor in editors
-        for place, change in editor.slow
-        if (seconds := editor.repair_seconds(place, change)) > REPAIR_SECONDS
-    ]
+    seconds = sorted(s for editor in editors for s in editor.seconds)
     unchangeable = {str(place) for editor in editors for place in editor.unchangeable}
     expected = {str(place) for place in places[0] if place.matches(FIXED)}
     assert not [lost for editor in editors for lost in editor.lost]
-    assert not slow
+    assert len(seconds) > 150
+    assert seconds[len(seconds) * 19 // 20] < REPAIR_SECONDS, seconds
     assert unchangeable - expected == set(), "why can these not be changed?"
     assert expected - unchangeable == set(), "these can be changed"
-    assert sum(editor.edits for editor in editors) > 150
-
-
-def test_a_fixed_size_is_repaired(api: Api, predictors: Predictors) -> None:
-    """What is rendered only for a fixed size."""
-    spec: dict[str, Any] = yaml.safe_load((ROOT / "deploy/samples/fixed-size.yaml").read_text())
-    full = {str(place) for place in _made(api, predictors, "full", _full(9))}
-    places = _made(api, predictors, FIXED_SIZE, spec["spec"])
-    editor = Editor(api, Key(predictors.namespace, FIXED_SIZE))
-    mine = [place for place in places if str(place) not in full]
-    assert [str(place) for place in mine] == ["Deployment /spec/replicas"]
-    for place in mine:
-        editor.try_all(place)
-    assert editor.edits == 2
-    assert not editor.lost
-    assert not editor.unchangeable
-    eventually(lambda: not editor.slow or editor.repair_seconds(*editor.slow[0]) < REPAIR_SECONDS)

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource
 from support.api import NAMESPACE, Api, eventually
 from support.audit import Mark
 from support.cluster import LocalCluster
@@ -28,7 +29,7 @@ def test_children_for_which_there_is_no_quota(
     try:
         for resource, home in homes.items():
             api.create(NAMESPACE, {"metadata": {"name": home.namespace}})
-            _limit(api, home.namespace, {_count(resource): "1"})
+            api.limit(home.namespace, **{_count(resource): "1"})
             home.wait(home.create("first", minReplicas=1))
         keys = {home: home.create("second", minReplicas=1) for home in homes.values()}
         for resource, home in homes.items():
@@ -37,7 +38,7 @@ def test_children_for_which_there_is_no_quota(
         alone = partial(_are_left_alone, cluster, homes.values(), seconds=8.0)
         eventually(alone, within=20, what="it does not insist")
         for resource, home in homes.items():
-            _limit(api, home.namespace, {_count(resource): "2"})
+            api.limit(home.namespace, **{_count(resource): "2"})
         for home in homes.values():
             # Nobody tells that a quota has room again: it looks every half minute.
             home.wait(keys[home], within=60)
@@ -51,7 +52,7 @@ def _is_told(api: Api, home: Predictors, key: Key, resource: Resource) -> None:
     home.wait(key, "False", "QuotaExceeded")
     message = home.condition(key, "Stalled")["message"]
     assert f"{resource.kind} {key}" in message
-    assert "exceeded quota: children" in message, "which quota"
+    assert "exceeded quota: full" in message, "which quota"
     assert _count(resource) in message
     assert api.get(resource, key) is None
     others = [each for each in CHILDREN if each != resource]
@@ -68,20 +69,10 @@ def _count(resource: Resource) -> str:
     return f"count/{resource.plural}" + (f".{resource.group}" if resource.group else "")
 
 
-def _limit(api: Api, namespace: str, hard: dict[str, str]) -> None:
-    """Have a ResourceQuota with these limits; returns when it is in force."""
-    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
-    quota = {"metadata": {"name": "children"}, "spec": {"hard": hard}}
-    body = {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
-    apply = f"{path}/children?fieldManager=tests&force=true"
-    api.request("PATCH", apply, body, "application/apply-patch+yaml")
-    eventually(lambda: api.request("GET", f"{path}/children").get("status", {}).get("hard") == hard)
-
-
 def test_a_quota_that_others_filled_keeps_what_serves(api: Api, predictors: Predictors) -> None:
     """A repair is no new object, so it needs no room."""
     key = predictors.create(minReplicas=1)
     predictors.wait(key)
-    _limit(api, predictors.namespace, {"count/deployments.apps": "0", "count/services": "0"})
+    api.limit(predictors.namespace, **{"count/deployments.apps": "0", "count/services": "0"})
     predictors.patch(key, modelVersion="v2")
     assert predictors.wait(key)["status"]["servingVersion"] == "v2"

@@ -5,23 +5,18 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 
-import pytest
 import yaml
 
 import kstatus
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
-from support.guide import block, shell, tools
+from support.guide import block, shell
 from support.operator import OperatorProcess
 from support.predictors import Predictors
 
 NOTE = {"ward/owner": "cardiology"}
-
-
-@pytest.fixture
-def environment(cluster: LocalCluster) -> dict[str, str]:
-    return tools(cluster.bin, cluster.kubeconfig)
 
 
 def uids(api: Api, key: Key) -> set[str]:
@@ -44,7 +39,6 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
     api: Api,
     operator: OperatorProcess,
     predictors: Predictors,
-    environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
     """Backed up Ready and deleted; restored, its old status must not be believed."""
@@ -52,7 +46,7 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
     api.patch(RISKPREDICTOR, key, {"metadata": {"annotations": NOTE}})
     predictors.settle(key)
     before = uids(api, key)
-    shell(block("Back up"), environment, tmp_path)
+    shell(block("Back up"), cluster.environment, tmp_path)
     # Nobody else's: the suite shares its cluster.
     copy = tmp_path / "riskpredictors.yaml"
     listed = yaml.safe_load(copy.read_text())
@@ -63,7 +57,7 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
 
     delete(api, key)
     with api.watching(RISKPREDICTOR, key) as states:
-        shell(block("Restore"), environment, tmp_path)
+        shell(block("Restore"), cluster.environment, tmp_path)
         body = predictors.wait(key)
         seen = [state for state in states if state["eventType"] != "DELETED"]
     assert seen[0]["status"] == {"observedGeneration": -1}, "nothing of the old status"
@@ -72,19 +66,6 @@ def test_a_copy_of_yesterday_becomes_what_it_declares(
     assert kstatus.health(body) == "Current"
     assert body["metadata"]["annotations"] == NOTE
     assert uids(api, key).isdisjoint(before)
-
-
-def test_what_still_exists_is_left_as_it_is(
-    api: Api, operator: OperatorProcess, predictors: Predictors, cluster: LocalCluster
-) -> None:
-    key = predictors.create(minReplicas=1)
-    copy = yaml.safe_dump(predictors.settle(key))
-    predictors.patch(key, modelVersion="v2")
-    predictors.wait(key)
-    done = cluster.try_kubectl("create", "--filename", "-", stdin=copy)
-    assert done.returncode != 0
-    assert f'riskpredictors.healthtech.dev "{key.name}" already exists' in done.stderr
-    assert api.need(RISKPREDICTOR, key)["spec"]["modelVersion"] == "v2"
 
 
 def test_children_restored_with_it_make_room_for_new_ones(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark
@@ -77,7 +78,7 @@ def test_applying_the_same_again_changes_nothing(
         time.sleep(1.0)
         mark = Mark(cluster)
         versions = {r: api.need(r, key)["metadata"]["resourceVersion"] for r in CHILDREN}
-        for _ in range(100):
+        for _ in range(20):
             apply()
         diff = cluster.try_kubectl("-n", namespace, "diff", *how, "-f", "-", stdin=MANIFEST)
         time.sleep(0.5)

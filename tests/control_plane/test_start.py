@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import yaml
 
 from support import operator as operators
@@ -67,10 +66,3 @@ def test_with_refused_credentials_it_says_so(cluster: LocalCluster, tmp_path: Pa
 def test_without_a_cluster_it_says_what_to_set(tmp_path: Path) -> None:
     line = _ends(OperatorProcess(tmp_path / "absent", tmp_path / "operator.log"))
     assert "KUBECONFIG" in line
-
-
-@pytest.mark.parametrize("flag", ["--workers=none", "--log-format=xml", "--lease-seconds=-1"])
-def test_an_unusable_setting_is_refused_by_name(tmp_path: Path, flag: str) -> None:
-    process = OperatorProcess(tmp_path / "absent", tmp_path / "operator.log", flag)
-    assert _status(process) == 2
-    assert flag.split("=")[0] in process.says()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.induced import is_rolling
+from riskpredictor_operator.core.rollout import is_rolling
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, Api, eventually
 from support.predictors import Predictors
@@ -64,18 +64,14 @@ def test_a_bad_default_stops_after_a_few(
     tmp_path: Path,
 ) -> None:
     # No pod more than there are: none of the new ones can start.
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
-             "spec": {"hard": {"pods": str(COUNT)}}}  # fmt: skip
-    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
-    api.request("POST", path, quota)
-    eventually(lambda: api.request("GET", f"{path}/full").get("status", {}).get("used"))
+    api.limit(namespace, pods=str(COUNT))
     with operators.running(operator_config, tmp_path / "new.log", *FLAGS):
         eventually(lambda: _moved(api, namespace)[0] == LIMIT, within=60)
         time.sleep(4.0)
         assert _moved(api, namespace)[0] == LIMIT, "it goes no further"
         ready = [predictors.condition(key)["status"] for key in settled]
         assert ready.count("True") == COUNT - LIMIT, "who waits serves on"
-        api.request("DELETE", f"{path}/full")
+        api.lift_the_limit(namespace)
         eventually(lambda: _moved(api, namespace) == (COUNT, 0), within=120, every=0.2)
         for key in settled:
             predictors.wait(key)

@@ -1,8 +1,8 @@
 """Load brings pods, quiet takes them away, and without metrics predictions go on.
 
-One story, told once for all tests here: 40 users until there are five pods, then two users, then
-the same without metrics-server, then with it again; then many users once more, under whom somebody
-deletes the Deployment.
+One scenario for all tests here: 40 users until there are five pods, then two users, then the same
+without metrics-server, then with it again; then many users once more, and the Deployment is deleted
+under them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from kstatus import violations
-from riskdemo.load import PodLoad
+from riskdemo.load import Load
 from riskdemo.shell import Kubectl
-from riskpredictor_kubectl.loadpod import Demand
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.diagnosis import explain
@@ -32,8 +33,8 @@ START_SECONDS = 60.0
 
 
 @dataclass
-class Story:
-    """What was seen."""
+class Observations:
+    """What the scenario showed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     requests: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -51,27 +52,27 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(cluster: LocalCluster, api: Api, predictors: Predictors, kubectl: Kubectl) -> Story:
+def seen(cluster: LocalCluster, api: Api, predictors: Predictors, kubectl: Kubectl) -> Observations:
     key = predictors.create("health-predictor", scaleDownStabilizationSeconds=STABILIZATION_SECONDS)
     predictors.wait(key, within=180)
-    teller = _Teller(Story(), cluster, api, predictors, kubectl, key)
-    teller.tell()
-    _print(teller.story)
-    return teller.story
+    scenario = _Scenario(Observations(), cluster, api, predictors, kubectl, key)
+    scenario.play()
+    _print(scenario.seen)
+    return scenario.seen
 
 
-def _print(story: Story) -> None:
+def _print(seen: Observations) -> None:
     print(
-        f"load onset to 5 ready pods: {story.seconds['out']} s; quiet to 2: {story.seconds['in']} s"
+        f"load onset to 5 ready pods: {seen.seconds['out']} s; quiet to 2: {seen.seconds['in']} s"
     )
-    starts = ", ".join(f"{seconds:.1f}" for seconds in sorted(story.starts.values()))
+    starts = ", ".join(f"{seconds:.1f}" for seconds in sorted(seen.starts.values()))
     print(f"pod scheduled to its first answer at 200m: {starts} s")
-    print(f"answered and failed: {story.requests}")
+    print(f"answered and failed: {seen.requests}")
 
 
 @dataclass
-class _Teller:
-    story: Story
+class _Scenario:
+    seen: Observations
     cluster: LocalCluster
     api: Api
     predictors: Predictors
@@ -79,14 +80,14 @@ class _Teller:
     key: Key
     _scheduled: dict[str, float] = field(default_factory=dict)
 
-    def tell(self) -> None:
+    def play(self) -> None:
         self._autoscaling("at first", "True")
         with self._load("heavy", users=40, think=0.0):
             self._pods("out", 5, OUT_SECONDS, self._watch_starts)
-            self.story.conditions["under load"] = self._condition()
+            self.seen.conditions["under load"] = self._condition()
         with self._load("light", users=2, think=0.05):
             self._pods("in", 2, IN_SECONDS)
-            with self.api.watching(RISKPREDICTOR, self.key) as self.story.without_metrics:
+            with self.api.watching(RISKPREDICTOR, self.key) as self.seen.without_metrics:
                 self.cluster.component("stop", "metrics-server")
                 try:
                     self._autoscaling("without metrics", "False")
@@ -99,7 +100,7 @@ class _Teller:
 
     def _delete_deployment(self) -> None:
         uid = self.api.need(DEPLOYMENT, self.key)["metadata"]["uid"]
-        self.story.wanted = self.api.need(AUTOSCALER, self.key)["status"]["desiredReplicas"]
+        self.seen.wanted = self.api.need(AUTOSCALER, self.key)["status"]["desiredReplicas"]
         with self.api.watching(DEPLOYMENT, self.key) as states:
             self.api.delete(DEPLOYMENT, self.key)
 
@@ -107,16 +108,16 @@ class _Teller:
                 return [state for state in states if state["metadata"]["uid"] != uid]
 
             self._wait(lambda: bool(found()), 60, "another Deployment")
-            self.story.recreated = found()[0]
+            self.seen.recreated = found()[0]
         self.predictors.wait(self.key, within=120)
 
     @contextmanager
     def _load(self, name: str, users: int, think: float) -> Iterator[None]:
         demand = Demand(users, 300, think)
-        load = PodLoad(self.kubectl, "health-predictor:v1", self.key.name, demand)
+        load = Load(self.kubectl.client(), self.key.name, demand)
         with load:
             yield
-        self.story.requests[name] = (load.report.ok, load.report.failed)
+        self.seen.requests[name] = (load.sums.ok, load.sums.failed)
 
     def _watch_starts(self) -> None:
         """To be called often: what the API server tells has a resolution of a second."""
@@ -131,7 +132,7 @@ class _Teller:
                 if conditions.get("PodScheduled") == "True":
                     self._scheduled.setdefault(name, now)
             elif name in self._scheduled:
-                self.story.starts.setdefault(name, now - self._scheduled[name])
+                self.seen.starts.setdefault(name, now - self._scheduled[name])
 
     def _pods(
         self, name: str, count: int, within: float, look: Callable[[], None] = lambda: None
@@ -146,14 +147,14 @@ class _Teller:
 
         started = time.monotonic()
         self._wait(reached, within, f"{count} pods")
-        self.story.seconds[name] = round(time.monotonic() - started, 1)
+        self.seen.seconds[name] = round(time.monotonic() - started, 1)
         self.predictors.wait(self.key, within=120)
 
     def _autoscaling(self, name: str, status: str) -> None:
         started = time.monotonic()
         self._wait(lambda: self._condition().get("status") == status, 90, f"Autoscaling={status}")
-        self.story.seconds[name] = round(time.monotonic() - started, 1)
-        self.story.conditions[name] = self._condition()
+        self.seen.seconds[name] = round(time.monotonic() - started, 1)
+        self.seen.conditions[name] = self._condition()
 
     def _condition(self) -> Body:
         return self.predictors.condition(self.key, "Autoscaling")
@@ -165,53 +166,53 @@ class _Teller:
             raise AssertionError(f"{error}\n{explain(self.cluster, self.key)}") from None
 
 
-def test_under_load_it_grows_from_two_to_five_pods(story: Story) -> None:
-    assert story.seconds["out"] < OUT_SECONDS
+def test_under_load_it_grows_from_two_to_five_pods(seen: Observations) -> None:
+    assert seen.seconds["out"] < OUT_SECONDS
     said = "between 2 and 5 pods at 70 % of the CPU request"
-    assert story.conditions["under load"]["status"] == "True"
-    assert story.conditions["under load"]["message"] == said
+    assert seen.conditions["under load"]["status"] == "True"
+    assert seen.conditions["under load"]["message"] == said
 
 
-def test_a_new_pod_helps_soon(story: Story) -> None:
-    assert len(story.starts) == 3
-    assert max(story.starts.values()) < START_SECONDS
+def test_a_new_pod_helps_soon(seen: Observations) -> None:
+    assert len(seen.starts) == 3
+    assert max(seen.starts.values()) < START_SECONDS
 
 
-def test_growing_turns_nobody_away(story: Story) -> None:
-    answered, failed = story.requests["heavy"]
+def test_growing_turns_nobody_away(seen: Observations) -> None:
+    answered, failed = seen.requests["heavy"]
     assert failed == 0
     assert answered > 1000
 
 
-def test_when_it_is_quiet_pods_go_and_no_request_with_them(story: Story) -> None:
-    assert STABILIZATION_SECONDS < story.seconds["in"] < IN_SECONDS
-    answered, failed = story.requests["light"]
+def test_when_it_is_quiet_pods_go_and_no_request_with_them(seen: Observations) -> None:
+    assert STABILIZATION_SECONDS < seen.seconds["in"] < IN_SECONDS
+    answered, failed = seen.requests["light"]
     assert failed == 0
     assert answered > 500
 
 
-def test_without_metrics_the_status_says_what_to_check(story: Story) -> None:
-    condition = story.conditions["without metrics"]
+def test_without_metrics_the_status_says_what_to_check(seen: Observations) -> None:
+    condition = seen.conditions["without metrics"]
     assert condition["reason"] == "MetricsUnavailable"
     assert "check that metrics-server is installed and healthy" in condition["message"]
 
 
-def test_without_metrics_it_stays_ready(story: Story) -> None:
-    seen = [
+def test_without_metrics_it_stays_ready(seen: Observations) -> None:
+    states = [
         {c["type"]: c["status"] for c in state["status"]["conditions"]}
-        for state in story.without_metrics
+        for state in seen.without_metrics
     ]
-    assert {conditions["Ready"] for conditions in seen} == {"True"}
-    assert {conditions["Autoscaling"] for conditions in seen} == {"True", "False"}
-    assert [found for state in story.without_metrics if (found := violations(state))] == []
+    assert {conditions["Ready"] for conditions in states} == {"True"}
+    assert {conditions["Autoscaling"] for conditions in states} == {"True", "False"}
+    assert [found for state in seen.without_metrics if (found := violations(state))] == []
 
 
-def test_it_follows_the_load_again_when_metrics_come_back(story: Story) -> None:
-    assert story.conditions["with metrics again"]["reason"] == "ScalingActive"
+def test_it_follows_the_load_again_when_metrics_come_back(seen: Observations) -> None:
+    assert seen.conditions["with metrics again"]["reason"] == "ScalingActive"
 
 
-def test_a_deployment_deleted_under_load_comes_back_as_large(story: Story) -> None:
+def test_a_deployment_deleted_under_load_comes_back_as_large(seen: Observations) -> None:
     """Not at the minimum, whose pods would have to bear it all until the autoscaler looks again."""
-    assert story.recreated["metadata"]["generation"] == 1
-    assert story.wanted > 2
-    assert story.recreated["spec"]["replicas"] == story.wanted
+    assert seen.recreated["metadata"]["generation"] == 1
+    assert seen.wanted > 2
+    assert seen.recreated["spec"]["replicas"] == seen.wanted

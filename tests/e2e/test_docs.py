@@ -7,13 +7,12 @@ INSTALL.md and GITOPS.md have tests of their own, which do what they say.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import eventually
 from support.cluster import ROOT, LocalCluster
 from support.docs import Command, commands
@@ -63,14 +62,13 @@ def test_there_are_commands() -> None:
 def test_a_command_of_a_guide_works(
     cluster: LocalCluster, predictor: Key, command: Command
 ) -> None:
-    path = f"{cluster.bin}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
     line = _runnable(command, predictor)
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line],
-            env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
+            env=cluster.environment, cwd=ROOT, capture_output=True, text=True, check=False,
+            timeout=200,
         )  # fmt: skip
 
     done = run()

@@ -1,15 +1,12 @@
 """docs/INSTALL.md on a real cluster: install, upgrade, roll back, remove; predictors serve on.
 
-On a cluster of its own, because the CRD goes with the rest.
+On the cluster as it is before the operator is installed for the other tests.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +17,15 @@ from typing import Any
 import pytest
 
 from riskdemo.install import OPERATOR_IMAGE
-from riskdemo.predict import PATIENTS
-from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD, Key, Resource
+from riskdemo.stage import PATIENTS
+from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD
+from riskpredictor_operator.kube import Key, Resource
 from support import oldchart
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster, build_image
 from support.diagnosis import explain
-from support.guide import block, shell, tools
-from support.helm import Helm
+from support.guide import block, shell
+from support.helm import Helm, dist
 from support.operator import SYSTEM
 from support.predictors import Predictors
 
@@ -44,20 +42,11 @@ CLUSTER_WIDE = "clusterroles,clusterrolebindings,namespaces,customresourcedefini
 
 
 @pytest.fixture(scope="module")
-def cluster(images: tuple[str, ...]) -> Iterator[LocalCluster]:
-    """A cluster without an operator."""
+def cluster(node: LocalCluster) -> LocalCluster:
+    """The cluster, with the image of an older operator."""
     build_image(OLD_IMAGE, ROOT / "Dockerfile.operator")
-    cluster = LocalCluster.up("t-install", "--profile", "node")
-    try:
-        cluster.load_images(*images, OLD_IMAGE)
-        yield cluster
-    finally:
-        cluster.down()
-
-
-@pytest.fixture(scope="module")
-def api(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Api:
-    return Api(cluster.kubeconfig, tmp_path_factory.mktemp("certificates"))
+    node.load_images(OLD_IMAGE)
+    return node
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +57,7 @@ def helm(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Hel
 @pytest.fixture
 def environment(cluster: LocalCluster, helm: Helm) -> dict[str, str]:
     """A shell of somebody who reads the guide, with helm and kubectl."""
-    there = tools(cluster.bin, cluster.kubeconfig)
+    there = cluster.environment
     return {**helm.environment, "PATH": f"{helm.program.parent}:{there['PATH']}"}
 
 
@@ -275,12 +264,4 @@ def test_the_operator_the_resources_and_the_predictors_are_removed_one_after_the
             for resource in (*CHILDREN, POD)
         ),
         within=90, every=0.2, what="no predictor is left",
-    )  # fmt: skip
-
-
-def dist(out: Path) -> None:
-    """What ``make dist`` runs, into another folder."""
-    subprocess.run(
-        [sys.executable, "-m", "release.dist", "--out", out],
-        cwd=ROOT / "tools", env={**os.environ, "PYTHONPATH": "cluster"}, check=True,
     )  # fmt: skip

@@ -26,10 +26,7 @@ from localcluster.process import MARKER, pids, wait_until
 from localcluster.record import Cluster, load
 from support.cluster import LocalCluster, build_image
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a node needs root"),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a node needs root")
 
 CLUSTER_PY = Path(sys.modules["localcluster"].__path__[0]).parent / "cluster.py"
 DAEMONS = re.compile(

@@ -11,13 +11,12 @@ from functools import partial
 
 import pytest
 
-from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.kube import Key
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster, build_image
 from support.diagnosis import explain
 from support.predictors import Predictors
 
-RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 
 GREEDY = (
@@ -41,7 +40,8 @@ class Case:
     reason: str
     says: tuple[str, ...]
     spec: Body = field(default_factory=dict)
-    quota: Body | None = None
+    pods: str = ""
+    """How many a ResourceQuota allows."""
     available: bool = False
 
 
@@ -89,9 +89,9 @@ CASES = {
     ),
     "quota": Case(
         "QuotaExceeded",
-        ("exceeded quota: one-pod", "raise it"),
+        ("exceeded quota: full", "raise it"),
         {"minReplicas": 2},
-        quota={"hard": {"pods": "1"}},
+        pods="1",
         available=True,
     ),
     "refused": Case(
@@ -126,9 +126,8 @@ def declared(cluster: LocalCluster, api: Api, broken_images: None) -> Iterator[d
 
 
 def _declare(cluster: LocalCluster, api: Api, name: str, case: Case) -> Key:
-    if case.quota:
-        metadata = {"name": "one-pod", "namespace": name}
-        api.create(RESOURCE_QUOTA, {"metadata": metadata, "spec": case.quota})
+    if case.pods:
+        api.limit(name, pods=case.pods)
     spec = {"minReplicas": 1, "resources": SMALL, **case.spec}
     return _predictors(cluster, api, name).create(**spec)
 

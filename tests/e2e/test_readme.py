@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 from unit.predictor.support import free_port
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT, LocalCluster, build_image
-from support.guide import shell, tools
+from support.guide import shell
 from support.predictors import Predictors
 
 _shell = partial(shell, seconds=200)
@@ -33,7 +33,7 @@ def _section(title: str) -> str:
 @pytest.fixture(scope="module")
 def environment(cluster: LocalCluster) -> dict[str, str]:
     """A shell in which kubectl means the test's cluster."""
-    return tools(cluster.bin, cluster.kubeconfig)
+    return cluster.environment
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,6 @@ def installed(api: Api, environment: dict[str, str]) -> Iterator[None]:
     finally:
         if api.get(RISKPREDICTOR, PREDICTOR) is not None:
             api.delete(RISKPREDICTOR, PREDICTOR)
-
-
-def test_the_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)", README))
-    assert {"demo", "test", "demo-down", "serve"} <= named <= targets
 
 
 def test_every_shell_block_is_known_here() -> None:
@@ -107,8 +101,3 @@ def test_the_resource_and_the_commands_in_the_text(
     overlay = "deploy/operator/overlays/namespaced"
     assert f"kubectl apply -k {overlay}" in README
     _shell(f"kubectl apply --dry-run=server -k {overlay}", environment)
-
-
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target

@@ -1,6 +1,6 @@
 """A new version under load, a version that does not exist, and the way back: nobody is turned away.
 
-One story, told once for all tests here: v1, then v2, then ``nope``, whose image is nowhere, then
+One scenario for all tests here: v1, then v2, then ``nope``, whose image is nowhere, then
 v1 again, then more pods and fewer. All the while a pod in the cluster sends requests through the
 Service.
 """
@@ -18,16 +18,17 @@ from pathlib import Path
 import pytest
 
 from kstatus import health, violations
-from riskdemo.load import PodLoad, Report
+from riskdemo.load import Load, Sums
 from riskdemo.shell import Kubectl
-from riskpredictor_kubectl.loadpod import Demand
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.predictors import Predictors
 
 BROKEN_SECONDS = 5.0
 LOAD_SECONDS = 900
-"""Bound of the load; it ends with the story."""
+"""Bound of the load; it ends with the scenario."""
 
 USERS, THINK = 10, 0.008
 """Some 1,000 requests a second, which leaves the pods and the machine some air."""
@@ -43,7 +44,7 @@ PHASES = {
 
 @dataclass
 class Phase:
-    """What a part of the story looked like from outside."""
+    """What a part of the scenario looked like from outside."""
 
     ok: int = 0
     failed: int = 0
@@ -51,8 +52,8 @@ class Phase:
 
 
 @dataclass
-class Story:
-    """What was seen."""
+class Observations:
+    """What the scenario showed."""
 
     states: list[Body]
     """Of the RiskPredictor: every one that the API server showed, in order."""
@@ -61,12 +62,6 @@ class Story:
     """``kubectl get riskpredictors -o wide`` at telling moments."""
     broken: Body = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
-    seconds: int = 0
-    """Reports of the load generator."""
-
-    def count(self, _: object) -> None:
-        """One report more."""
-        self.seconds += 1
 
     @property
     def answered(self) -> int:
@@ -74,70 +69,69 @@ class Story:
         return sum(phase.ok for phase in self.phases.values())
 
     @contextmanager
-    def phase(self, name: str, report: Report, in_all: int = 0) -> Iterator[None]:
+    def phase(self, name: str, sums: Sums, in_all: int = 0) -> Iterator[None]:
         """Notes what happens to the requests in the block, and until there are enough of them."""
-        before = Phase(report.ok, report.failed, dict(report.versions))
+        before = Phase(sums.ok, sums.failed, dict(sums.versions))
         yield
         # They come once a second, and one without the block's end may be on its way.
-        ended = self.seconds
-        eventually(lambda: self.seconds >= ended + 2, within=60, every=0.1, what="two reports")
+        ended = sums.seconds
+        eventually(lambda: sums.seconds >= ended + 2, within=60, every=0.1, what="two reports")
         enough = before.ok + max(PHASES[name][1], in_all - self.answered)
         eventually(
-            lambda: report.ok >= enough or report.failed > before.failed,
-            within=300, every=0.1, what=f"{name}: enough requests: {report}",
+            lambda: sums.ok >= enough or sums.failed > before.failed,
+            within=300, every=0.1, what=f"{name}: enough requests: {sums}",
         )  # fmt: skip
         self.phases[name] = Phase(
-            report.ok - before.ok,
-            report.failed - before.failed,
+            sums.ok - before.ok,
+            sums.failed - before.failed,
             {
                 version: count - before.versions.get(version, 0)
-                for version, count in report.versions.items()
+                for version, count in sums.versions.items()
                 if count > before.versions.get(version, 0)
             },
         )
 
 
 @pytest.fixture(scope="module")
-def story(
+def seen(
     api: Api, predictors: Predictors, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory
-) -> Story:
+) -> Observations:
     key = predictors.create("health-predictor", replicas=2)
     predictors.wait(key, within=180)
     demand = Demand(USERS, LOAD_SECONDS, THINK)
-    load = PodLoad(kubectl, "health-predictor:v1", key.name, demand)
+    load = Load(kubectl.client(), key.name, demand)
     with api.watching(RISKPREDICTOR, key) as states, load:
-        story = Story(states)
-        load.report.on_second = story.count
-        _tell(story, predictors, key, load.report, _table(kubectl))
-        _scale(story, api, predictors, key, load.report)
-    story.failures = dict(load.report.failures)
-    _publish(story, tmp_path_factory.mktemp("outputs") / "riskpredictors.txt")
-    return story
+        seen = Observations(states)
+        _roll_out(seen, predictors, key, load.sums, _table(kubectl))
+        _scale(seen, api, predictors, key, load.sums)
+    seen.failures = dict(load.sums.failures)
+    _publish(seen, tmp_path_factory.mktemp("outputs") / "riskpredictors.txt")
+    return seen
 
 
-def _tell(
-    story: Story, predictors: Predictors, key: Key, report: Report, table: Callable[[], str]
+def _roll_out(
+    seen: Observations, predictors: Predictors, key: Key, sums: Sums, table: Callable[[], str]
 ) -> None:
-    eventually(lambda: report.ok > 100, within=120, what=f"requests are answered: {report}")
-    story.tables["ready"] = table()
-    with story.phase("new version", report):
+    eventually(lambda: sums.ok > 100, within=120, what=f"requests are answered: {sums}")
+    seen.tables["ready"] = table()
+    with seen.phase("new version", sums):
         predictors.patch(key, modelVersion="v2")
-        story.tables["rolling"] = _while_rolling(table)
+        seen.tables["rolling"] = _while_rolling(table)
         predictors.wait(key, within=180)
-    with story.phase("broken version", report):
+    with seen.phase("broken version", sums):
         predictors.patch(key, modelVersion="nope")
-        story.broken = predictors.wait(key, "False", "ImagePullFailed", within=120)
+        seen.broken = predictors.wait(key, "False", "ImagePullFailed", within=120)
         time.sleep(BROKEN_SECONDS)
-        story.tables["broken"] = table()
-    with story.phase("way back", report):
+        seen.tables["broken"] = table()
+    with seen.phase("way back", sums):
         predictors.patch(key, modelVersion="v1")
         predictors.wait(key, within=180)
 
 
-def _scale(story: Story, api: Api, predictors: Predictors, key: Key, report: Report) -> None:
+def _scale(seen: Observations, api: Api, predictors: Predictors, key: Key, sums: Sums) -> None:
     predictors.patch(key, replicas=4)
     predictors.wait(key, within=180)
-    with story.phase("fewer pods", report, in_all=MANY):
+    with seen.phase("fewer pods", sums, in_all=MANY):
         predictors.patch(key, replicas=2)
         pods = f"healthtech.dev/riskpredictor={key.name}"
         eventually(
@@ -158,8 +152,8 @@ def _table(kubectl: Kubectl) -> Callable[[], str]:
     return lambda: kubectl("get", "riskpredictors", "-o", "wide")
 
 
-def _publish(story: Story, path: Path) -> None:
-    text = "\n".join(f"# {moment}\n{table}" for moment, table in story.tables.items())
+def _publish(seen: Observations, path: Path) -> None:
+    text = "\n".join(f"# {moment}\n{table}" for moment, table in seen.tables.items())
     path.write_text(text)
     print(text)
     if wanted := os.environ.get("E2E_OUTPUTS"):
@@ -171,35 +165,37 @@ def _publish(story: Story, path: Path) -> None:
     [(phase, *expected) for phase, expected in PHASES.items()],
     ids=PHASES,
 )
-def test_no_request_fails(story: Story, phase: str, answering: set[str], at_least: int) -> None:
-    seen = story.phases[phase]
-    print(f"{phase}: {seen}")
-    assert seen.failed == 0, story.failures
-    assert seen.ok >= at_least
-    assert set(seen.versions) == answering
+def test_no_request_fails(
+    seen: Observations, phase: str, answering: set[str], at_least: int
+) -> None:
+    answers = seen.phases[phase]
+    print(f"{phase}: {answers}")
+    assert answers.failed == 0, seen.failures
+    assert answers.ok >= at_least
+    assert set(answers.versions) == answering
 
 
-def test_not_one_of_20_000_requests_failed(story: Story) -> None:
+def test_not_one_of_20_000_requests_failed(seen: Observations) -> None:
     print(
-        f"{story.answered} requests answered during roll-outs and a scale-down,"
-        f" {story.failures} failed"
+        f"{seen.answered} requests answered during roll-outs and a scale-down,"
+        f" {seen.failures} failed"
     )
-    assert story.failures == {}
-    assert story.answered >= MANY
+    assert seen.failures == {}
+    assert seen.answered >= MANY
 
 
-def test_at_every_moment_the_status_keeps_the_rules_of_kstatus(story: Story) -> None:
-    assert len(story.states) > 10
+def test_at_every_moment_the_status_keeps_the_rules_of_kstatus(seen: Observations) -> None:
+    assert len(seen.states) > 10
     broken = {
         state["metadata"]["resourceVersion"]: found
-        for state in story.states
+        for state in seen.states
         if (found := violations(state))
     }
     assert broken == {}
 
 
-def test_it_is_never_ready_while_another_version_serves(story: Story) -> None:
-    for state in story.states:
+def test_it_is_never_ready_while_another_version_serves(seen: Observations) -> None:
+    for state in seen.states:
         serving = state["status"].get("servingVersion")
         if health(state) == "Current":
             assert serving == state["spec"]["modelVersion"], state["status"]
@@ -208,10 +204,10 @@ def test_it_is_never_ready_while_another_version_serves(story: Story) -> None:
             assert state["status"]["image"] == f"health-predictor:{serving}"
 
 
-def test_a_good_version_raises_no_false_alarm(story: Story) -> None:
+def test_a_good_version_raises_no_false_alarm(seen: Observations) -> None:
     reasons = {
         condition["reason"]
-        for state in story.states
+        for state in seen.states
         if state["spec"]["modelVersion"] == "v2"
         for condition in state["status"]["conditions"]
         if condition["type"] == "Ready"
@@ -219,14 +215,14 @@ def test_a_good_version_raises_no_false_alarm(story: Story) -> None:
     assert reasons == {"Ready", "RollingOut"}
 
 
-def test_ready_came_back_once_for_each_version_that_exists(story: Story) -> None:
-    ready = [s["status"]["servingVersion"] for s in story.states if health(s) == "Current"]
+def test_ready_came_back_once_for_each_version_that_exists(seen: Observations) -> None:
+    ready = [s["status"]["servingVersion"] for s in seen.states if health(s) == "Current"]
     turns = [now for before, now in zip(["", *ready], ready, strict=False) if now != before]
     assert turns == ["v1", "v2", "v1"]
 
 
-def test_a_version_without_an_image_says_what_to_do(story: Story) -> None:
-    status = story.broken["status"]
+def test_a_version_without_an_image_says_what_to_do(seen: Observations) -> None:
+    status = seen.broken["status"]
     assert status["servingVersion"] == "v2"
     assert status["readyReplicas"] == 2
     ready = next(c for c in status["conditions"] if c["type"] == "Ready")
@@ -237,8 +233,8 @@ def test_a_version_without_an_image_says_what_to_do(story: Story) -> None:
     )
 
 
-def test_kubectl_get_tells_the_state_at_a_glance(story: Story) -> None:
-    rows = {moment: table.splitlines()[1].split() for moment, table in story.tables.items()}
+def test_kubectl_get_tells_the_state_at_a_glance(seen: Observations) -> None:
+    rows = {moment: table.splitlines()[1].split() for moment, table in seen.tables.items()}
     # NAME MODEL SERVING READY ... REASON URL IMAGE
     assert rows["ready"][1:4] == ["v1", "v1", "True"]
     rolling = rows["rolling"]

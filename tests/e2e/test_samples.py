@@ -8,10 +8,10 @@ import pytest
 import urllib3
 import yaml
 
-from riskdemo.predict import PATIENTS
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
-from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
+from riskdemo.stage import PATIENTS
+from riskpredictor_operator.kube import Key
+from support.api import AUTOSCALER, DEPLOYMENT, Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
 from support.predictors import Predictors
 
@@ -32,10 +32,6 @@ def applied(kubectl: Kubectl, home: str) -> dict[str, Key]:
     return {name: Key(home, _declared(SAMPLES[name])["metadata"]["name"]) for name in VALID}
 
 
-def test_there_are_the_samples_that_the_readme_names() -> None:
-    assert set(SAMPLES) == {"minimal", "full", "fixed-size", "invalid"}
-
-
 @pytest.mark.parametrize("name", VALID)
 def test_a_valid_sample_becomes_ready(
     api: Api, predictors: Predictors, applied: dict[str, Key], name: str
@@ -43,16 +39,6 @@ def test_a_valid_sample_becomes_ready(
     body = predictors.wait(applied[name], within=120)
     assert body["status"]["servingVersion"] == _declared(SAMPLES[name])["spec"]["modelVersion"]
     assert api.need(DEPLOYMENT, applied[name])["status"]["availableReplicas"] >= 2
-
-
-@pytest.mark.parametrize("name", VALID)
-def test_applying_it_again_changes_nothing(
-    api: Api, kubectl: Kubectl, predictors: Predictors, applied: dict[str, Key], name: str
-) -> None:
-    predictors.wait(applied[name], within=120)
-    before = api.need(RISKPREDICTOR, applied[name])["metadata"]["generation"]
-    assert kubectl("apply", "-f", str(SAMPLES[name])).strip().endswith("unchanged")
-    assert api.need(RISKPREDICTOR, applied[name])["metadata"]["generation"] == before
 
 
 def test_the_fixed_size_has_three_pods_and_no_autoscaler(
@@ -80,13 +66,3 @@ def _post(http: urllib3.PoolManager, url: str) -> urllib3.BaseHTTPResponse | Non
         return http.request("POST", url, json=PATIENTS["a healthy adult"], timeout=5, retries=False)
     except urllib3.exceptions.HTTPError:
         return None
-
-
-def test_the_invalid_one_is_refused_with_a_message_for_each_mistake(
-    cluster: LocalCluster, api: Api, home: str
-) -> None:
-    refused = cluster.try_kubectl("-n", home, "apply", "-f", str(SAMPLES["invalid"]))
-    assert refused.returncode != 0
-    for part in ("spec.modelVersion", "spec.minReplicas", "spec.resources.requests.cpu"):
-        assert part in refused.stderr
-    assert api.get(RISKPREDICTOR, Key(home, "upside-down")) is None

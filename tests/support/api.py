@@ -15,7 +15,7 @@ import urllib3
 import yaml
 
 from riskpredictor_operator.core import api as names
-from riskpredictor_operator.core.api import Key, Resource, path_of
+from riskpredictor_operator.kube import Key, Resource, path_of
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -23,6 +23,7 @@ Body = dict[str, Any]
 RISKPREDICTOR, DEPLOYMENT = names.RISKPREDICTOR, names.DEPLOYMENT
 SERVICE, AUTOSCALER = names.SERVICE, names.AUTOSCALER
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace")
+QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
 
 _CONTENT = {
     "merge": "application/merge-patch+json",
@@ -114,6 +115,23 @@ class Api:
     def delete(self, resource: Resource, key: Key, policy: str = "Background") -> None:
         """Delete an object."""
         self.request("DELETE", path_of(resource, key), {"propagationPolicy": policy})
+
+    def limit(self, namespace: str, **hard: str) -> None:
+        """Have a ResourceQuota; returns when it is in force."""
+        key = Key(namespace, "full")
+        metadata = {"name": key.name, "namespace": key.namespace}
+        quota = {
+            "apiVersion": "v1",
+            "kind": QUOTA.kind,
+            "metadata": metadata,
+            "spec": {"hard": hard},
+        }
+        self.patch(QUOTA, key, quota, kind="apply")
+        eventually(lambda: self.need(QUOTA, key).get("status", {}).get("hard") == hard)
+
+    def lift_the_limit(self, namespace: str) -> None:
+        """Delete the ResourceQuota."""
+        self.delete(QUOTA, Key(namespace, "full"))
 
     @contextmanager
     def watching(self, resource: Resource, key: Key) -> Iterator[list[Body]]:

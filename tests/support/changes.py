@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api
 
 Spec = dict[str, Any]
@@ -23,7 +23,7 @@ class Changes:
         self.count = 0
 
     def create(self, count: int = 1) -> None:
-        """So many new ones."""
+        """Create this many RiskPredictors."""
         for _ in range(count):
             name = f"risk-{self._made}"
             self._made += 1
@@ -55,7 +55,7 @@ class Changes:
         return None
 
     def delete(self) -> None:
-        """One of them."""
+        """Delete one, chosen at random."""
         if self.wanted:
             name = self._rng.choice(sorted(self.wanted))
             self._api.delete(RISKPREDICTOR, Key(self._namespace, name))

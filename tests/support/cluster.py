@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "cluster" / "cluster.py"
@@ -49,15 +48,20 @@ class LocalCluster:
     def up(cls, name: str, *arguments: str) -> LocalCluster:
         """Make it; its progress shows, because the first time takes minutes.
 
-        ``CLUSTER_SUFFIX`` in the environment keeps two runs of a suite out of each other's way.
+        ``CLUSTER_SUFFIX`` in the environment keeps two runs of a suite out of each other's way, and
+        the processes of one run (pytest-xdist) have a cluster each.
         """
-        name += os.environ.get("CLUSTER_SUFFIX", "")
+        name += "".join(
+            f"-{os.environ[part].removeprefix('-')}"
+            for part in ("PYTEST_XDIST_WORKER", "CLUSTER_SUFFIX")
+            if os.environ.get(part)
+        )
         tool("up", "--name", name, *arguments, quiet=False)
         status = json.loads(tool("status", "--name", name, "--json"))
         return cls(name, Path(status["kubeconfig"]), Path(status["bin"]), Path(status["audit_log"]))
 
     def down(self) -> None:
-        """Remove it."""
+        """Remove the cluster."""
         tool("down", "--name", self.name)
 
     def component(self, action: str, name: str) -> None:
@@ -82,6 +86,12 @@ class LocalCluster:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}:\n{done.stderr}"
         return done.stdout
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """For programs that find kubectl on their path and mean this cluster."""
+        path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig)}
+
     def try_kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """kubectl, whatever comes of it."""
         command = [str(self.bin / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
@@ -95,7 +105,3 @@ class LocalCluster:
         files = [*sorted(name.parent.glob(f"{name.stem}-*{name.suffix}")), name]
         lines = (line for file in files for line in file.read_text().splitlines())
         return [line for line in lines if line.endswith("}")]
-
-    def audit(self) -> list[dict[str, Any]]:
-        """Its entries."""
-        return [json.loads(line) for line in self.audit_lines()]

@@ -8,7 +8,6 @@ import os
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,11 +17,10 @@ from pathlib import Path
 import yaml
 
 from localcluster.gobuild import GoModule, ensure
-from riskpredictor_operator.core.api import Key, Resource
-from support import crds
+from riskpredictor_operator.kube import Key, Resource
+from support import kinds
 from support.api import Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
-from support.gomodule import Downloaded
 
 CONTROLLER = GoModule(
     "kustomize-controller",
@@ -30,23 +28,17 @@ CONTROLLER = GoModule(
     "github.com/fluxcd/",
     tools=ROOT / "tests" / "tools",
 )
-SOURCES = Downloaded(
-    "github.com/fluxcd/source-controller",
-    "v1.7.2",
-    "h1:PQLzvgHNEYsstl8uATBZg/70b/i0tj63e0IqnYDeJyg=",
-)
-"""Only its CRDs are used: a ``Source`` takes its place."""
 
 KUSTOMIZATION = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
 ARTIFACT = Resource("source.toolkit.fluxcd.io", "v1", "externalartifacts", "ExternalArtifact")
 
 
 def install_kinds(cluster: LocalCluster) -> None:
-    """Flux's CRDs, as the two controllers ship them."""
-    own = Downloaded(CONTROLLER.pins, CONTROLLER.version(), _pinned_sum())
-    for module, resource in ((SOURCES, ARTIFACT), (own, KUSTOMIZATION)):
+    """Flux's CRDs, as the two controllers ship them; a ``Source`` stands in for the second one."""
+    own = kinds.Module(CONTROLLER.pins, CONTROLLER.version(), _pinned_sum())
+    for module, resource in ((kinds.FLUX_SOURCES, ARTIFACT), (own, KUSTOMIZATION)):
         bases = module.folder() / "config" / "crd" / "bases"
-        crds.install(cluster, bases, f"{resource.plural}.{resource.group}")
+        kinds.install(cluster, bases, f"{resource.plural}.{resource.group}")
 
 
 def _pinned_sum() -> str:
@@ -179,20 +171,6 @@ class Delivery:
         found = eventually(check, within=60, every=0.1, what=f"{revision}: {status} {reason}")
         assert found is not None
         return found
-
-    def again(self) -> None:
-        """Ask for another reconciliation, and wait for its end."""
-        asked = str(time.monotonic_ns())
-        annotation = {"reconcile.fluxcd.io/requestedAt": asked}
-        self._api.patch(KUSTOMIZATION, self.key, {"metadata": {"annotations": annotation}})
-        eventually(
-            lambda: (
-                self.body()["status"].get("lastHandledReconcileAt") == asked
-                and ready(self.body()).get("status") == "True"
-            ),
-            within=60,
-            every=0.1,
-        )
 
     def end(self) -> None:
         """Delete it if it is there, and wait until Flux has removed what it applied."""

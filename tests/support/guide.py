@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -41,9 +40,3 @@ def shell(
     )  # fmt: skip
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     return done.stdout
-
-
-def tools(folder: Path, kubeconfig: Path) -> dict[str, str]:
-    """An environment in which the programs of a folder come first, and mean this cluster."""
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "KUBECONFIG": str(kubeconfig)}

@@ -1,10 +1,11 @@
-"""Helm, built from source, and kubectl's kustomize: two ways to the same objects."""
+"""Helm, built from source, kubectl's kustomize, and the release: ways to the same objects."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,14 @@ def kustomize(path: str | Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def dist(out: Path) -> None:
+    """What ``make dist`` runs, into another folder."""
+    subprocess.run(
+        [sys.executable, "-m", "release.dist", "--out", out], cwd=ROOT / "tools", check=True,
+        env={**os.environ, "PYTHONPATH": "cluster"},
+    )  # fmt: skip
 
 
 def documents(text: str) -> list[Object]:

@@ -17,11 +17,19 @@ from typing import Self
 
 import yaml
 
+from riskpredictor_operator.kube import Key
+from riskpredictor_operator.settings import Settings
 from support.cluster import ROOT, LocalCluster
 
 SYSTEM = "riskpredictor-system"
 ACCOUNT = "riskpredictor-operator"
 USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
+LEASE = Key(SYSTEM, Settings().lease_name)
+LEASE_SECONDS = 5.0
+"""How long a leader that is gone is waited for, in tests."""
+ALONE = "--lease-seconds=30"
+"""Flag of an operator for whose Lease nobody else waits: a machine that stalls for seconds must not
+cost it."""
 
 
 def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
@@ -63,7 +71,7 @@ class OperatorProcess:
         with log.open("a") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "riskpredictor_operator", "--http-port=0",
-                 f"--operator-namespace={SYSTEM}", "--lease-seconds=5", *flags],
+                 f"--operator-namespace={SYSTEM}", f"--lease-seconds={LEASE_SECONDS}", *flags],
                 env={**os.environ, **own, **environment},
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -71,7 +79,7 @@ class OperatorProcess:
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """The operator's process id."""
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
@@ -79,11 +87,11 @@ class OperatorProcess:
         self._process.send_signal(number)
 
     def wait(self, within: float = 30.0) -> int:
-        """Exit status."""
+        """Wait for its end; its exit status."""
         return self._process.wait(timeout=within)
 
     def says(self) -> str:
-        """Its log so far."""
+        """The log so far."""
         return self.log.read_text()
 
     def wait_for(self, text: str, within: float = 60.0) -> None:
@@ -109,11 +117,8 @@ class OperatorProcess:
 
 @contextmanager
 def running(config: Path, log: Path, *flags: str) -> Iterator[OperatorProcess]:
-    """An operator that leads, for the length of the block.
-
-    Nobody else waits for its Lease, which a machine that stalls for seconds must not cost it.
-    """
-    operator = OperatorProcess(config, log, "--lease-seconds=30", *flags)
+    """An operator that leads, for the length of the block."""
+    operator = OperatorProcess(config, log, ALONE, *flags)
     try:
         operator.wait_for("listed ")
         yield operator

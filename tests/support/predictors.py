@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 
 
@@ -29,7 +29,7 @@ class Predictors:
         return key
 
     def patch(self, key: Key, **spec: object) -> Body:
-        """Merge into its spec."""
+        """Merge ``spec`` into the RiskPredictor's spec."""
         return self._api.patch(RISKPREDICTOR, key, {"spec": spec})
 
     def condition(self, key: Key, name: str = "Ready") -> Body:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import yaml
 
 from localcluster.paths import cache_root
 from support import debian
+from support.api import eventually
 from support.cluster import ROOT
 
 RULES = ROOT / "deploy" / "monitoring" / "rules.yaml"
@@ -132,19 +132,17 @@ def running(
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            _wait_ready(port, process, folder)
+            eventually(lambda: _is_ready(port, process, folder), within=60, every=0.2)
             yield Prometheus(port)
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def _wait_ready(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
-    for _ in range(150):
-        assert process.poll() is None, (folder / "prometheus.log").read_text()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError((folder / "prometheus.log").read_text())
+def _is_ready(port: int, process: subprocess.Popen[bytes], folder: Path) -> bool:
+    assert process.poll() is None, (folder / "prometheus.log").read_text()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1):
+            return True
+    except OSError:
+        return False

@@ -47,7 +47,7 @@ class Role:
 
     @property
     def rights(self) -> list[Right]:
-        """All that it grants."""
+        """Every single right that the role grants."""
         return sorted(granted_rights(self.body["rules"]))
 
     @contextmanager

@@ -1,0 +1,66 @@
+"""Builds, fetches and installs whatever the tests run: ``make programs``, minutes the first time.
+
+Each is needed by somebody's fixture, too, which finds it ready then. Here all come in a row, before
+layers that run at the same time would wait for each other's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from localcluster import gobuild, prerequisites
+from localcluster.console import ClusterError
+from localcluster.record import Cluster
+from riskdemo.install import OPERATOR_IMAGE, VERSIONS
+from support import debian, flux, helm, kinds, prometheus
+from support.cluster import ROOT, build_image
+
+
+def images() -> tuple[str, ...]:
+    """Build the product's images; unchanged ones come from the builder's cache."""
+    build_image(OPERATOR_IMAGE, ROOT / "Dockerfile.operator")
+    for version in VERSIONS:
+        build_image(f"health-predictor:{version}", ROOT / "Dockerfile.predictor",
+                    f"MODEL_VERSION={version}")  # fmt: skip
+    return (OPERATOR_IMAGE, *(f"health-predictor:{version}" for version in VERSIONS))
+
+
+AS_ROOT = os.geteuid() == 0
+PROGRAMS: dict[str, Callable[[], object]] = {
+    "Kubernetes": lambda: prerequisites.ensure(
+        Cluster("any", "node" if AS_ROOT else "control-plane", index=0, kwok_nodes=1)
+    ),
+    "Helm": lambda: gobuild.ensure(helm.MODULE, ["helm"]),
+    "Flux's kustomize-controller": lambda: gobuild.ensure(
+        flux.CONTROLLER, ["kustomize-controller"]
+    ),
+    "the CRDs of Flux and Argo CD": lambda: (kinds.FLUX_SOURCES.folder(), kinds.ARGO_CD.folder()),
+    "Prometheus": lambda: prometheus.program("prometheus"),
+    "Lua": lambda: debian.ensure("lua5.4"),
+    "npm": lambda: debian.ensure("npm"),
+    "faketime": lambda: debian.file_of("libfaketime", "libfaketimeMT.so.1"),
+    "Chromium": lambda: debian.ensure("chromium"),
+    **({"images": images} if AS_ROOT else {}),
+}
+
+
+def main() -> int:
+    """Make all ready; what fails is tried a second time, for a download's failure often passes."""
+    missing = []
+    for name, make in PROGRAMS.items():
+        for _ in range(2):
+            try:
+                make()
+                break
+            except (AssertionError, ClusterError) as error:
+                print(f"{name}: {error}", flush=True)
+        else:
+            missing.append(name)
+    print(f"missing: {', '.join(missing)}" if missing else "all is there")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
