@@ -20,6 +20,7 @@ from bench.predictor.crowd import crowd
 from unit.predictor.support import HEALTHY, ServerProcess
 
 from support.api import eventually
+from support.rawhttp import RawClient, request
 
 MIB = 1024 * 1024
 INFER = "/v2/models/riskpredictor/infer"
@@ -28,11 +29,10 @@ TENSOR = {"name": "v", "shape": [1000, 4], "datatype": "FP64"}
 TENSORS = json.dumps({"inputs": [TENSOR | {"data": list(HEALTHY.values()) * 1000}]}).encode()
 
 
-def head(path: str, length: int) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
+def head(path: str, length: int, *fields: str) -> bytes:
+    """Of a request whose body is sent apart."""
+    json_body = ("Content-Type: application/json", f"Content-Length: {length}")
+    return request("POST", path, *json_body, *fields)
 
 
 def connect(server: ServerProcess, timeout: float = 20) -> socket.socket:
@@ -106,13 +106,11 @@ def test_a_client_that_sends_far_too_much_reads_why(path: str, body: bytes | Non
 
 
 def test_a_client_that_announces_far_too_much_and_sends_nothing_is_answered() -> None:
-    with ServerProcess() as server, connect(server) as sock:
-        sock.sendall(head("/predict", 10 * MIB))
-        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
-    with ServerProcess() as server, connect(server) as sock:
-        asking = head("/predict", 10 * MIB)[:-2] + b"Expect: 100-continue\r\n\r\n"
-        sock.sendall(asking)
-        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+    with ServerProcess() as server:
+        for expectation in ((), ("Expect: 100-continue",)):
+            with RawClient(server.port) as client:
+                answer = client.send(head("/predict", 10 * MIB, *expectation)).answer()
+                assert answer.status == 413
 
 
 @pytest.mark.parametrize(("path", "body"), [("/predict", BATCH), (INFER, TENSORS)])
