@@ -104,7 +104,7 @@ class Application:
             finally:
                 self.admission.free += size
         except (_ClientGoneError, OSError):
-            status, request.counted = CLIENT_GONE, True
+            status = CLIENT_GONE
         finally:
             self._metrics.in_flight -= 1
             if request.counted:

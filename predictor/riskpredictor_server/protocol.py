@@ -386,8 +386,12 @@ class Connection(HttpToolsProtocol):
         return self._feed(rest)
 
 
+async def _resume(call: Coroutine[Any, Any, None], waiting: Any) -> None:
+    """Run the rest of a call that waits for a future."""
+    await _after(waiting, call)
+
+
 @types.coroutine
-def _resume(call: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
-    """The rest of a call that waits for a future."""
+def _after(waiting: Any, call: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
     yield waiting
     yield from call
