@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real operator and predictor: panels show something, an alert fires."""
+"""A real Prometheus scrapes an operator and a predictor: panels show something, an alert fires."""
 
 from __future__ import annotations
 
