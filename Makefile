@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+R := $(CURDIR)
+export PYTHONPATH := $R/operator:$R/predictor:$R/tools/kubectl:$R/tools/cluster:$R/tools/demo:$R/tools:$R/tests
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -100,7 +102,7 @@ check: $(VENV)/.ready ## Formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	PYTHONPATH=tools/cluster $(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports
 
 .PHONY: verify
 verify: reference lock ## Regenerate what is generated; fail if that changes a file
@@ -108,19 +110,19 @@ verify: reference lock ## Regenerate what is generated; fail if that changes a f
 
 .PHONY: bench-predictor
 bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers (root, wrk; ARGS=--peers)
-	PYTHONPATH=tests:predictor $(PY) -m bench.predictor.bench $(ARGS)
+	$(PY) -m bench.predictor.bench $(ARGS)
 
 .PHONY: bench-operator
 bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100")
-	PYTHONPATH=tests:operator:tools/cluster $(PY) -m bench.operator.bench $(ARGS)
+	$(PY) -m bench.operator.bench $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.ready ## The operator under churn: does its memory grow? (ARGS="--minutes 30")
-	PYTHONPATH=tests:operator:tools/cluster $(PY) -m bench.operator.soak $(ARGS)
+	$(PY) -m bench.operator.soak $(ARGS)
 
 .PHONY: bench-plot
 bench-plot: $(VENV)/.ready ## The picture of docs/SCALE.md (ARGS="figures.json soak.json --out FILE.png")
-	PYTHONPATH=tests $(PY) -m bench.operator.plot $(ARGS)
+	$(PY) -m bench.operator.plot $(ARGS)
 
 ## Maintain it
 
@@ -131,7 +133,7 @@ format: $(VENV)/.ready ## Format the code
 
 .PHONY: screenshots
 screenshots: $(VENV)/.ready ## Take the pictures of the guides again, into docs/images/ (Chromium)
-	PYTHONPATH=tests:predictor $(PY) -m browser.screenshots
+	$(PY) -m browser.screenshots
 
 .PHONY: recordings
 recordings: $(VENV)/.ready ## Record the demonstrations again, into docs/images/ (10 minutes; ARGS="load-test")
@@ -142,24 +144,20 @@ diagrams: ## Draw the diagrams of the guides again, into docs/images/ (Node.js 2
 	cd docs/diagrams && npm ci --ignore-scripts --no-audit --no-fund && node make.mjs
 
 .PHONY: reference
-reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, tables of the guides, dashboard, chart
-	$(PY) tools/generate/crd_reference.py
-	$(PY) tools/generate/metrics_page.py
-	$(PY) tools/generate/dashboard.py
-	$(PY) tools/generate/operations_page.py
-	$(PY) tools/generate/chart.py
+reference: $(VENV)/.ready ## Regenerate what is made from code: CRD reference, tables of the guides, dashboard, chart, reasons
+	$(PY) -m generate
 
 .PHONY: audit
 audit: $(AUDIT)/.ready ## Known vulnerabilities in what is locked (ARGS="-s osv" asks osv.dev)
-	PYTHONPATH=tools $(AUDIT)/bin/python -m release.audit $(ARGS)
+	$(AUDIT)/bin/python -m release.audit $(ARGS)
 
 .PHONY: sbom
 sbom: $(AUDIT)/.ready ## Bills of materials (CycloneDX) and licences of the images, into dist/
-	$(COMMIT_TIME) PYTHONPATH=tools $(AUDIT)/bin/python -m release.sbom
+	$(COMMIT_TIME) $(AUDIT)/bin/python -m release.sbom
 
 .PHONY: dist
 dist: sbom $(VENV)/.ready ## install.yaml, packaged chart and SHA256SUMS, into dist/ (OPERATOR_IMAGE=REPOSITORY@sha256:... pins it)
-	$(COMMIT_TIME) PYTHONPATH=tools:tools/cluster $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
+	$(COMMIT_TIME) $(PY) -m release.dist $(if $(OPERATOR_IMAGE),--operator-image "$(OPERATOR_IMAGE)")
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Lock the dependencies again, with hashes

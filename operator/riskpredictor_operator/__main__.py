@@ -1,7 +1,8 @@
-"""``python -m riskpredictor_operator``: compose settings, cluster, lease and controller; run.
+"""``python -m riskpredictor_operator``: settings, start-up checks, leader election, controller.
 
-Exit status: 0 after an orderly stop, 1 when something that must live ended (the lease was lost, a
-watch cannot go on: the pod restarts), 2 for unusable settings, 3 when a start-up check failed.
+Exit status: 0 after an orderly stop, 1 when something ended that must not (the lease was lost, a
+watch cannot go on) and the pod has to restart, 2 for unusable settings, 3 when a start-up check
+failed.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import uvloop
 
 from riskpredictor_operator import __version__, metrics, preflight
 from riskpredictor_operator.controller import Controller, unless
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.core import api
+from riskpredictor_operator.kube import Key
 from riskpredictor_operator.preflight import PreflightError
 from riskpredictor_operator.runtime import logs
-from riskpredictor_operator.runtime.client import KubernetesCluster
-from riskpredictor_operator.runtime.kopf_patches import PASSING
+from riskpredictor_operator.runtime import metrics as runtime_metrics
+from riskpredictor_operator.runtime.client import Client
 from riskpredictor_operator.runtime.leader_election import LeaderElector
-from riskpredictor_operator.runtime.probes import Check, ProbeServer
+from riskpredictor_operator.runtime.probes import ProbeServer
 from riskpredictor_operator.runtime.transport import NoClusterError, connect
+from riskpredictor_operator.runtime.watch import CONNECTION_ERRORS
 from riskpredictor_operator.settings import Settings, default_identity, load, own_namespace
 
 logger = logging.getLogger(__name__)
@@ -35,41 +38,43 @@ EXIT_PREFLIGHT = 3
 def main() -> int:
     """Run the operator; returns the exit status."""
     settings = load(sys.argv[1:], os.environ)
-    logs.configure(settings.log_format, settings.log_level, PASSING)
+    logs.configure(settings.log_format, settings.log_level, CONNECTION_ERRORS)
     metrics.BUILD.info({"version": __version__})
     status: int = uvloop.run(run(settings))
     return status
 
 
 async def run(settings: Settings) -> int:
-    """Everything from the first connection to the exit status."""
+    """Connect, check, lead, work; returns the exit status."""
+    # A write leaves within two thirds of the lease (leader_election.py); this is the rest.
+    write_seconds = settings.lease_seconds / 3 if settings.leader_election else 0.0
+    agent = f"riskpredictor-operator/{__version__}"
     try:
-        # A write leaves within two thirds of the lease (leader.py): this is the rest.
-        patience = settings.lease_seconds / 3 if settings.leader_election else 0.0
-        cluster = KubernetesCluster(await connect(settings.request_seconds, patience))
+        transport = await connect(agent, settings.request_seconds, write_seconds)
     except NoClusterError as error:
         logger.error("no cluster: %s; set KUBECONFIG or run in a pod", error)  # noqa: TRY400
         return EXIT_PREFLIGHT
+    client = Client(transport, api.FIELD_MANAGER)
     server: ProbeServer | None = None
     stop = _stop_on_signals()
     try:
         lease = Key(own_namespace(settings), settings.lease_name)
-        elector = _elector(cluster, settings, lease)
-        checks = preflight.check(cluster, settings.namespace, lease if elector else None)
+        elector = _elector(client, settings, lease)
+        checks = preflight.check(client, settings.namespace, lease if elector else None)
         if not await unless(stop, checks):
             return 0
-        controller = Controller(cluster, settings, stop)
-        server = await _serve(settings, controller.problem)
+        controller = Controller(client, settings, stop)
+        server = await _serve(settings)
         if elector is not None and not await _lead(elector, stop):
             return 0
         return await _control(controller, elector)
     except PreflightError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message is all there is to say
+        logger.error("%s", error)  # noqa: TRY400 - the message says all
         return EXIT_PREFLIGHT
     finally:
         if server is not None:
             await server.stop()
-        await cluster.close()
+        await client.close()
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -81,20 +86,19 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def _elector(cluster: KubernetesCluster, settings: Settings, lease: Key) -> LeaderElector | None:
+def _elector(client: Client, settings: Settings, lease: Key) -> LeaderElector | None:
     if not settings.leader_election:
         return None
     identity = settings.identity or default_identity()
-    elector = LeaderElector(cluster, lease, identity, settings.lease_seconds)
-    cluster.before_write = elector.check
+    elector = LeaderElector(client, lease, identity, settings.lease_seconds)
+    client.before_write = elector.check
     return elector
 
 
-async def _serve(settings: Settings, problem: Check) -> ProbeServer | None:
+async def _serve(settings: Settings) -> ProbeServer | None:
     if settings.http_port == 0:
         return None
-    # Ready needs no more than that the loop turns; a process whose work ended ends itself.
-    server = ProbeServer(settings.http_host, settings.http_port, problem, lambda: None)
+    server = ProbeServer(settings.http_host, settings.http_port)
     try:
         await server.start()
     except OSError as error:
@@ -118,7 +122,7 @@ async def _control(controller: Controller, elector: LeaderElector | None) -> int
         return
 
     if elector is None:
-        metrics.LEADER.set(1)
+        runtime_metrics.LEADER.set(1)
         why = await controller.run(forever, nothing)
     else:
         why = await controller.run(elector.lost, elector.release)

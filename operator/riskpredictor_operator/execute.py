@@ -1,4 +1,4 @@
-"""Carries out a plan: the only place that writes children."""
+"""Executes a plan: the only place that writes children."""
 
 from __future__ import annotations
 
@@ -7,82 +7,80 @@ import logging
 
 from riskpredictor_operator import metrics
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body
-from riskpredictor_operator.core.errors import ApiError, Problem, Verdict, classify, problem_of
-from riskpredictor_operator.core.observed import Ownership
-from riskpredictor_operator.core.observed import classify as classify_owner
-from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step
+from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.core.observed import Ownership, ownership_of
+from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step, target_of
+from riskpredictor_operator.core.refusals import explain_refusal
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import ApiError, Body, Verdict, verdict_of
 from riskpredictor_operator.runtime.cache import Cache
-from riskpredictor_operator.runtime.client import Cluster
+from riskpredictor_operator.runtime.client import Client
 
 logger = logging.getLogger(__name__)
 
 
 async def execute(
-    cluster: Cluster, cache: Cache, rp: RiskPredictor, plan: Plan
-) -> tuple[Problem, ...]:
-    """Do the steps; returns what a person must mend, raises what passes by itself."""
+    client: Client, cache: Cache, rp: RiskPredictor, plan: Plan
+) -> tuple[Explanation, ...]:
+    """Execute a plan. Returns permanent errors, explained; raises transient ones."""
     for stage in plan.stages:
         results = await asyncio.gather(
-            *(_do(cluster, cache, rp, step) for step in stage), return_exceptions=True
+            *(_do(client, cache, rp, step) for step in stage), return_exceptions=True
         )
-        problems = []
+        refused = []
         for step, result in zip(stage, results, strict=True):
-            if isinstance(result, ApiError) and classify(result) is Verdict.REPORT:
-                kind = api.DEPLOYMENT if isinstance(step, HandOver) else step.resource
-                problems.append(problem_of(result, f"{kind.kind} {rp.key}"))
+            if isinstance(result, ApiError) and verdict_of(result) is Verdict.REPORT:
+                refused.append(explain_refusal(result, f"{target_of(step).kind} {rp.key}"))
             elif isinstance(result, BaseException):
                 if isinstance(result, ApiError) and result.status == 409:
-                    await _read_again(cluster, cache, rp, step)
+                    await _read_again(client, cache, rp, step)
                 raise result
-        if problems:
-            return tuple(problems)
+        if refused:
+            return tuple(refused)
     return ()
 
 
-async def _do(cluster: Cluster, cache: Cache, rp: RiskPredictor, step: Step) -> None:
+async def _do(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:
+    resource, live = target_of(step), None
     match step:
-        case Apply(resource, manifest, uid):
-            body = _with_uid(manifest, uid)
-            # Without force where a new object is meant: somebody else's of that name may have
-            # appeared since the look, and would be taken over.
-            live = await cluster.apply(resource, body, manager=api.FIELD_MANAGER, force=bool(uid))
-            cache.put(resource, live)
-            metrics.CHILD_WRITES.labels(resource.plural, "apply").inc()
+        case Apply(_, manifest, uid):
+            action = "apply"
+            # No force to create: a foreign object of that name may have appeared since it was
+            # looked for, and would be taken over.
+            live = await client.apply(
+                resource, _with_uid(manifest, uid), manager=api.FIELD_MANAGER, force=bool(uid)
+            )
             logger.info("%s: %s %s", rp.key, "updated" if uid else "created", resource.kind)
         case HandOver(replicas, uid, force):
+            action = "hand-over"
             body = _replicas_only(rp, replicas, uid)
-            live = await cluster.apply(
-                api.DEPLOYMENT, body, manager=api.HANDOVER_MANAGER, force=force
-            )
-            cache.put(api.DEPLOYMENT, live)
-            metrics.CHILD_WRITES.labels(api.DEPLOYMENT.plural, "hand-over").inc()
-        case Replace(resource, pointer, value, uid):
+            live = await client.apply(resource, body, manager=api.HANDOVER_MANAGER, force=force)
+        case Replace(_, pointer, value, uid):
+            action = "replace"
             operations: list[Body] = [
                 {"op": "test", "path": "/metadata/uid", "value": uid},
                 {"op": "replace", "path": pointer, "value": value},
             ]
-            cache.put(resource, await cluster.change(resource, rp.key, operations))
-            metrics.CHILD_WRITES.labels(resource.plural, "replace").inc()
-        case Delete(resource, uid):
-            await cluster.delete(resource, rp.key, uid)
-            cache.drop(
-                resource,
-                {"metadata": {"namespace": rp.key.namespace, "name": rp.key.name, "uid": uid}},
-            )
-            metrics.CHILD_WRITES.labels(resource.plural, "delete").inc()
+            live = await client.change(resource, rp.key, operations)
+        case Delete(_, uid):
+            action = "delete"
+            await client.delete(resource, rp.key, uid)
+            identity = {"namespace": rp.key.namespace, "name": rp.key.name, "uid": uid}
+            cache.drop(resource, {"metadata": identity})
             logger.info("%s: deleted %s", rp.key, resource.kind)
+    if live is not None:
+        cache.put(resource, live)
+    metrics.CHILD_WRITES.labels(resource.plural, action).inc()
 
 
-async def _read_again(cluster: Cluster, cache: Cache, rp: RiskPredictor, step: Step) -> None:
-    """After a conflict the picture of that child is stale: the next pass must not start from it.
+async def _read_again(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:
+    """Refresh the cached child after a conflict, so that the next pass does not start from it.
 
-    Somebody else's object stays out of the cache, for no watch would tell of its end.
+    A foreign object stays out of the cache, for no watch would report its deletion.
     """
-    resource = api.DEPLOYMENT if isinstance(step, HandOver) else step.resource
-    live = await cluster.get(resource, rp.key)
-    if live is not None and classify_owner(live, rp.key, rp.uid) is Ownership.OURS:
+    resource = target_of(step)
+    live = await client.get(resource, rp.key)
+    if live is not None and ownership_of(live, rp.key, rp.uid) is Ownership.OURS:
         cache.put(resource, live)
     elif (known := cache.get(resource, rp.key)) is not None:
         cache.drop(resource, known)

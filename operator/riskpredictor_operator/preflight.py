@@ -1,4 +1,7 @@
-"""Start-up checks: say at once, in one line, what would otherwise fail for ever unseen."""
+"""Start-up checks: is there an API server, the CRD, and every permission?
+
+A missing one is told in one line at start, instead of as failures of every pass.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ import logging
 from collections.abc import Iterator
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Key, Resource
-from riskpredictor_operator.core.errors import ApiError
-from riskpredictor_operator.runtime.client import KubernetesCluster
+from riskpredictor_operator.kube import ApiError, Key, Resource
+from riskpredictor_operator.runtime.client import LEASE, Client
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +24,13 @@ class PreflightError(Exception):
 
 
 _CHILD_VERBS = ("get", "list", "watch", "patch", "create")
-"""Server-side apply asks for ``patch``, and for ``create`` where the object is new."""
+"""Server-side apply needs ``patch``, and ``create`` where the object is new."""
 
 
 def permissions() -> Iterator[tuple[str, Resource, str]]:
     """Every (verb, resource, subresource) that the operator uses in the namespaces it looks after.
 
-    The one list of its rights: deploy/operator's role is held to it by a test.
+    The one list of its rights: a test compares deploy/operator's role with it.
     """
     for verb in ("get", "list", "watch"):
         yield verb, api.RISKPREDICTOR, ""
@@ -42,24 +44,24 @@ def permissions() -> Iterator[tuple[str, Resource, str]]:
 
 
 def lease_permissions(lease: Key) -> Iterator[tuple[str, Resource, Key]]:
-    """The same for the Lease; a role can hold all verbs but ``create`` to its name."""
-    yield "create", api.LEASE, Key(lease.namespace, "")
+    """The same for the Lease. RBAC can limit all verbs but ``create`` to its name."""
+    yield "create", LEASE, Key(lease.namespace, "")
     for verb in ("get", "watch", "update"):
-        yield verb, api.LEASE, lease
+        yield verb, LEASE, lease
 
 
-async def check(cluster: KubernetesCluster, namespace: str, lease: Key | None) -> None:
-    """Is the API there, are the CRD and the permissions?
+async def check(client: Client, namespace: str, lease: Key | None) -> None:
+    """Check the API server, the CRD and the permissions.
 
     Args:
-        cluster: the cluster.
+        client: of the cluster to check.
         namespace: the namespace to look after; empty for all.
         lease: the Lease to hold; None without leader election.
 
     Raises:
         PreflightError: with what to do.
     """
-    if not await _answer(cluster):
+    if not await _served(client):
         raise PreflightError(
             "the cluster does not know RiskPredictors: kubectl apply -f crds/riskpredictors.yaml"
         )
@@ -68,7 +70,7 @@ async def check(cluster: KubernetesCluster, namespace: str, lease: Key | None) -
     if lease is not None:
         wanted += [(verb, resource, key, "") for verb, resource, key in lease_permissions(lease)]
     try:
-        answers = await asyncio.gather(*(cluster.allowed(*right) for right in wanted))
+        answers = await asyncio.gather(*(client.allowed(*right) for right in wanted))
     except ApiError as error:
         raise PreflightError(
             f"the API server does not tell the operator's rights: {error}"
@@ -86,14 +88,14 @@ async def check(cluster: KubernetesCluster, namespace: str, lease: Key | None) -
         )
 
 
-async def _answer(cluster: KubernetesCluster) -> bool:
-    """Whether the API server serves RiskPredictors; waits for one that is only starting."""
+async def _served(client: Client) -> bool:
+    """Whether the API server serves RiskPredictors; waits while it does not answer at all."""
     last: Exception | None = None
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
-                    return await cluster.serves(api.RISKPREDICTOR)
+                    return await client.serves(api.RISKPREDICTOR)
                 except ApiError as error:
                     if error.status in (401, 403):
                         raise PreflightError(

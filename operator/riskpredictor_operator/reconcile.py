@@ -1,7 +1,7 @@
-"""The spine: one level-triggered pass over one RiskPredictor.
+"""One level-triggered pass over one RiskPredictor: observe, plan, apply, observe again, report.
 
 It does not ask what happened. It compares what is declared with what is there, writes the
-difference, looks again and says what it saw.
+difference and reports what is there then.
 """
 
 from __future__ import annotations
@@ -12,40 +12,35 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from riskpredictor_operator.core import api, conditions, reasons
-from riskpredictor_operator.core.api import Body, Key
-from riskpredictor_operator.core.errors import (
-    SLOW_RETRY_SECONDS,
-    ApiError,
-    Problem,
-    SpecError,
-    Verdict,
-    classify,
-    problem_of,
-)
-from riskpredictor_operator.core.induced import is_induced
-from riskpredictor_operator.core.manifests import Desired, render
+from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.names import selector_of
-from riskpredictor_operator.core.observed import Child, Observed
-from riskpredictor_operator.core.observed import classify as ownership_of
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.observed import Child, Observed, ownership_of
 from riskpredictor_operator.core.plan import Plan, make_plan
-from riskpredictor_operator.core.rollout import is_settled
-from riskpredictor_operator.core.spec import RiskPredictor, parse
-from riskpredictor_operator.core.status import Look, build_status, invalid_status, is_doubtful
+from riskpredictor_operator.core.refusals import explain_refusal
+from riskpredictor_operator.core.rollout import is_settled, starts_unrequested
+from riskpredictor_operator.core.spec import RiskPredictor, SpecError, parse
+from riskpredictor_operator.core.status import (
+    Observation,
+    autoscaler_fails,
+    build_status,
+    invalid_status,
+)
 from riskpredictor_operator.execute import execute
-from riskpredictor_operator.rollout_limiter import Rolls
+from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
+from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime.cache import Cache
-from riskpredictor_operator.runtime.client import Cluster
-from riskpredictor_operator.status_writer import Reporter
+from riskpredictor_operator.runtime.client import Client
+from riskpredictor_operator.runtime.workers import SLOW_RETRY_SECONDS
+from riskpredictor_operator.status_writer import StatusWriter
 
 POD_LOOK_SECONDS = (2.0, 15.0)
-"""Bounds of the time between two looks at pods that are not up yet. They grow with the wait."""
+"""Bounds of the time between two looks at pods that are not up yet. It grows with the wait."""
 PATIENCE_SECONDS = 5.0
-"""How long writes of children may fail before the status tells: most failures are over by then, and
-a server in trouble is not helped by more writes."""
+"""How long writes of children may fail before the status says so: most failures are over by then,
+and a server in trouble is not helped by more writes."""
 
 
 def now_utc() -> datetime.datetime:
@@ -55,84 +50,92 @@ def now_utc() -> datetime.datetime:
 
 @dataclass
 class Reconciler:
-    """Reconciles one key at a time; of the passes before, it knows only since when they fail."""
+    """Reconciles one key at a time; keeps no state between passes but since when writes fail."""
 
-    cluster: Cluster
+    client: Client
     cache: Cache
     options: RenderOptions
-    rolls: Rolls
+    limiter: RolloutLimiter
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
     monotonic: Callable[[], float] = field(default=time.monotonic)
-    _reporter: Reporter = field(init=False)
-    _failing: dict[Key, float] = field(default_factory=dict, init=False)
+    _status_writer: StatusWriter = field(init=False)
+    _failing_since: dict[Key, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._reporter = Reporter(self.cluster, self.cache, self.clock)
+        self._status_writer = StatusWriter(self.client, self.cache, self.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass.
 
         Returns:
-            Seconds until the next look where time alone may bring news, else None.
+            Seconds until the next one where time alone may bring news, else None.
 
         Raises:
             ApiError: try again after a back-off.
         """
         body = self.cache.get(api.RISKPREDICTOR, key)
         if body is None or "deletionTimestamp" in body["metadata"]:
-            # Nothing to do: garbage collection takes the children.
-            self._reporter.forget(key)
-            self.rolls.done(key)
-            self._failing.pop(key, None)
+            # Garbage collection deletes the children.
+            self._forget(key)
             return None
         try:
             rp = parse(body)
         except SpecError as error:
             return await self._report_invalid(key, body, error)
-
-        desired = render(rp, self.options)
         try:
-            observed = await self._observe(rp)
-            plan = make_plan(rp, desired, observed)
-            if self._must_wait(rp, body, desired, observed):
-                plan = plan.without(api.DEPLOYMENT)
-            look = Look(problems=_strangers(plan, key), waiting=_leftovers(plan, key))
-            if plan.stages and not rp.suspend:
-                if plan.creates and not await self._still_there(rp):
-                    # At once, in the light of what was found: no event will ask for it.
-                    return 0.0
-                refused = await execute(self.cluster, self.cache, rp, plan)
-                look = replace(look, problems=look.problems + refused)
+            seen = await self._apply(rp, body)
         except ApiError as error:
-            if classify(error) is not Verdict.REPORT:
+            if verdict_of(error) is not Verdict.REPORT:
                 await self._report_failure(body, rp, error)
                 raise
-            look = Look(problems=(problem_of(error, f"the children of {key}"),))
-        self._failing.pop(key, None)
-        look = await self._look(rp, look)
-        if not self.rolls.waits(key) and (rp.suspend or _is_at_rest(rp, look)):
-            self.rolls.done(key)
-        put_off = await self._report(body, rp, look)
-        return _earlier(put_off, self._next_look(rp, look))
+            seen = Observation(problems=(explain_refusal(error, f"the children of {key}"),))
+        if seen is None:
+            # At once, for what was found instead: its event may find the cache up to date.
+            return 0.0
+        self._failing_since.pop(key, None)
+        seen = await self._observe_result(rp, seen)
+        if not self.limiter.waits(key) and (rp.suspend or _is_at_rest(rp, seen)):
+            self.limiter.done(key)
+        put_off = await self._report(body, rp, seen)
+        return _earlier(put_off, self._next_look(rp, seen))
+
+    def _forget(self, key: Key) -> None:
+        self._status_writer.forget(key)
+        self.limiter.done(key)
+        self._failing_since.pop(key, None)
+
+    async def _apply(self, rp: RiskPredictor, body: Body) -> Observation | None:
+        """Write what differs; returns what kept it from more, or None if the RiskPredictor is gone
+        or being deleted."""
+        desired = render(rp, self.options)
+        observed = await self._observe(rp)
+        plan = make_plan(rp, desired, observed)
+        if self._must_wait(rp, body, desired, observed):
+            plan = plan.without(api.DEPLOYMENT)
+        seen = Observation(problems=_foreign(plan, rp.key), waiting=_leftovers(plan, rp.key))
+        if not plan.stages or rp.suspend:
+            return seen
+        if plan.creates and not await self._still_exists(rp):
+            return None
+        refused = await execute(self.client, self.cache, rp, plan)
+        return replace(seen, problems=seen.problems + refused)
 
     def _must_wait(
         self, rp: RiskPredictor, body: Body, desired: Desired, observed: Observed
     ) -> bool:
-        """Whether its pods are to be replaced by the operator's own doing, and others come first.
-
-        The queue brings it back when it is its turn, not the clock."""
+        """Whether the Deployment has to wait for a slot; the limiter queues the key then."""
         status, live = body.get("status") or {}, observed.deployment.ours
-        if rp.suspend or not is_induced(rp, status, desired.deployment, live):
-            self.rolls.withdraw(rp.key)
+        if rp.suspend or not starts_unrequested(rp, status, desired.deployment, live):
+            self.limiter.withdraw(rp.key)
             return False
-        return not self.rolls.admit(rp.key)
+        return not self.limiter.admit(rp.key)
 
     async def _observe(self, rp: RiskPredictor) -> Observed:
-        """The children as cached; those missing there are asked for, because an object of somebody
-        else has no label that would bring it into the cache."""
+        """The children as cached. Those missing there are read: a foreign object has no label that
+        would bring it into the cache."""
         wanted = [api.DEPLOYMENT, api.SERVICE, *([api.AUTOSCALER] if rp.autoscaled else [])]
         missing = [resource for resource in wanted if not self.cache.knows(resource, rp.key)]
-        found = await asyncio.gather(*(self.cluster.get(resource, rp.key) for resource in missing))
+        found = await asyncio.gather(*(self.client.get(resource, rp.key) for resource in missing))
         children = {
             resource: _child(rp, self.cache.get(resource, rp.key)) for resource in api.CHILDREN
         }
@@ -142,79 +145,80 @@ class Reconciler:
                 self.cache.put(resource, body)
         return Observed(children[api.DEPLOYMENT], children[api.SERVICE], children[api.AUTOSCALER])
 
-    async def _still_there(self, rp: RiskPredictor) -> bool:
-        """Before a child is made: is this RiskPredictor still there?
+    async def _still_exists(self, rp: RiskPredictor) -> bool:
+        """Whether the RiskPredictor is still there, asked before a child is created.
 
-        If a watch missed its deletion, making children would race with the garbage collector for
+        If a watch missed its deletion, creating children would race with the garbage collector for
         ever."""
-        live = await self.cluster.get(api.RISKPREDICTOR, rp.key)
+        live = await self.client.get(api.RISKPREDICTOR, rp.key)
         if live is None:
-            self.cache.drop(api.RISKPREDICTOR, {"metadata": _identity(rp)})
+            identity = {"namespace": rp.key.namespace, "name": rp.key.name, "uid": rp.uid}
+            self.cache.drop(api.RISKPREDICTOR, {"metadata": identity})
             return False
         if live["metadata"]["uid"] != rp.uid or "deletionTimestamp" in live["metadata"]:
             self.cache.put(api.RISKPREDICTOR, live)
             return False
         return True
 
-    async def _look(self, rp: RiskPredictor, look: Look) -> Look:
-        """What is there now. Pods are listed only while the Deployment has not settled."""
+    async def _observe_result(self, rp: RiskPredictor, seen: Observation) -> Observation:
+        """Add what is there now. Pods are listed only while the Deployment has not settled."""
         deployment = _child(rp, self.cache.get(api.DEPLOYMENT, rp.key)).ours
         autoscaler = _child(rp, self.cache.get(api.AUTOSCALER, rp.key)).ours
-        pods: list[Body] = []
-        if deployment is not None and not is_settled(rp, deployment):
-            try:
-                pods = await self._pods(rp)
-            except ApiError as error:
-                if classify(error) is not Verdict.REPORT:
-                    raise
-                problem = problem_of(error, f"the pods of {rp.key}")
-                look = replace(look, problems=(*look.problems, problem))
-        return replace(look, deployment=deployment, autoscaler=autoscaler, pods=pods)
-
-    async def _pods(self, rp: RiskPredictor) -> list[Body]:
+        seen = replace(seen, deployment=deployment, autoscaler=autoscaler)
+        if deployment is None or is_settled(rp, deployment):
+            return seen
         selector = selector_of(rp.key)
-        return await self.cluster.list(api.POD, rp.key.namespace, selector, cached=True)
+        try:
+            pods = await self.client.list(api.POD, rp.key.namespace, selector, cached=True)
+        except ApiError as error:
+            if verdict_of(error) is not Verdict.REPORT:
+                raise
+            problem = explain_refusal(error, f"the pods of {rp.key}")
+            return replace(seen, problems=(*seen.problems, problem))
+        return replace(seen, pods=pods)
 
-    async def _report(self, body: Body, rp: RiskPredictor, look: Look) -> float | None:
+    async def _report(self, body: Body, rp: RiskPredictor, seen: Observation) -> float | None:
         previous = body.get("status") or {}
-        status = build_status(rp, self.options, look, previous, self._timestamp())
-        return await self._reporter.report(rp.key, rp.uid, previous, status)
+        status = build_status(rp, self.options, seen, previous, self._timestamp())
+        return await self._status_writer.write(rp.key, rp.uid, previous, status)
 
     async def _report_failure(self, body: Body, rp: RiskPredictor, error: ApiError) -> None:
-        """Ready must not stay True over children that cannot be written, however passing it is."""
+        """Ready must not stay True while children cannot be written, although it will pass."""
         now = self.monotonic()
-        passed = now - self._failing.setdefault(rp.key, now)
-        # No answer at all may be a webhook that hangs: then the status can be written all the same.
-        # A server that asks to write less is heeded.
+        passed = now - self._failing_since.setdefault(rp.key, now)
+        # Without an answer (0), an admission webhook may hang: the status can be written then. Not
+        # after 429: a server that asks for fewer requests gets no further one.
         if (error.status >= 500 or error.status == 0) and passed >= PATIENCE_SECONDS:
-            why = Problem(reasons.APPLY_FAILED, f"writing the children fails: {error}; trying on")
+            message = f"writing the children fails: {error}; trying on"
+            why = Explanation(reasons.APPLY_FAILED, message)
             with suppress(ApiError):
-                await self._report(body, rp, await self._look(rp, Look(waiting=why)))
+                seen = await self._observe_result(rp, Observation(waiting=why))
+                await self._report(body, rp, seen)
 
     async def _report_invalid(self, key: Key, body: Body, error: SpecError) -> float:
-        self.rolls.done(key)
-        problem = Problem(reasons.INVALID_SPEC, str(error))
+        self.limiter.done(key)
+        problem = Explanation(reasons.INVALID_SPEC, str(error))
         previous = body.get("status") or {}
         generation = body["metadata"]["generation"]
         status = invalid_status(key, generation, problem, previous, self._timestamp())
-        await self._reporter.report(key, body["metadata"]["uid"], previous, status)
-        return 0.0 if self._overtaken(key, generation) else SLOW_RETRY_SECONDS
+        await self._status_writer.write(key, body["metadata"]["uid"], previous, status)
+        return 0.0 if self._spec_changed(key, generation) else SLOW_RETRY_SECONDS
 
-    def _overtaken(self, key: Key, generation: int) -> bool:
-        """Whether the spec changed while this pass ran. The answer to a write may have brought the
-        new one into the cache, and then its event finds nothing new and queues nothing."""
+    def _spec_changed(self, key: Key, generation: int) -> bool:
+        """Whether the spec changed during this pass. If the answer to a write brought the new one
+        into the cache, its event changes nothing there and queues nothing."""
         known = self.cache.get(api.RISKPREDICTOR, key)
         return known is not None and known["metadata"]["generation"] != generation
 
-    def _next_look(self, rp: RiskPredictor, look: Look) -> float | None:
-        if self._overtaken(rp.key, rp.generation):
+    def _next_look(self, rp: RiskPredictor, seen: Observation) -> float | None:
+        if self._spec_changed(rp.key, rp.generation):
             return 0.0
-        if look.problems or look.waiting is not None:
+        if seen.problems or seen.waiting is not None:
             return SLOW_RETRY_SECONDS
-        if look.deployment is None or rp.suspend:
+        if seen.deployment is None or rp.suspend:
             return None
-        if is_settled(rp, look.deployment):
-            return SLOW_RETRY_SECONDS if is_doubtful(rp, look.autoscaler) else None
+        if is_settled(rp, seen.deployment):
+            return SLOW_RETRY_SECONDS if autoscaler_fails(rp, seen.autoscaler) else None
         least, most = POD_LOOK_SECONDS
         status = (self.cache.get(api.RISKPREDICTOR, rp.key) or {}).get("status") or {}
         ready = conditions.find(status.get("conditions") or (), conditions.READY)
@@ -231,17 +235,17 @@ def _earlier(first: float | None, second: float | None) -> float | None:
     return min((each for each in (first, second) if each is not None), default=None)
 
 
-def _is_at_rest(rp: RiskPredictor, look: Look) -> bool:
-    return look.deployment is not None and is_settled(rp, look.deployment)
+def _is_at_rest(rp: RiskPredictor, seen: Observation) -> bool:
+    return seen.deployment is not None and is_settled(rp, seen.deployment)
 
 
 def _child(rp: RiskPredictor, body: Body | None) -> Child:
     return Child(body, ownership_of(body, rp.key, rp.uid))
 
 
-def _strangers(plan: Plan, key: Key) -> tuple[Problem, ...]:
+def _foreign(plan: Plan, key: Key) -> tuple[Explanation, ...]:
     return tuple(
-        Problem(
+        Explanation(
             reasons.NOT_OWNED,
             f"{resource.kind} {key} exists and belongs to somebody else; delete or rename it, or "
             "rename the RiskPredictor",
@@ -250,12 +254,8 @@ def _strangers(plan: Plan, key: Key) -> tuple[Problem, ...]:
     )
 
 
-def _leftovers(plan: Plan, key: Key) -> Problem | None:
+def _leftovers(plan: Plan, key: Key) -> Explanation | None:
     if not plan.leftover:
         return None
     kinds = " and ".join(resource.kind for resource in plan.leftover)
-    return Problem(reasons.WAITING_FOR_DELETION, f"{kinds} {key} is still being deleted")
-
-
-def _identity(rp: RiskPredictor) -> dict[str, Any]:
-    return {"namespace": rp.key.namespace, "name": rp.key.name, "uid": rp.uid}
+    return Explanation(reasons.WAITING_FOR_DELETION, f"{kinds} {key} is still being deleted")

@@ -1,9 +1,9 @@
-"""A bounded number of predictors at a time for changes that the operator itself brings about.
+"""Limits how many predictors roll out at a time a change that nobody asked for.
 
-A new default or a new version of the operator may change the pods of every predictor. All at once
-they would ask for twice the pods, and a default that is broken would break them all. So only a few
-roll at a time, and one that does not come up keeps its place: after those few it goes no further.
-Who waits serves on as before.
+Another version or default of the operator may change the pods of every predictor. All at once they
+would need twice the pods, and a broken default would break them all. So only a few roll out at a
+time, and one that does not come up keeps its slot: the change goes no further than those few. The
+others serve as before while they wait.
 """
 
 from __future__ import annotations
@@ -13,61 +13,59 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from riskpredictor_operator import metrics
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 
 
 @dataclass
-class Rolls:
-    """Places for the predictors that roll."""
+class RolloutLimiter:
+    """Slots for predictors that roll out, and a queue of those that wait for one."""
 
     limit: int
-    """How many at a time."""
     wake: Callable[[Key], None]
-    """Called with the next one in the queue when a place is free."""
-    _under_way: set[Key] = field(default_factory=set, init=False)
+    """Called with the first one in the queue when a slot is free."""
+    _rolling: set[Key] = field(default_factory=set, init=False)
     _waiting: dict[Key, None] = field(default_factory=dict, init=False)
 
     def recover(self, rolling: Iterable[Key]) -> None:
-        """After a restart: those that an operator before this one set rolling."""
-        self._under_way.update(rolling)
-        self._tell()
+        """After a restart: give slots to those that are rolling out already."""
+        self._rolling.update(rolling)
+        self._update_metrics()
 
     def admit(self, key: Key) -> bool:
-        """Whether a predictor may roll now; otherwise it is woken when it is its turn."""
-        if key not in self._under_way:
-            if len(self._under_way) >= self.limit:
-                self._waiting[key] = None
-                self._tell()
-                return False
-            self._under_way.add(key)
-        self._waiting.pop(key, None)
-        self._tell()
-        return True
+        """Whether a predictor may roll out now; if not, it is woken when it is its turn."""
+        admitted = key in self._rolling or len(self._rolling) < self.limit
+        if admitted:
+            self._rolling.add(key)
+            self._waiting.pop(key, None)
+        else:
+            self._waiting[key] = None
+        self._update_metrics()
+        return admitted
 
     def waits(self, key: Key) -> bool:
-        """Whether a predictor waits for its turn."""
+        """Whether a predictor waits for a slot."""
         return key in self._waiting
 
     def withdraw(self, key: Key) -> None:
-        """A predictor need not wait any more: what it waited for was overtaken."""
+        """A predictor needs no slot any more, because its spec changed while it waited."""
         if key in self._waiting:
             del self._waiting[key]
-            self._tell()
+            self._update_metrics()
             self._wake_next()
 
     def done(self, key: Key) -> None:
-        """A predictor has settled, or is gone or not to be touched: its place is free."""
+        """Free the slot of a predictor that has settled, is gone or is suspended."""
         self._waiting.pop(key, None)
-        self._under_way.discard(key)
-        self._tell()
+        self._rolling.discard(key)
+        self._update_metrics()
         self._wake_next()
 
     def _wake_next(self) -> None:
-        """Also when no place has just become free: the one that was woken for it may be gone."""
-        free = max(0, self.limit - len(self._under_way))
+        """Also when no slot has just become free: the one that was woken for it may be gone."""
+        free = max(0, self.limit - len(self._rolling))
         for waiting in tuple(islice(self._waiting, free)):
             self.wake(waiting)
 
-    def _tell(self) -> None:
-        metrics.ROLLS.labels("under way").set(len(self._under_way))
+    def _update_metrics(self) -> None:
+        metrics.ROLLS.labels("under way").set(len(self._rolling))
         metrics.ROLLS.labels("waiting").set(len(self._waiting))

@@ -1,6 +1,6 @@
 """Settings of the operator: environment variables and flags of the same names.
 
-Each field of ``Settings`` documents itself: ``--help`` and the operations guide are made from them.
+``--help`` and the table in docs/OPERATIONS.md are generated from the fields of ``Settings``.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         parser.add_argument(
             "--" + setting.name.replace("_", "-"),
             default=default,
-            # argparse checks its own choices on flags only, not on what the environment gives.
+            # argparse's own choices are checked for flags only, not for the environment.
             type=_one_of(choices) if choices else kinds.get(str(setting.type), str),
             metavar="|".join(choices) or str(setting.type).upper(),
             help=f"{setting.metadata['help']}\n[{variable}; default {setting.default!r}]",

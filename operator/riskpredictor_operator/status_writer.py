@@ -1,4 +1,4 @@
-"""Writes the status of a RiskPredictor: only what differs, and mere progress not too often."""
+"""Writes the status of a RiskPredictor: only where it differs, and mere progress not too often."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from dataclasses import dataclass, field
 
 from riskpredictor_operator import events, metrics
 from riskpredictor_operator.core import api, conditions
-from riskpredictor_operator.core.api import Body, Key
 from riskpredictor_operator.core.status import is_progress
-from riskpredictor_operator.core.transitions import transition
+from riskpredictor_operator.kube import Body, Key
 from riskpredictor_operator.runtime.cache import Cache
-from riskpredictor_operator.runtime.client import Cluster
+from riskpredictor_operator.runtime.client import Client
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 2.0
-"""Least time between two writes that only tell that a roll-out goes on. It does so many times, and
+"""Least time between two writes that only show the progress of a roll-out. There is much of it, and
 each write costs the API server as much as the write of a child."""
 
 
 @dataclass
-class Reporter:
+class StatusWriter:
     """Writes statuses; remembers only when it last wrote each."""
 
-    cluster: Cluster
+    client: Client
     cache: Cache
     clock: Callable[[], datetime.datetime]
     _written: dict[Key, datetime.datetime] = field(default_factory=dict, init=False)
 
-    async def report(self, key: Key, uid: str, previous: Body, status: Body) -> float | None:
-        """Write the status if it differs, and tell a change of Ready's reason as an Event.
+    async def write(self, key: Key, uid: str, previous: Body, status: Body) -> float | None:
+        """Write the status if it differs, and an Event if Ready's reason does.
 
         Returns:
             Seconds until a write that was put off is due, else None.
@@ -46,20 +45,21 @@ class Reporter:
             return None
         if is_progress(previous, status) and key in self._written:
             passed = (self.clock() - self._written[key]).total_seconds()
-            # Below zero the clock was set back.
+            # Negative: the clock was set back.
             if 0 <= passed < PROGRESS_SECONDS:
                 return PROGRESS_SECONDS - passed
-        # In a merge patch, null removes what is not said any more.
+        # In a merge patch, null removes a field.
         removed = {name: None for name in previous if name not in status}
-        live = await self.cluster.patch_status(key, uid, {**status, **removed})
+        patch = {**status, **removed}
+        live = await self.client.patch_status(api.RISKPREDICTOR, key, uid, patch)
         self.cache.put(api.RISKPREDICTOR, live)
         self._written[key] = self.clock()
-        if (event := transition(previous, status)) is not None:
+        if (event := events.event_for(previous, status)) is not None:
             logger.info("%s: %s: %s", key, event.reason, event.message)
-            await events.record(self.cluster, key, uid, event)
+            await events.record(self.client, key, uid, event)
         return None
 
     def forget(self, key: Key) -> None:
-        """A RiskPredictor is gone."""
+        """Forget a RiskPredictor that is gone."""
         self._written.pop(key, None)
         metrics.forget_predictor(key)

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from riskpredictor_operator.core import api as kinds
+from riskpredictor_operator.runtime.client import LEASE as LEASES
 from support import debian
 from support.api import Api, eventually
 from support.endstate import await_order
@@ -16,13 +16,13 @@ from support.predictors import Predictors
 
 
 def _holder(api: Api) -> str:
-    holder: str = api.need(kinds.LEASE, LEASE)["spec"]["holderIdentity"]
+    holder: str = api.need(LEASES, LEASE)["spec"]["holderIdentity"]
     return holder
 
 
 def _is_ahead(api: Api, seconds: float) -> bool:
     """Whether the leader's clock is so far ahead of ours, as its renewals tell."""
-    renewed = datetime.datetime.fromisoformat(api.need(kinds.LEASE, LEASE)["spec"]["renewTime"])
+    renewed = datetime.datetime.fromisoformat(api.need(LEASES, LEASE)["spec"]["renewTime"])
     ahead = (renewed - datetime.datetime.now(datetime.UTC)).total_seconds()
     return abs(ahead - seconds) < 10.0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource, path_of
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource, path_of
 from support import foreign
 from support.api import AUTOSCALER, DEPLOYMENT, Api, eventually
 from support.operator import Supervisor

@@ -9,7 +9,8 @@ import time
 import pytest
 from aiohttp import web
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import proxy as faults
 from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, eventually
 from support.changes import Changes

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core import api as kinds
+from riskpredictor_operator.runtime.client import LEASE as LEASES
 from support import operator as operators
 from support.api import Api, eventually
 from support.audit import WRITES, Mark, resource_of
@@ -75,7 +75,7 @@ def replicas(
 
 
 def _holder(api: Api) -> str:
-    holder: str = api.need(kinds.LEASE, LEASE)["spec"]["holderIdentity"]
+    holder: str = api.need(LEASES, LEASE)["spec"]["holderIdentity"]
     return holder
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from riskpredictor_operator.preflight import permissions
 from support.api import DEPLOYMENT, NAMESPACE, SERVICE, Api, Body, eventually
 from support.audit import Mark, Right

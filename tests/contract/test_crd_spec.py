@@ -10,8 +10,7 @@ from hypothesis import given
 from unit.operator.builders import Object, changed, predictor, schema
 from unit.operator.strategies import bounded, specs
 
-from riskpredictor_operator.core.errors import SpecError
-from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.core.spec import SpecError, parse
 
 SPEC = schema()["properties"]["spec"]
 

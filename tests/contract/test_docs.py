@@ -32,7 +32,7 @@ DOCUMENTS = documents()
 COMMANDS = [command for document in DOCUMENTS for command in commands(document)]
 MADE = ("build/", "dist/", "models/")
 """Folders that a command makes; what is in them is not in the repository."""
-PLACES = ("crds", "deploy", "docs", "operator", "predictor", "tests")
+PLACES = ("crds", "deploy", "docs", "operator", "predictor", "tests", "tools")
 """First folders of paths in the repository."""
 
 
@@ -283,7 +283,15 @@ def python(arguments: list[str]) -> None:
 
 @cache
 def help_of(command: tuple[str, ...]) -> str:
-    paths = ["operator", "predictor", "tools/kubectl", "tools/demo", "tools/cluster", "tests"]
+    paths = [
+        "operator",
+        "predictor",
+        "tools/kubectl",
+        "tools/demo",
+        "tools/cluster",
+        "tools",
+        "tests",
+    ]
     done = subprocess.run(
         [sys.executable, *command, "--help"], cwd=ROOT, check=False, capture_output=True, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(str(ROOT / path) for path in paths)},

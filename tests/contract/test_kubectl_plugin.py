@@ -13,25 +13,24 @@ import yaml
 from packaging.requirements import Requirement
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.advice import REASONS, findings
 from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.records import UNIT, VITALS
+from riskpredictor_kubectl.remedies import REASONS, findings
 from riskpredictor_operator.core import api, reasons
+from riskpredictor_operator.kube import Key, path_of
 from riskpredictor_server.model.vitals import VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
 
 PACKAGE = ROOT / "tools" / "kubectl"
-TROUBLE_FREE = {"Ready", "PodsAvailable", "ScalingActive", "FixedSize", "NoPodsAvailable",
-                "AwaitingAutoscaler"}  # fmt: skip
-"""Ready never gives these as the reason for being False, or there is nothing to do about them."""
 
 
 def test_every_reason_of_the_operator_is_explained_and_no_other() -> None:
     constants = {name: value for name, value in vars(reasons).items() if name.isupper()}
     known = {value for value in constants.values() if isinstance(value, str)}
     assert set(REASONS) == known
-    assert {name for name, advice in REASONS.items() if not advice.steps} == TROUBLE_FREE
+    nothing_to_do = {name for name, advice in REASONS.items() if not advice["steps"]}
+    assert nothing_to_do == {"Ready", "PodsAvailable", "ScalingActive"}
 
 
 def test_the_names_are_the_operators() -> None:
@@ -45,7 +44,7 @@ def test_the_names_are_the_operators() -> None:
         (names.PREDICTORS, api.RISKPREDICTOR), (names.DEPLOYMENTS, api.DEPLOYMENT),
         (names.SERVICES, api.SERVICE), (names.AUTOSCALERS, api.AUTOSCALER), (names.PODS, api.POD),
     ):  # fmt: skip
-        assert names.path(ours, "ward", "risk") == api.path_of(theirs, api.Key("ward", "risk"))
+        assert names.path(ours, "ward", "risk") == path_of(theirs, Key("ward", "risk"))
 
 
 def test_the_columns_of_a_csv_are_the_fields_of_a_patient() -> None:
@@ -80,7 +79,9 @@ def test_the_wheel_has_all_that_runs(tmp_path: Path) -> None:
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
-    sources = {str(p.relative_to(PACKAGE)) for p in PACKAGE.glob("riskpredictor_kubectl/**/*.py")}
+    package = PACKAGE / "riskpredictor_kubectl"
+    sources = {str(p.relative_to(PACKAGE)) for s in ("py", "json") for p in package.rglob(f"*.{s}")}
+    assert "riskpredictor_kubectl/reasons.json" in sources
     assert sources <= set(inside)
     (points,) = [name for name in inside if name.endswith("entry_points.txt")]
     text = zipfile.ZipFile(wheel).read(points).decode()

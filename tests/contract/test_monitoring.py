@@ -10,13 +10,13 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from riskpredictor_operator import metrics as _metrics
+from riskpredictor_operator import controller as _controller
 from riskpredictor_operator.core import api
 from riskpredictor_server.metrics import Metrics
 from support import prometheus
 from support.cluster import ROOT
 
-assert _metrics, "its series are registered when it is imported"
+assert _controller, "its series are registered when it is imported"
 
 RUNBOOK = (ROOT / "docs" / "RUNBOOK.md").read_text()
 ALERTS = prometheus.alerts()

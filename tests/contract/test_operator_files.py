@@ -14,7 +14,7 @@ from unit.operator.builders import ROOT, Object, manifests, predictor
 from unit.predictor.support import free_port, service
 
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.preflight import lease_permissions, permissions
 from riskpredictor_operator.runtime.probes import ProbeServer
 from riskpredictor_operator.settings import Settings
@@ -97,7 +97,7 @@ async def test_the_operators_probes_are_routes_of_its_own_server() -> None:
     container = operator_container()
     assert [port["containerPort"] for port in container["ports"]] == [Settings().http_port]
     port = free_port()
-    server = ProbeServer("127.0.0.1", port, lambda: None, lambda: None)
+    server = ProbeServer("127.0.0.1", port)
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -151,7 +151,9 @@ REASONS = {
 
 @pytest.mark.parametrize("name", REASONS)
 def test_every_reason_is_documented_and_spelled_like_its_name(name: str) -> None:
-    assert REASONS[name].endswith(".")
+    sentences, *commands = REASONS[name].split("\nRun: ")
+    assert sentences.endswith(".")
+    assert all(command.startswith("kubectl ") for command in commands)
     assert getattr(reasons, name) == "".join(part.capitalize() for part in name.split("_"))
 
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource
 from support import foreign
 from support.api import (
     DEPLOYMENT,

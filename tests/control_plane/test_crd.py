@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Refused
 from support.cluster import ROOT, LocalCluster
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from unit.predictor.support import HEALTHY, SICK, ServerProcess, free_port
 
 from riskpredictor_operator.core import api as names
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support import prometheus
 from support.api import NAMESPACE, Api, eventually

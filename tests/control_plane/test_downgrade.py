@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from riskpredictor_operator.core.api import CHILDREN, Key, path_of
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, path_of
 from support import operator as operators
 from support.api import RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster

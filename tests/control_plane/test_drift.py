@@ -11,7 +11,8 @@ from statistics import median
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource
 from support.api import DEPLOYMENT, SERVICE, Api, eventually
 from support.predictors import Predictors
 

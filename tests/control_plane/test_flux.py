@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 import kstatus
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import flux, foreign
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api, Body, eventually

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import flux, kinds
 from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark

@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 import kstatus
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support import foreign, lua
 from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, Body, eventually
 from support.lua import SCRIPT

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_kubectl.remedies import REASONS
+from riskpredictor_operator.kube import Key
 from support import foreign
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api
@@ -210,18 +211,6 @@ def test_missing_rights_are_told_as_kubectl_tells_them(
     assert "(Forbidden)" in kubectl
 
 
-def test_a_cluster_that_is_away_is_told(
-    cluster: LocalCluster, namespace: str, tmp_path: Path
-) -> None:
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    said = Plugin(cluster, namespace, tmp_path / "config").refused("status")
-    assert said.startswith("error: the API server https://127.0.0.1:9 does not answer (")
-    assert "Connection refused" in said
-    assert "\n" not in said
-
-
 def test_kubectl_completes_the_plug_in(plugin: Plugin, ready: Key) -> None:
     def offers(*words: str) -> list[str]:
         done = plugin.kubectl("__complete", "riskpredictor", *words)
@@ -237,3 +226,15 @@ def test_kubectl_completes_the_plug_in(plugin: Plugin, ready: Key) -> None:
     assert offers("status", "-o", "j") == ["json"]
     assert offers("status", "--output=y") == ["--output=yaml"]
     assert offers("status", "--context", "no") == []
+
+
+def test_kubectl_understands_the_commands_of_every_reason(plugin: Plugin, namespace: str) -> None:
+    """Whether there is such an object does not matter here."""
+    commands = {command for advice in REASONS.values() for command in advice["commands"]}
+    for command in commands:
+        words = shlex.split(command.replace("NAMESPACE", namespace).replace("NAME", "risk"))
+        # --help is read last, so what stands before it has to be right.
+        dry = ["--help"] if words[1] in ("apply", "rollout") or "-w" in words else []
+        said = plugin.kubectl(*words[1:], *dry).stderr
+        assert "unknown" not in said, command
+        assert "--help' for usage" not in said, command

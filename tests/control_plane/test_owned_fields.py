@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import Key, Resource, path_of
 from riskpredictor_operator.core.compare import contains
-from riskpredictor_operator.core.manifests import Desired, render
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Key, Resource, path_of
 from support.api import (
     AUTOSCALER,
     DEPLOYMENT,

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource
 from support.api import NAMESPACE, Api, eventually
 from support.audit import Mark
 from support.cluster import LocalCluster

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import CHILDREN, Key, Resource
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key, Resource
 from support.api import (
     AUTOSCALER,
     DEPLOYMENT,

@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 import kstatus
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.guide import block, shell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, eventually
 from support.cluster import LocalCluster
 from support.predictors import Predictors

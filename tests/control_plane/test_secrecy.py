@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from riskpredictor_operator.core.api import CHILDREN, EVENT, Key
+from riskpredictor_operator.core.api import CHILDREN, EVENT
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, eventually
 from support.cluster import LocalCluster

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import CHILDREN, Key
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark

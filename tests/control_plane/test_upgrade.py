@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.induced import is_rolling
+from riskpredictor_operator.core.rollout import is_rolling
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, Api, eventually
 from support.predictors import Predictors

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support import programs
 from support.api import NAMESPACE, Api
 from support.cluster import LocalCluster

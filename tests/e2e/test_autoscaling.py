@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from kstatus import violations
-from riskdemo.load import PodLoad
+from riskdemo.load import Load
 from riskdemo.shell import Kubectl
-from riskpredictor_kubectl.loadpod import Demand
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.diagnosis import explain
@@ -113,10 +114,10 @@ class _Scenario:
     @contextmanager
     def _load(self, name: str, users: int, think: float) -> Iterator[None]:
         demand = Demand(users, 300, think)
-        load = PodLoad(self.kubectl, "health-predictor:v1", self.key.name, demand)
+        load = Load(self.kubectl.client(), self.key.name, demand)
         with load:
             yield
-        self.seen.requests[name] = (load.report.ok, load.report.failed)
+        self.seen.requests[name] = (load.sums.ok, load.sums.failed)
 
     def _watch_starts(self) -> None:
         """To be called often: what the API server tells has a resolution of a second."""

@@ -13,7 +13,7 @@ import pytest
 
 from riskdemo.install import DEMO_NAMESPACE
 from riskdemo.run import Run
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster
 from support.predictors import Predictors
@@ -61,7 +61,7 @@ def test_the_monitor_tells_scripts_all_there_is(
     found = eventually(measured, within=90, every=2.0, what="CPU and memory of both pods")
     assert found is not None
     assert (found["name"], found["serving"], found["ready"]) == (predictor.name, "v1", "True")
-    assert [(pod["ready"], pod["version"]) for pod in found["pods"]] == [(True, "v1")] * 2
+    assert [(pod["ready"], pod["version"]) for pod in found["pods"]] == [("True", "v1")] * 2
     assert all(5 < pod["memory"] < 128 for pod in found["pods"])
     assert any(event["reason"] == "Ready" for event in _snapshot(cluster, home)["events"])
 

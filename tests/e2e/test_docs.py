@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import eventually
 from support.cluster import ROOT, LocalCluster
 from support.docs import Command, commands

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from riskdemo.install import OPERATOR_IMAGE
-from riskdemo.predict import PATIENTS
-from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD, Key, Resource
+from riskdemo.stage import PATIENTS
+from riskpredictor_operator.core.api import CHILDREN, LABEL_PREDICTOR, POD
+from riskpredictor_operator.kube import Key, Resource
 from support import oldchart
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.cluster import ROOT, LocalCluster, build_image

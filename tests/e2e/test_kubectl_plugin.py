@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import Api, eventually
 from support.cluster import LocalCluster
 from support.plugin import Plugin

@@ -7,8 +7,10 @@ from datetime import datetime
 
 import pytest
 
-from riskpredictor_operator.core.api import LEASE, POD, Key
+from riskpredictor_operator.core.api import POD
 from riskpredictor_operator.core.pods import is_ready
+from riskpredictor_operator.kube import Key
+from riskpredictor_operator.runtime.client import LEASE
 from support import operator
 from support.api import NAMESPACE, Api, Body, eventually
 from support.cluster import LocalCluster

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster, build_image
 from support.diagnosis import explain

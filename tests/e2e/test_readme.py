@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from unit.predictor.support import free_port
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT, LocalCluster, build_image
 from support.guide import shell

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from kstatus import health, violations
-from riskdemo.load import PodLoad, Report
+from riskdemo.load import Load, Sums
 from riskdemo.shell import Kubectl
-from riskpredictor_kubectl.loadpod import Demand
-from riskpredictor_operator.core.api import POD, Key
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.predictors import Predictors
 
@@ -61,12 +62,6 @@ class Observations:
     """``kubectl get riskpredictors -o wide`` at telling moments."""
     broken: Body = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
-    seconds: int = 0
-    """Reports of the load generator."""
-
-    def count(self, _: object) -> None:
-        """Count a report of the load generator."""
-        self.seconds += 1
 
     @property
     def answered(self) -> int:
@@ -74,24 +69,24 @@ class Observations:
         return sum(phase.ok for phase in self.phases.values())
 
     @contextmanager
-    def phase(self, name: str, report: Report, in_all: int = 0) -> Iterator[None]:
+    def phase(self, name: str, sums: Sums, in_all: int = 0) -> Iterator[None]:
         """Notes what happens to the requests in the block, and until there are enough of them."""
-        before = Phase(report.ok, report.failed, dict(report.versions))
+        before = Phase(sums.ok, sums.failed, dict(sums.versions))
         yield
         # They come once a second, and one without the block's end may be on its way.
-        ended = self.seconds
-        eventually(lambda: self.seconds >= ended + 2, within=60, every=0.1, what="two reports")
+        ended = sums.seconds
+        eventually(lambda: sums.seconds >= ended + 2, within=60, every=0.1, what="two reports")
         enough = before.ok + max(PHASES[name][1], in_all - self.answered)
         eventually(
-            lambda: report.ok >= enough or report.failed > before.failed,
-            within=300, every=0.1, what=f"{name}: enough requests: {report}",
+            lambda: sums.ok >= enough or sums.failed > before.failed,
+            within=300, every=0.1, what=f"{name}: enough requests: {sums}",
         )  # fmt: skip
         self.phases[name] = Phase(
-            report.ok - before.ok,
-            report.failed - before.failed,
+            sums.ok - before.ok,
+            sums.failed - before.failed,
             {
                 version: count - before.versions.get(version, 0)
-                for version, count in report.versions.items()
+                for version, count in sums.versions.items()
                 if count > before.versions.get(version, 0)
             },
         )
@@ -104,40 +99,39 @@ def seen(
     key = predictors.create("health-predictor", replicas=2)
     predictors.wait(key, within=180)
     demand = Demand(USERS, LOAD_SECONDS, THINK)
-    load = PodLoad(kubectl, "health-predictor:v1", key.name, demand)
+    load = Load(kubectl.client(), key.name, demand)
     with api.watching(RISKPREDICTOR, key) as states, load:
         seen = Observations(states)
-        load.report.on_second = seen.count
-        _roll_out(seen, predictors, key, load.report, _table(kubectl))
-        _scale(seen, api, predictors, key, load.report)
-    seen.failures = dict(load.report.failures)
+        _roll_out(seen, predictors, key, load.sums, _table(kubectl))
+        _scale(seen, api, predictors, key, load.sums)
+    seen.failures = dict(load.sums.failures)
     _publish(seen, tmp_path_factory.mktemp("outputs") / "riskpredictors.txt")
     return seen
 
 
 def _roll_out(
-    seen: Observations, predictors: Predictors, key: Key, report: Report, table: Callable[[], str]
+    seen: Observations, predictors: Predictors, key: Key, sums: Sums, table: Callable[[], str]
 ) -> None:
-    eventually(lambda: report.ok > 100, within=120, what=f"requests are answered: {report}")
+    eventually(lambda: sums.ok > 100, within=120, what=f"requests are answered: {sums}")
     seen.tables["ready"] = table()
-    with seen.phase("new version", report):
+    with seen.phase("new version", sums):
         predictors.patch(key, modelVersion="v2")
         seen.tables["rolling"] = _while_rolling(table)
         predictors.wait(key, within=180)
-    with seen.phase("broken version", report):
+    with seen.phase("broken version", sums):
         predictors.patch(key, modelVersion="nope")
         seen.broken = predictors.wait(key, "False", "ImagePullFailed", within=120)
         time.sleep(BROKEN_SECONDS)
         seen.tables["broken"] = table()
-    with seen.phase("way back", report):
+    with seen.phase("way back", sums):
         predictors.patch(key, modelVersion="v1")
         predictors.wait(key, within=180)
 
 
-def _scale(seen: Observations, api: Api, predictors: Predictors, key: Key, report: Report) -> None:
+def _scale(seen: Observations, api: Api, predictors: Predictors, key: Key, sums: Sums) -> None:
     predictors.patch(key, replicas=4)
     predictors.wait(key, within=180)
-    with seen.phase("fewer pods", report, in_all=MANY):
+    with seen.phase("fewer pods", sums, in_all=MANY):
         predictors.patch(key, replicas=2)
         pods = f"healthtech.dev/riskpredictor={key.name}"
         eventually(

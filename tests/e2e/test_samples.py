@@ -8,9 +8,9 @@ import pytest
 import urllib3
 import yaml
 
-from riskdemo.predict import PATIENTS
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
+from riskdemo.stage import PATIENTS
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
 from support.predictors import Predictors

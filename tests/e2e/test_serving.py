@@ -7,9 +7,10 @@ import re
 import pytest
 import urllib3
 
-from riskdemo.predict import PATIENTS, forwarded
 from riskdemo.shell import Kubectl
-from riskpredictor_operator.core.api import Key
+from riskdemo.stage import PATIENTS
+from riskpredictor_kubectl.forward import forwarding
+from riskpredictor_operator.kube import Key
 from support.predictors import Predictors
 
 VERSIONS = ("v1", "v2")
@@ -30,7 +31,8 @@ def test_a_minimal_one_serves_what_it_declares(
     assert status["image"] == f"health-predictor:{version}"
     assert (status["replicas"], status["readyReplicas"]) == (2, 2)
     # A manager of its own: a connection kept open would outlive the port-forward.
-    with forwarded(kubectl, keys[version].name) as url, urllib3.PoolManager() as http:
+    with forwarding(kubectl.client(), keys[version].name) as forward, urllib3.PoolManager() as http:
+        url = forward.url
         answer = http.request("POST", f"{url}/predict", json=PATIENTS["a healthy adult"]).json()
         assert (answer["risk_level"], answer["model_version"]) == ("Low", version)
         assert http.request("GET", f"{url}/model").json()["model_version"] == version
@@ -48,7 +50,7 @@ def test_the_two_versions_are_two_models(
     answers = {}
     for version, key in keys.items():
         predictors.wait(key, within=90)
-        with forwarded(kubectl, key.name) as url, urllib3.PoolManager() as http:
-            asked = http.request("POST", f"{url}/predict", json=PATIENTS["a healthy adult"])
+        with forwarding(kubectl.client(), key.name) as forward, urllib3.PoolManager() as http:
+            asked = http.request("POST", f"{forward.url}/predict", json=PATIENTS["a healthy adult"])
             answers[version] = asked.json()["probabilities"]
     assert answers["v1"] != answers["v2"]

@@ -15,7 +15,7 @@ import urllib3
 import yaml
 
 from riskpredictor_operator.core import api as names
-from riskpredictor_operator.core.api import Key, Resource, path_of
+from riskpredictor_operator.kube import Key, Resource, path_of
 
 T = TypeVar("T")
 Body = dict[str, Any]

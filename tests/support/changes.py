@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api
 
 Spec = dict[str, Any]

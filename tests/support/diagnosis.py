@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.cluster import LocalCluster
 from support.operator import SYSTEM
 

@@ -8,11 +8,11 @@ from typing import Any
 import kstatus
 from riskpredictor_operator.core import api as names
 from riskpredictor_operator.core.api import CHILDREN
-from riskpredictor_operator.core.manifests import render
-from riskpredictor_operator.core.observed import Child, Observed, classify
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.manifests import RenderOptions, render
+from riskpredictor_operator.core.observed import Child, Observed, ownership_of
 from riskpredictor_operator.core.plan import make_plan
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Resource
 from support.api import RISKPREDICTOR, Api, Body, eventually
 
 OPTIONS = RenderOptions(image_repository="health-predictor")
@@ -70,7 +70,7 @@ def disorder(api: Api, namespace: str, wanted: Mapping[str, Mapping[str, Any]]) 
 
 
 def _of(
-    body: Body, children: Mapping[names.Resource, Body | None], wanted: Mapping[str, Any]
+    body: Body, children: Mapping[Resource, Body | None], wanted: Mapping[str, Any]
 ) -> list[str]:
     spec, status = body["spec"], body.get("status") or {}
     found = [f"spec.{k} is {spec.get(k)}, not {v}" for k, v in wanted.items() if spec.get(k) != v]
@@ -83,7 +83,7 @@ def _of(
         found.append(f"serving {status.get('servingVersion')}, not {spec['modelVersion']}")
     rp = parse(body)
     observed = Observed(
-        *(Child(children[r], classify(children[r], rp.key, rp.uid)) for r in CHILDREN)
+        *(Child(children[r], ownership_of(children[r], rp.key, rp.uid)) for r in CHILDREN)
     )
     plan = make_plan(rp, render(rp, OPTIONS), observed)
     found += [f"still to do: {step}" for stage in plan.stages for step in stage]

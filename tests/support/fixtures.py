@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import NAMESPACE, Api
 from support.cluster import LocalCluster

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from localcluster.gobuild import GoModule, ensure
-from riskpredictor_operator.core.api import Key, Resource
+from riskpredictor_operator.kube import Key, Resource
 from support import kinds
 from support.api import Api, Body, eventually
 from support.cluster import ROOT, LocalCluster

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from riskpredictor_operator.core.api import AUTOSCALER, DEPLOYMENT, SERVICE, Key, Resource
+from riskpredictor_operator.core.api import AUTOSCALER, DEPLOYMENT, SERVICE
+from riskpredictor_operator.kube import Key, Resource
 from support.api import Api, Body
 
 _SPECS: dict[Resource, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from typing import Self
 
 import yaml
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from riskpredictor_operator.settings import Settings
 from support.cluster import ROOT, LocalCluster
 

@@ -13,25 +13,24 @@ import sys
 import time
 from functools import partial
 
-from riskdemo.live import watch
-from riskdemo.load import Load, PodLoad
-from riskdemo.predict import PATIENTS, forwarded, predict
+from riskdemo.load import Load
 from riskdemo.shell import DemoError
-from riskdemo.stage import PREDICTOR, Stage, arguments, perform
-from riskpredictor_kubectl.loadpod import Demand
+from riskdemo.stage import PATIENTS, PREDICTOR, Stage, arguments, perform
+from riskpredictor_kubectl.forward import forwarding
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_kubectl.predictor import Predictor
 
 LOAD_SECONDS = 420
 
 
 def story(users: int, stage: Stage) -> None:
-    """All of it, with so many users."""
+    """Run the whole story with so many users."""
     stage.declare()
     stage.say("The operator made a Deployment, a Service and a HorizontalPodAutoscaler of it, and")
     stage.say("says Ready only when the declared version answers in as many pods as wanted.")
     stage.step("Predictions, through the Service")
     _predict(stage)
-    image = stage.installation.image("v1")
-    with PodLoad(stage.kubectl, image, PREDICTOR, Demand(users, LOAD_SECONDS)) as load:
+    with Load(stage.client, PREDICTOR, Demand(users, LOAD_SECONDS)) as load:
         stage.step(f"Load: {users} users, and the autoscaler answers")
         stage.say(
             "They are a pod in the cluster, and go through the Service as others do. Above 70 %"
@@ -52,9 +51,9 @@ def story(users: int, stage: Stage) -> None:
 
 
 def _predict(stage: Stage) -> None:
-    with forwarded(stage.kubectl, PREDICTOR) as url:
+    with forwarding(stage.client, PREDICTOR) as forward:
         for who, patient in PATIENTS.items():
-            answer = predict(url, patient)
+            answer = Predictor(forward.url).predict(patient)
             stage.console.print(f"  POST /predict {json.dumps(patient)}", style="dim")
             said = (
                 f"{answer['risk_level']} ({answer['confidence']:.0%}) "
@@ -66,32 +65,34 @@ def _predict(stage: Stage) -> None:
 
 def _scale_out(stage: Stage, load: Load) -> None:
     started = time.monotonic()
-    state = watch(
-        stage.console, stage.kubectl, PREDICTOR, load, lambda s: s.ready_pods >= 5 and s.settled,
-        seconds=180, goal="from 2 to 5 pods, at 70 % of the CPU request",
+    state = stage.until(
+        lambda s: s.ready_pods >= 5 and s.settled, seconds=180,
+        load=load, goal="from 2 to 5 pods, at 70 % of the CPU request",
     )  # fmt: skip
     stage.fact("scale-out 2 to 5 ready pods", f"{time.monotonic() - started:.0f} s")
-    stage.fact("CPU at 5 pods", "?" if state.cpu is None else f"{state.cpu} % of the request")
+    stage.fact(
+        "CPU at 5 pods",
+        "?" if state.cpu_percent is None else f"{state.cpu_percent} % of the request",
+    )
 
 
 def _roll_out(stage: Stage, load: Load) -> None:
-    before = load.report.failed
+    before = load.sums.failed
     started = time.monotonic()
     patch = json.dumps({"spec": {"modelVersion": "v2"}})
     stage.kubectl("patch", "riskpredictor", PREDICTOR, "--type=merge", f"--patch={patch}")
-    watch(
-        stage.console, stage.kubectl, PREDICTOR, load,
-        lambda s: s.model == s.serving == "v2" and s.settled,
-        seconds=240, goal="every pod replaced, none missing",
+    stage.until(
+        lambda s: s.model == s.serving == "v2" and s.settled, seconds=240,
+        load=load, goal="every pod replaced, none missing",
     )  # fmt: skip
-    report = load.report
-    failed = report.failed - before
+    sums = load.sums
+    failed = sums.failed - before
     stage.fact("roll-out v1 to v2 under load", f"{time.monotonic() - started:.0f} s")
     stage.fact("failed requests during the roll-out", str(failed))
-    served = ", ".join(f"{v}: {n:,}" for v, n in sorted(report.versions.items()))
-    stage.fact("requests answered under load", f"{report.ok:,} ({served})")
-    if report.failed:
-        raise DemoError(f"{report.failed} requests failed: {dict(report.failures)}")
+    served = ", ".join(f"{v}: {n:,}" for v, n in sorted(sums.versions.items()))
+    stage.fact("requests answered under load", f"{sums.ok:,} ({served})")
+    if sums.failed:
+        raise DemoError(f"{sums.failed} requests failed: {dict(sums.failures)}")
 
 
 def _scale_by_hand(stage: Stage) -> None:
@@ -99,7 +100,8 @@ def _scale_by_hand(stage: Stage) -> None:
     stage.until(lambda s: s.settled and s.ready_pods == 3, seconds=90)
     stage.run("get", "riskpredictor,deployment,hpa")
     stage.automatic()
-    state = stage.until(lambda s: s.settled and s.desired is not None, seconds=90)
+    # Until the autoscaler has read the CPU: it decides from then on.
+    state = stage.until(lambda s: s.settled and s.cpu_percent is not None, seconds=90)
     stage.say("back to automatic: the autoscaler goes on from the 3 that ran")
     stage.fact("manual scaling", f"3 pods by hand; automatic again, {state.ready_pods} pods")
 

@@ -1,4 +1,4 @@
-"""Load a predictor the way that users would, watch the autoscaler answer, and write a report.
+"""Load a predictor as users would, watch the autoscaler, and write a report.
 
     python tools/demo/load_test.py --users 100 --duration 2m --profile spike
     python tools/demo/load_test.py --rate 400 --duration 90s              open loop
@@ -12,9 +12,7 @@ CONTEXT choose the cluster, see tools/cluster/README.md.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,74 +20,63 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from riskdemo.install import DEMO_NAMESPACE, VERSIONS, Installation
+from riskdemo.install import DEMO_NAMESPACE
 from riskdemo.live import Screen
-from riskdemo.load import Load, PodLoad, ProcessLoad
+from riskdemo.load import Sums, from_here
 from riskdemo.report import write
 from riskdemo.run import Run, figures
-from riskdemo.shell import Cluster, DemoError, Kubectl
+from riskdemo.shell import Cluster, DemoError, show_error
 from riskdemo.stage import PREDICTOR
 from riskdemo.state import State, read
-from riskpredictor_kubectl.loadgen import PROFILES
-from riskpredictor_kubectl.loadpod import Demand
+from riskpredictor_kubectl import loadpod
+from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.loadgen import PROFILES, Demand
+from riskpredictor_kubectl.loadpod import parse_seconds
 
-AFTER_SECONDS = 30
-"""How long after its end a load test may take to say its last word."""
+
+def perform(console: Console, options: argparse.Namespace) -> Run:
+    """Run the load test.
+
+    Raises:
+        PluginError: it could not start, or no request was answered.
+    """
+    demand = Demand(
+        options.users, options.duration, options.think, options.profile, options.rate,
+        options.warmup,
+    )  # fmt: skip
+    run, sums = Run(options.title, asdict(demand)), Sums()
+    client = None
+    if options.url:
+        load = from_here(options.url, demand)
+        run.asked["url"] = options.url
+    else:
+        client = Cluster(options.name).kubectl(options.namespace).client()
+        load = loadpod.load(client, options.predictor, demand, options.image)
+        run.asked["predictor"] = f"{options.namespace}/{options.predictor}"
+    goal = f"{run.name}: {demand.profile}, {demand.seconds:.0f} s"
+    with load as reports, Screen(console, goal) as screen:
+        for report in reports:
+            if report.pop("done", False):
+                run.total = report
+                continue
+            state = read(client, options.predictor) if client else None
+            run.seconds.append(report | _figures(state))
+            sums.add(report)
+            screen.show(state, sums)
+            if state:
+                run.asked["cpu_target"] = state.cpu_target
+    if not run.total.get("ok"):
+        why = dict(sums.failures) or "the load generator did not report"
+        raise DemoError(f"no request was answered: {why}")
+    return run
 
 
-class LoadTest:
-    """One load, watched until it has ended."""
-
-    def __init__(self, console: Console, options: argparse.Namespace) -> None:
-        self._console = console
-        self._demand = Demand(
-            options.users, options.duration, options.think, options.profile, options.rate,
-            options.warmup,
-        )  # fmt: skip
-        self._kubectl: Kubectl | None = None
-        self._predictor = options.predictor
-        asked: dict[str, Any] = asdict(self._demand)
-        if options.url:
-            self._load: Load = ProcessLoad(options.url, self._demand)
-            asked["url"] = options.url
-        else:
-            cluster = Cluster(options.name)
-            self._kubectl = cluster.kubectl(options.namespace)
-            image = options.image or Installation.of(cluster).image(VERSIONS[0])
-            self._load = PodLoad(self._kubectl, image, self._predictor, self._demand)
-            asked["predictor"] = f"{options.namespace}/{self._predictor}"
-        self.run = Run(options.title, asked)
-        self._state: State | None = None
-
-    def perform(self) -> Run:
-        """Do it.
-
-        Raises:
-            DemoError: it could not be done, or not a single request was answered.
-        """
-        self._load.report.on_second = self._on_second
-        goal = f"{self.run.name}: {self._demand.profile}, {self._demand.seconds:.0f} s"
-        deadline = time.monotonic() + self._demand.seconds + AFTER_SECONDS
-        with self._load, Screen(self._console, goal) as screen:
-            while not self._load.ended and time.monotonic() < deadline:
-                if self._kubectl is not None:
-                    self._state = read(self._kubectl, self._predictor)
-                screen.show(self._state, self._load.report)
-                time.sleep(1.0)
-        self.run.total = self._load.report.total
-        if not self.run.total.get("ok"):
-            why = dict(self._load.report.failures) or "the load generator said nothing"
-            raise DemoError(f"no request was answered: {why}")
-        return self.run
-
-    def _on_second(self, line: dict[str, Any]) -> None:
-        state = self._state
-        if state is not None:
-            line |= {
-                "cpu_percent": state.cpu, "desired": state.desired, "ready": state.ready_pods,
-            }  # fmt: skip
-            self.run.asked["cpu_target"] = state.cpu_target
-        self.run.seconds.append(line)
+def _figures(state: State | None) -> dict[str, Any]:
+    if state is None:
+        return {}
+    return {
+        "cpu_percent": state.cpu_percent, "desired": state.wanted_pods, "ready": state.ready_pods,
+    }  # fmt: skip
 
 
 def main() -> int:
@@ -98,10 +85,10 @@ def main() -> int:
     console = Console(soft_wrap=True, highlight=False)
     try:
         other = Run.load(options.compare) if options.compare else None
-        run = LoadTest(console, options).perform()
+        run = perform(console, options)
         paths = write(run, options.out, other)
-    except DemoError as error:
-        console.print(f"[bold red]error:[/bold red] {error}", highlight=False)
+    except PluginError as error:
+        show_error(console, error)
         return 1
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
@@ -121,7 +108,7 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--users", type=_within(1, 1000), default=100, help="simulated users (100)")
-    add("--duration", type=_duration, default=120.0, metavar="2m", help="10s to 15m (2m)")
+    add("--duration", type=_duration, default=120.0, metavar="2m", help="1s to 15m (2m)")
     profiles = "\n".join(f"{name}: {text}" for name, text in PROFILES.items())
     add("--profile", choices=PROFILES, default="ramp", help=profiles)
     add("--rate", type=_within(0, 10_000), default=0, help="requests/s: an open loop (closed)")
@@ -133,7 +120,7 @@ def _options() -> argparse.Namespace:
     add("--name", default="demo", help="name of the local cluster")
     add("-n", "--namespace", default=DEMO_NAMESPACE)
     add("--predictor", default=PREDICTOR, help=f"name of the RiskPredictor ({PREDICTOR})")
-    add("--image", default="", help="image of the load generator's pod; one with the predictor")
+    add("--image", default="", help="image of the load generator's pod; the predictor's")
     add("--url", default="", help="load this address from this machine, not a cluster")
     return parser.parse_args()
 
@@ -148,13 +135,10 @@ def _within(least: int, most: int) -> Any:
 
 
 def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s or 2m")
-    seconds = float(match[1]) * (60 if match[2] == "m" else 1)
-    if seconds > 900:
-        raise argparse.ArgumentTypeError(f"{text} is more than 15m")
-    return seconds
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

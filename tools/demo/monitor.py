@@ -17,8 +17,10 @@ from rich.live import Live
 
 from riskdemo.dashboard import render
 from riskdemo.install import DEMO_NAMESPACE
-from riskdemo.shell import Cluster, DemoError, Kubectl
+from riskdemo.shell import Cluster, show_error
 from riskdemo.snapshot import Snapshot, take
+from riskpredictor_kubectl.client import Client
+from riskpredictor_kubectl.errors import PluginError
 
 
 def show(console: Console, snapshot: Snapshot, *, as_json: bool) -> None:
@@ -29,11 +31,11 @@ def show(console: Console, snapshot: Snapshot, *, as_json: bool) -> None:
         console.print(render(snapshot))
 
 
-def watch(console: Console, kubectl: Kubectl, options: argparse.Namespace) -> None:
-    """Show it again and again; where there is no terminal, one after the other."""
+def watch(console: Console, client: Client, options: argparse.Namespace) -> None:
+    """Show it in place, again and again; without a terminal, one below the other."""
     with Live(console=console, auto_refresh=False, screen=False) as live:
         while True:
-            snapshot = take(kubectl, everywhere=options.all_namespaces)
+            snapshot = take(client, options.namespace)
             if console.is_terminal and not options.json:
                 live.update(render(snapshot), refresh=True)
             else:
@@ -46,21 +48,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--name", default="demo", help="name of the local cluster")
     parser.add_argument("-n", "--namespace", default=DEMO_NAMESPACE)
-    parser.add_argument("-A", "--all-namespaces", action="store_true")
+    parser.add_argument("-A", "--all-namespaces", action="store_const", dest="namespace", const="")
     parser.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS")
     parser.add_argument("--once", action="store_true", help="show it once and end")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
-    # Where there is no terminal, there is room.
+    # A file has room for more than a default terminal.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     try:
-        kubectl = Cluster(options.name).kubectl(options.namespace)
+        client = Cluster(options.name).kubectl(options.namespace).client()
         if options.once:
-            show(console, take(kubectl, everywhere=options.all_namespaces), as_json=options.json)
+            show(console, take(client, options.namespace), as_json=options.json)
         else:
-            watch(console, kubectl, options)
-    except DemoError as error:
-        Console(stderr=True).print(f"[bold red]error:[/bold red] {error}", highlight=False)
+            watch(console, client, options)
+    except PluginError as error:
+        show_error(Console(stderr=True), error)
         return 1
     except KeyboardInterrupt:
         return 130

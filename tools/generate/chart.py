@@ -1,27 +1,23 @@
-"""Writes what the chart shares with other folders, and its values, schema and reference.
+"""The chart's copies of files from other folders, and its values, schema and README.
 
-Run ``python tools/generate/chart.py`` after a change of a source; with ``--check`` it writes
-nothing and fails when a file is stale. Helm reads no file outside a chart, so the chart holds
-copies: made here, byte for byte, and never edited.
+Helm reads no file outside a chart, so the chart holds copies, byte for byte, and never edited.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from generate import ROOT, escaped, table
 from riskpredictor_operator.settings import Settings
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+VALUES = Path(__file__).with_name("chart_values.yaml")
 CHART = ROOT / "deploy" / "chart"
 
 Schema = dict[str, Any]
@@ -45,7 +41,7 @@ PORT = "Port of /healthz, /readyz and /metrics."
 """0, which switches them off, is not for the chart: the probes need them."""
 
 _README = """\
-<!-- Made by tools/generate/chart.py from chart_values.yaml and settings.py. Edit those instead. -->
+<!-- Made by `make reference` from chart_values.yaml and settings.py. Edit those instead. -->
 
 # Helm chart of RiskPredictor
 
@@ -61,27 +57,8 @@ Absent settings have the operator's own default, which the table names.
 """
 
 
-def main(argv: list[str]) -> int:
-    """Write or check the files; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when a file is stale")
-    check = parser.parse_args(argv).check
-    stale = []
-    for path, wanted in files().items():
-        if path.is_file() and path.read_bytes() == wanted:
-            continue
-        stale.append(str(path.relative_to(ROOT)))
-        if not check:
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(wanted)
-    if check and stale:
-        told = f"{', '.join(stale)}: stale; run python tools/generate/chart.py"
-        print(told, file=sys.stderr)
-    return 1 if check and stale else 0
-
-
-def files() -> dict[Path, bytes]:
-    """Every generated file."""
+def files() -> Mapping[Path, bytes]:
+    """The copies, values.yaml, its schema and the README."""
     schema = values_schema()
     made = {
         "values.schema.json": json.dumps(schema, indent=2) + "\n",
@@ -94,7 +71,7 @@ def files() -> dict[Path, bytes]:
 
 def values_schema() -> Schema:
     """The JSON schema of the values; every level refuses what it does not know."""
-    properties: Schema = yaml.safe_load((HERE / "chart_values.yaml").read_text())
+    properties: Schema = yaml.safe_load(VALUES.read_text())
     properties["settings"]["properties"] = {
         _camel(setting.name): _setting(setting)
         for setting in fields(Settings)
@@ -138,7 +115,7 @@ def _camel(name: str) -> str:
     return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
-_HEAD = "# Made by tools/generate/chart.py from chart_values.yaml. Edit that file instead.\n"
+_HEAD = "# Made by `make reference` from chart_values.yaml. Edit that file instead.\n"
 
 
 def _values(schema: Schema, indent: str = "") -> Iterator[str]:
@@ -159,13 +136,12 @@ def _values(schema: Schema, indent: str = "") -> Iterator[str]:
 
 
 def _table(schema: Schema) -> str:
-    rows = ["| Value | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    rows = []
     for path, part in _leaves(schema, ""):
         kind = " \\| ".join(part["enum"]) if "enum" in part else part["type"]
         default = f"`{json.dumps(part['default'])}`" if "default" in part else ""
-        meaning = part["description"].replace("|", "\\|")
-        rows.append(f"| `{path}` | {kind} | {default} | {meaning} |")
-    return "".join(f"{row}\n" for row in rows)
+        rows.append([f"`{path}`", kind, default, escaped(part["description"])])
+    return table(["Value", "Type", "Default", "Meaning"], rows)
 
 
 def _leaves(schema: Schema, above: str) -> Iterator[tuple[str, Schema]]:
@@ -174,7 +150,3 @@ def _leaves(schema: Schema, above: str) -> Iterator[tuple[str, Schema]]:
             yield from _leaves(part, f"{above}{name}.")
         elif "description" in part:
             yield f"{above}{name}", part
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,29 +1,23 @@
-"""Writes reference.md, the field tables of the RiskPredictor API, from riskpredictors.yaml.
-
-Run ``python tools/generate/crd_reference.py`` after a change of the CRD; with ``--check`` it writes
-nothing and fails when the file is stale.
-"""
+"""crds/reference.md: the field tables of the RiskPredictor API, from the CRD."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
-CRD = CRDS / "riskpredictors.yaml"
-REFERENCE = CRDS / "reference.md"
+from generate import ROOT, escaped, table
+
+CRDS = ROOT / "crds"
 
 Schema = dict[str, Any]
 
 _SKIPPED = {"apiVersion", "kind", "metadata"}
 _INTRODUCTION = """\
-<!-- Made by tools/generate/crd_reference.py from riskpredictors.yaml. Edit that file instead. -->
+<!-- Made by `make reference` from riskpredictors.yaml. Edit that file instead. -->
 
 # RiskPredictor, `{api_version}`
 
@@ -43,18 +37,10 @@ sets `{scale}`.
 """
 
 
-def main(argv: list[str]) -> int:
-    """Write or check the reference; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when reference.md is stale")
-    wanted = reference(yaml.safe_load(CRD.read_text()))
-    if not parser.parse_args(argv).check:
-        REFERENCE.write_text(wanted)
-        return 0
-    if REFERENCE.is_file() and REFERENCE.read_text() == wanted:
-        return 0
-    print("crds/reference.md is stale: run python tools/generate/crd_reference.py", file=sys.stderr)
-    return 1
+def files() -> Mapping[Path, bytes]:
+    """The reference."""
+    crd = yaml.safe_load((CRDS / "riskpredictors.yaml").read_text())
+    return {CRDS / "reference.md": reference(crd).encode()}
 
 
 def reference(crd: Schema) -> str:
@@ -86,14 +72,14 @@ def _introduction(crd: Schema, version: Schema, schema: Schema) -> str:
 def _object(path: str, schema: Schema) -> Iterator[str]:
     """Table of an object's fields and its rules, then the objects inside it."""
     yield f"{schema['description']}\n"
-    yield _table(
+    yield table(
         ["Field", "Type", "Default", "Description"],
         [
             [
                 f"`{name}`",
                 _type(field),
                 _default(field, required=name in schema.get("required", ())),
-                _escaped(" ".join([field["description"], *_bounds(field)])),
+                escaped(" ".join([field["description"], *_bounds(field)])).replace("<", "&lt;"),
             ]
             for name, field in schema["properties"].items()
         ],
@@ -108,11 +94,6 @@ def _object(path: str, schema: Schema) -> Iterator[str]:
             yield from _object(where, inner)
         else:
             yield _rules(inner, where)
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, inside a table too."""
-    return text.replace("<", "&lt;").replace("|", "\\|")
 
 
 def _type(field: Schema) -> str:
@@ -169,13 +150,4 @@ def _columns(columns: list[Schema]) -> str:
         ]
         for column in columns
     ]
-    return _table(["Column", "Field", "Only with `-o wide`", "Description"], rows)
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return table(["Column", "Field", "Only with `-o wide`", "Description"], rows)

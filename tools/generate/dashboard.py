@@ -1,211 +1,89 @@
-"""Writes dashboard.json, the Grafana dashboard, from panels.yaml.
+"""deploy/monitoring/dashboard.json: the Grafana dashboard, from dashboard_panels.yaml.
 
-Run ``python tools/generate/dashboard.py`` after a change of the panels; with ``--check`` it
-writes nothing and fails when the file is stale. So all panels have the same legend, tooltip and
-data source, and a change reads as one line.
+So all panels have the same legend, tooltip and data source, and a change reads as one line.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import string
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-HERE = Path(__file__).resolve().parent
-PANELS = HERE / "dashboard_panels.yaml"
-DASHBOARD = HERE.parents[1] / "deploy" / "monitoring" / "dashboard.json"
+from generate import ROOT
+
+PANELS = Path(__file__).with_name("dashboard_panels.yaml")
+DASHBOARD = ROOT / "deploy" / "monitoring" / "dashboard.json"
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WIDTH = 24
+"""Columns of Grafana's grid."""
 
 Body = dict[str, Any]
 
-SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-DECLARED = "riskpredictor_operator_riskpredictor_ready"
-"""The series that names every RiskPredictor, served or not."""
-WIDTH = 24
-"""Columns of Grafana's grid."""
-HEIGHT = {"timeseries": 8, "table": 8, "stat": 4}
+
+def files() -> Mapping[Path, bytes]:
+    """The dashboard."""
+    frame, kinds, rows = yaml.safe_load_all(PANELS.read_text())
+    panels = [{"id": n, **panel} for n, panel in enumerate(_placed(kinds, rows), 1)]
+    return {DASHBOARD: f"{json.dumps({**frame, 'panels': panels}, indent=2)}\n".encode()}
 
 
-def main(argv: list[str]) -> int:
-    """Write or check the dashboard; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when dashboard.json is stale")
-    arguments = parser.parse_args(argv)
-    wanted = json.dumps(dashboard(yaml.safe_load(PANELS.read_text())), indent=2) + "\n"
-    if not arguments.check:
-        DASHBOARD.write_text(wanted)
-        return 0
-    if DASHBOARD.is_file() and DASHBOARD.read_text() == wanted:
-        return 0
-    print(
-        "deploy/monitoring/dashboard.json is stale: run python tools/generate/dashboard.py",
-        file=sys.stderr,
-    )
-    return 1
-
-
-def dashboard(rows: Mapping[str, list[Body]]) -> Body:
-    """The whole dashboard."""
-    return {
-        "uid": "riskpredictor",
-        "title": "RiskPredictor",
-        "description": "The operator, and the predictors that it keeps.",
-        "tags": ["riskpredictor"],
-        "schemaVersion": 39,
-        "editable": True,
-        "graphTooltip": 1,
-        "refresh": "30s",
-        "time": {"from": "now-1h", "to": "now"},
-        "timezone": "browser",
-        "links": [],
-        "annotations": {"list": []},
-        "templating": {"list": _variables()},
-        "panels": _placed(rows),
-    }
-
-
-def _variables() -> list[Body]:
-    chosen = f'{DECLARED}{{namespace=~"$namespace"}}'
-    return [
-        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"},
-        _choice("namespace", "Namespace", f"label_values({DECLARED}, namespace)"),
-        _choice("predictor", "Predictor", f"label_values({chosen}, name)"),
-    ]
-
-
-def _choice(name: str, label: str, query: str) -> Body:
-    return {
-        "name": name,
-        "label": label,
-        "type": "query",
-        "datasource": SOURCE,
-        "definition": query,
-        "query": {"query": query, "refId": f"variable-{name}"},
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"text": "All", "value": "$__all"},
-        "refresh": 2,
-        "sort": 1,
-    }
-
-
-def _placed(rows: Mapping[str, list[Body]]) -> list[Body]:
+def _placed(kinds: Mapping[str, Body], rows: Mapping[str, list[Body]]) -> Iterator[Body]:
     """Rows of panels, laid out from left to right and from top to bottom."""
-    placed: list[Body] = []
     top = 0
     for title, panels in rows.items():
-        where = {"x": 0, "y": top, "w": WIDTH, "h": 1}
         row = {"type": "row", "title": title, "collapsed": False, "panels": []}
-        placed.append({"id": len(placed) + 1, "gridPos": where, **row})
+        yield {"gridPos": {"x": 0, "y": top, "w": WIDTH, "h": 1}, **row}
         top += 1
         left = height = 0
         for panel in panels:
-            width, kind = panel.get("width", 8), panel.get("kind", "timeseries")
+            name, width = panel.get("kind", "timeseries"), panel.get("width", 8)
+            kind = kinds[name]
             if left + width > WIDTH:
                 top, left, height = top + height, 0, 0
-            where = {"x": left, "y": top, "w": width, "h": HEIGHT[kind]}
-            placed.append({"id": len(placed) + 1, "gridPos": where, **_panel(kind, panel)})
-            left, height = left + width, max(height, HEIGHT[kind])
+            where = {"x": left, "y": top, "w": width, "h": kind["height"]}
+            yield {"gridPos": where, "type": name, **_panel(kind, panel)}
+            left, height = left + width, max(height, kind["height"])
         top += height
-    return placed
 
 
-def _panel(kind: str, panel: Body) -> Body:
+def _panel(kind: Body, panel: Body) -> Body:
+    limits = {None: panel.get("first", "green"), **panel.get("limits", {})}
+    steps = [{"color": color, "value": value} for value, color in limits.items()]
+    defaults = {
+        "unit": panel.get("unit", "short"),
+        "thresholds": {"mode": "absolute", "steps": steps},
+        **({"min": 0, "max": panel["max"]} if "max" in panel else {}),
+        **kind.get("defaults", {}),
+    }
+    if panel.get("stacked"):
+        stacked = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 30}
+        defaults["custom"] = defaults["custom"] | stacked
+    if "limits" in panel and "custom" in defaults:
+        defaults["custom"] = defaults["custom"] | {"thresholdsStyle": {"mode": "dashed"}}
     body = {
-        "type": kind,
         "title": panel["title"],
         "description": panel["description"],
         "datasource": SOURCE,
         "targets": [
-            {"refId": ref, "datasource": SOURCE, **_query(kind, query)}
+            {
+                "refId": ref,
+                "datasource": SOURCE,
+                "expr": query["expr"],
+                "legendFormat": query["legend"],
+                **kind["query"],
+            }
             for ref, query in zip(string.ascii_uppercase, panel["queries"], strict=False)
         ],
-        "fieldConfig": {
-            "defaults": {
-                "unit": panel.get("unit", "short"),
-                "thresholds": {"mode": "absolute", "steps": _steps(panel)},
-                **_looks(kind, panel),
-            },
-            "overrides": _OVERRIDES if kind == "table" else [],
-        },
-        "options": _options(kind, panel),
+        "fieldConfig": {"defaults": defaults, "overrides": kind.get("overrides", [])},
+        "options": kind["options"] | ({"textMode": panel["text"]} if "text" in panel else {}),
     }
-    if kind == "table":
+    if "columns" in panel:
         body["transformations"] = _one_row_each(panel["columns"])
     return body
-
-
-def _query(kind: str, query: Body) -> Body:
-    wanted = {"expr": query["expr"], "legendFormat": query["legend"]}
-    if kind == "timeseries":
-        return {**wanted, "range": True}
-    return {**wanted, "instant": True, "format": "table" if kind == "table" else "time_series"}
-
-
-def _steps(panel: Body) -> list[Body]:
-    limits = {None: panel.get("first", "green"), **panel.get("limits", {})}
-    return [{"color": color, "value": value} for value, color in limits.items()]
-
-
-def _looks(kind: str, panel: Body) -> Body:
-    if kind == "table":
-        return {}
-    if kind == "stat":
-        return {"color": {"mode": "thresholds"}}
-    custom: Body = {"fillOpacity": 10, "lineWidth": 1, "showPoints": "never"}
-    if panel.get("stacked"):
-        custom |= {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 30}
-    if "limits" in panel:
-        custom |= {"thresholdsStyle": {"mode": "dashed"}}
-    most = {"max": panel["max"]} if "max" in panel else {}
-    return {"min": 0, **most, "color": {"mode": "palette-classic"}, "custom": custom}
-
-
-def _options(kind: str, panel: Body) -> Body:
-    if kind == "table":
-        return {"showHeader": True, "cellHeight": "sm"}
-    if kind == "stat":
-        return {
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "colorMode": "value",
-            "graphMode": "none",
-            "textMode": panel.get("text", "value"),
-        }
-    return {
-        "legend": {
-            "showLegend": True,
-            "displayMode": "table",
-            "placement": "bottom",
-            "calcs": ["lastNotNull", "max"],
-        },
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-
-
-_YES_NO = {
-    "0": {"text": "no", "color": "red", "index": 0},
-    "1": {"text": "yes", "color": "green", "index": 1},
-}
-_OVERRIDES: list[Body] = [
-    {
-        "matcher": {"id": "byName", "options": "Ready"},
-        "properties": [
-            {"id": "mappings", "value": [{"type": "value", "options": _YES_NO}]},
-            {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-        ],
-    },
-    {
-        "matcher": {"id": "byName", "options": "Requests"},
-        "properties": [{"id": "unit", "value": "reqps"}],
-    },
-]
-"""Columns of the table, which have units of their own."""
 
 
 def _one_row_each(columns: Mapping[str, str]) -> list[Body]:
@@ -216,7 +94,3 @@ def _one_row_each(columns: Mapping[str, str]) -> list[Body]:
         "renameByName": dict(columns),
     }
     return [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,34 +1,33 @@
-"""Writes docs/METRICS.md, the table of every metric, from what operator and predictor export.
+"""docs/METRICS.md: the table of every metric, from what operator and predictor export.
 
-Run ``python tools/generate/metrics_page.py`` after a change of a metric; with ``--check`` it
-writes nothing and fails when the file is stale. The help texts in the code are the source.
+The help texts in the code are the source.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import logging
-import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from prometheus_client import REGISTRY, Metric, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
+from generate import ROOT, table
 from riskpredictor_operator import metrics as operator
+from riskpredictor_operator.runtime import metrics as operator_runtime
 from riskpredictor_server import train
 from riskpredictor_server.api.service import Service
 from riskpredictor_server.model.drift import MIN_SAMPLES
 from riskpredictor_server.settings import Settings
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "METRICS.md"
+PAGE = ROOT / "docs" / "METRICS.md"
 
 _INTRODUCTION = """\
-<!-- Made by tools/generate/metrics_page.py from the code. Edit the help texts there instead. -->
+<!-- Made by `make reference` from the code. Edit the help texts there instead. -->
 
 # Metrics
 
@@ -42,19 +41,9 @@ A histogram `x` has the series `x_bucket` (label `le`), `x_sum` and `x_count`. T
 """
 
 
-def main(argv: list[str]) -> int:
-    """Write or check the page; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when docs/METRICS.md is stale")
-    arguments = parser.parse_args(argv)
-    wanted = page()
-    if not arguments.check:
-        PAGE.write_text(wanted)
-        return 0
-    if PAGE.is_file() and PAGE.read_text() == wanted:
-        return 0
-    print("docs/METRICS.md is stale: run python tools/generate/metrics_page.py", file=sys.stderr)
-    return 1
+def files() -> Mapping[Path, bytes]:
+    """The page."""
+    return {PAGE: page().encode()}
 
 
 def page() -> str:
@@ -80,7 +69,7 @@ def page() -> str:
 def operator_exposition() -> str:
     """What an operator answers at /metrics once every metric has a series."""
     operator.BUILD.info({"version": "x"})
-    for metric in vars(operator).values():
+    for metric in [*vars(operator).values(), *vars(operator_runtime).values()]:
         # The client has no public way to ask a metric for its labels' names.
         if isinstance(metric, MetricWrapperBase) and metric._labelnames:
             metric.labels(*metric._labelnames)
@@ -101,7 +90,7 @@ def predictor_exposition() -> str:
 
 
 def _table(families: Iterable[Metric]) -> str:
-    rows = [["Metric", "Type", "Labels", "Unit", "Meaning"], ["---"] * 5]
+    rows = []
     # A counter's or histogram's time of birth, which the client adds.
     shown = [family for family in families if not family.name.endswith("_created")]
     for family in sorted(shown, key=lambda family: family.name):
@@ -109,14 +98,10 @@ def _table(families: Iterable[Metric]) -> str:
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         shown_labels = ", ".join(f"`{label}`" for label in sorted(labels))
         rows.append([f"`{name}`", family.type, shown_labels, _unit(family), family.documentation])
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    return table(["Metric", "Type", "Labels", "Unit", "Meaning"], rows)
 
 
 def _unit(family: Metric) -> str:
     """Names end with the unit if there is one, as Prometheus recommends."""
     unit = family.name.rsplit("_", 1)[-1]
     return unit if unit in ("seconds", "bytes") else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,5 @@
-"""The pure heart: what should be, what is, what to do, what to say.
+"""Pure functions: what a spec asks for, how it differs from what is there, and what to report.
 
-Charter: plain data in, plain data out. No kopf, no Kubernetes client, no I/O, no clock, no
-randomness, no logging, no global state. Everything here can be tested by calling it.
+Plain data in, plain data out: no kopf, no Kubernetes client, no I/O, no clock, no randomness, no
+logging, no global state.
 """

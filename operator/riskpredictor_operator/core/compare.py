@@ -1,4 +1,4 @@
-"""Does a live object still hold everything that was applied to it?
+"""Compares a live object with what was applied to it.
 
 The rendered manifest must be a part of the live object: what the API server or others add
 (defaults, ``clusterIP``, a sidecar's container) is theirs; what was rendered and is now missing or
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from riskpredictor_operator.core.api import ANNOTATION_HASH, Body
+from riskpredictor_operator.core.api import ANNOTATION_HASH, DEPLOYMENT, SERVICE
+from riskpredictor_operator.kube import Body, Resource
 
 _MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
     "containers": ("name",),
@@ -23,8 +24,8 @@ _MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Lists that server-side apply merges by key, by field name. All others are atomic.
 
-Source: ``x-kubernetes-list-map-keys`` in the API server's OpenAPI document. ``ports`` is told apart
-in ``_merge_key``, because Service and container use different keys.
+Source: ``x-kubernetes-list-map-keys`` in the API server's OpenAPI document. ``ports`` is in
+``_merge_key``, because Service and container use different keys.
 """
 
 _OWNED_WHOLE = frozenset({"selector", "labelSelector", "nodeSelector", "tolerations"})
@@ -35,7 +36,7 @@ Source: ``x-kubernetes-map-type: atomic`` and, for tolerations, ``x-kubernetes-l
 
 
 def is_applied(rendered: Body, live: Body) -> bool:
-    """Whether ``live`` is what the last apply of ``rendered`` left, in every rendered field."""
+    """Whether ``live`` still is, in every rendered field, what an apply of ``rendered`` leaves."""
     annotations = live["metadata"].get("annotations") or {}
     wanted = rendered["metadata"]["annotations"][ANNOTATION_HASH]
     return annotations.get(ANNOTATION_HASH) == wanted and all(
@@ -44,7 +45,7 @@ def is_applied(rendered: Body, live: Body) -> bool:
 
 
 def contains(live: Any, rendered: Any, field: str = "") -> bool:
-    """Whether every value in ``rendered`` stands in ``live`` too.
+    """Whether every value in ``rendered`` is in ``live`` too.
 
     Args:
         live: JSON value as read.
@@ -64,8 +65,8 @@ def contains(live: Any, rendered: Any, field: str = "") -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """The API server does not store these. False and 0 are not among them: they may be the opposite
-    of what an absent field means (``allowPrivilegeEscalation``)."""
+    """Whether the API server drops a value. It keeps False and 0, which may be the opposite of what
+    an absent field means (``allowPrivilegeEscalation``)."""
     return value is None or value in ("", [], {})
 
 
@@ -88,3 +89,41 @@ def _merge_key(field: str, items: Sequence[Any]) -> tuple[str, ...] | None:
 
 def _key(item: Body, keys: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(item.get(key) for key in keys)
+
+
+def renumbered_ports(
+    resource: Resource, rendered: Body, live: Body
+) -> tuple[str, list[Any]] | None:
+    """The list of ports that has to be replaced before an apply, where ours got another number.
+
+    Server-side apply merges ports by number: it would add ours beside the renumbered one, and the
+    API server refuses two of one name. Ports of other names belong to others and stay.
+
+    Returns:
+        Where the list is (JSON pointer) and what it should hold; None if nothing is to be done.
+    """
+    if resource == SERVICE:
+        ports = _without_renumbered(rendered["spec"]["ports"], live["spec"].get("ports"), "port")
+        return None if ports is None else ("/spec/ports", ports)
+    if resource != DEPLOYMENT:
+        return None
+    ours = rendered["spec"]["template"]["spec"]["containers"][0]
+    for index, container in enumerate(live["spec"]["template"]["spec"]["containers"]):
+        if container["name"] == ours["name"]:
+            ports = _without_renumbered(ours["ports"], container.get("ports"), "containerPort")
+            pointer = f"/spec/template/spec/containers/{index}/ports"
+            return None if ports is None else (pointer, ports)
+    return None
+
+
+def _without_renumbered(
+    ours: Sequence[Body], live: Sequence[Body] | None, number: str
+) -> list[Any] | None:
+    names = {port["name"] for port in ours}
+    numbers = {(port[number], port["protocol"]) for port in ours}
+    renumbered = any(
+        port.get("name") in names and (port[number], port.get("protocol")) not in numbers
+        for port in live or ()
+    )
+    others = [port for port in live or () if port.get("name") not in names]
+    return [*ours, *others] if renumbered else None

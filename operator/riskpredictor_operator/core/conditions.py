@@ -1,4 +1,4 @@
-"""Conditions: how one is written, and how a new set replaces an old one."""
+"""Conditions: their types, and how a new set of them replaces the stored one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from riskpredictor_operator.core.api import Body
+from riskpredictor_operator.kube import Body
 
 READY: Final = "Ready"
 """What is declared is what runs."""
@@ -18,6 +18,15 @@ RECONCILING: Final = "Reconciling"
 """Work is under way; exists only while True (kstatus)."""
 STALLED: Final = "Stalled"
 """Nothing will change without a person; exists only while True (kstatus)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why something is as it is, good or bad: reason and message of a condition or Event."""
+
+    reason: str
+    """One of ``reasons``."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ def merge(
         previous: conditions as stored.
         current: conditions as they are now; a stored one that is not among them is dropped.
         generation: the ``metadata.generation`` that they describe.
-        now: RFC 3339 time of this look.
+        now: RFC 3339 time.
     """
     before = {condition["type"]: condition for condition in previous}
     return [

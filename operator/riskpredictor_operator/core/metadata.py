@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Resource
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Body, Resource
 
 
 def selector_labels(rp: RiskPredictor) -> dict[str, str]:

@@ -7,8 +7,9 @@ namespace without hashing or cutting.
 
 from __future__ import annotations
 
-from riskpredictor_operator.core.api import LABEL_PREDICTOR, Key
+from riskpredictor_operator.core.api import LABEL_PREDICTOR
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Key
 
 
 def image_of(rp: RiskPredictor, default_repository: str) -> str:

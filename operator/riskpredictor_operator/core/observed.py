@@ -1,16 +1,17 @@
-"""What is there: the live children and whose they are."""
+"""The live children: whose they are, and what the operator keeps of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Key
+from riskpredictor_operator.kube import Body, Key, Resource
 
 
 class Ownership(Enum):
-    """Whose an object with the name of a child is."""
+    """To whom an object with the name of a child belongs."""
 
     MISSING = "missing"
     OURS = "ours"
@@ -20,13 +21,13 @@ class Ownership(Enum):
     LEFTOVER = "leftover"
     """Belongs to an earlier RiskPredictor of this name; garbage collection will remove it."""
     TERMINATING = "terminating"
-    """Ours, and being deleted: wait, then make a new one."""
+    """Ours, and being deleted: wait, then create a new one."""
     FOREIGN = "foreign"
     """Somebody else's: never touched."""
 
 
-def classify(child: Body | None, key: Key, uid: str) -> Ownership:
-    """Whose a child is, from its controller owner reference and labels.
+def ownership_of(child: Body | None, key: Key, uid: str) -> Ownership:
+    """To whom a child belongs, by its controller owner reference and labels.
 
     Args:
         child: the live object, or None.
@@ -64,10 +65,12 @@ def owns_replicas(child: Body) -> bool:
 
     While it does, leaving the field out of the next apply would reset it to 1.
     """
-    for entry in child["metadata"].get("managedFields") or ():
-        if entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply":
-            return "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
-    return False
+    return any(_owns_replicas(entry) for entry in child["metadata"].get("managedFields") or ())
+
+
+def _owns_replicas(entry: Body) -> bool:
+    own = entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply"
+    return own and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,40 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The live children of one RiskPredictor."""
+    """The live children of one RiskPredictor, as a plan starts from them."""
 
     deployment: Child
     service: Child
     autoscaler: Child
 
-    def named(self) -> tuple[tuple[api.Resource, Child], ...]:
-        """The children with their kinds."""
-        return (
-            (api.DEPLOYMENT, self.deployment),
-            (api.SERVICE, self.service),
-            (api.AUTOSCALER, self.autoscaler),
-        )
+
+_KEPT_METADATA = (
+    "name", "namespace", "uid", "generation", "labels", "annotations",
+    "ownerReferences", "deletionTimestamp", "creationTimestamp",
+)  # fmt: skip
+
+
+def trim(resource: Resource, body: Body) -> Body:
+    """The part of an object that the operator reads: the rest is most of its size and changes.
+
+    ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
+    autoscaler's status to its conditions and its wish: its metrics change every few seconds.
+    """
+    metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
+    if resource == api.DEPLOYMENT and owns_replicas(body):
+        entries = body["metadata"]["managedFields"]
+        metadata["managedFields"] = [entry for entry in entries if _owns_replicas(entry)]
+    if resource == api.RISKPREDICTOR:
+        # kubectl's copy of the whole object, and nothing that the operator reads.
+        metadata.pop("annotations", None)
+    status = body.get("status") or {}
+    if resource == api.AUTOSCALER:
+        status = {
+            "conditions": [_without_time(c) for c in status.get("conditions") or ()],
+            "desiredReplicas": status.get("desiredReplicas", 0),
+        }
+    return {"metadata": metadata, "spec": body.get("spec") or {}, "status": status}
+
+
+def _without_time(condition: Body) -> dict[str, Any]:
+    return {name: condition.get(name) for name in ("type", "status", "reason", "message")}

@@ -1,4 +1,4 @@
-"""From desired and observed to the writes that are needed, in stages."""
+"""Plans the writes that turn the observed children into the desired ones, in stages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Resource
-from riskpredictor_operator.core.compare import is_applied
+from riskpredictor_operator.core.compare import is_applied, renumbered_ports
 from riskpredictor_operator.core.manifests import Desired
 from riskpredictor_operator.core.observed import Child, Observed, Ownership, owns_replicas
-from riskpredictor_operator.core.ports import renumbered
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Body, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class HandOver:
     go of it without a reset to 1.
 
     ``force`` takes the field from whoever owns it; otherwise a concurrent change by the autoscaler
-    is a conflict, and the next look starts from the new number.
+    is a conflict, and the next pass starts from the new number.
     """
 
     replicas: int
@@ -40,7 +39,7 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete a child, provided that it is still the object that was looked at."""
+    """Delete a child, provided that it is still the object that was observed."""
 
     resource: Resource
     uid: str
@@ -48,7 +47,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Replace one list in a child, where an apply could only add to it."""
+    """Replace one list in a child, where an apply would only add to it."""
 
     resource: Resource
     pointer: str
@@ -62,19 +61,21 @@ Step: TypeAlias = Apply | HandOver | Delete | Replace
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to write, and what stands in the way.
+    """What to write, and which children cannot be written.
 
     The steps of a stage may run side by side; a stage starts when the one before has succeeded.
     """
 
     stages: tuple[tuple[Step, ...], ...]
     foreign: tuple[Resource, ...]
+    """Somebody else's."""
     leftover: tuple[Resource, ...]
+    """Being deleted."""
 
     def without(self, resource: Resource) -> Plan:
-        """The same, leaving the child of one kind as it is."""
+        """The same plan without the writes to one child."""
         stages = tuple(
-            tuple(step for step in stage if _target(step) != resource) for stage in self.stages
+            tuple(step for step in stage if target_of(step) != resource) for stage in self.stages
         )
         return replace(self, stages=tuple(stage for stage in stages if stage))
 
@@ -86,7 +87,8 @@ class Plan:
         )
 
 
-def _target(step: Step) -> Resource:
+def target_of(step: Step) -> Resource:
+    """The kind of child that a step writes."""
     return api.DEPLOYMENT if isinstance(step, HandOver) else step.resource
 
 
@@ -134,8 +136,8 @@ def _apply(
 
 
 def _first(rp: RiskPredictor, resource: Resource, manifest: Body, autoscaler: Child) -> Body:
-    """A new Deployment starts at ``minReplicas`` instead of 1 or, where one was deleted under load,
-    at what its autoscaler last wanted. From then on the number is the autoscaler's."""
+    """A new Deployment starts at ``minReplicas`` instead of 1 or, if it was deleted under load, at
+    what its autoscaler last wanted. From then on the number is the autoscaler's."""
     if resource != api.DEPLOYMENT or not rp.autoscaled:
         return manifest
     status = (autoscaler.ours or {}).get("status") or {}
@@ -145,14 +147,14 @@ def _first(rp: RiskPredictor, resource: Resource, manifest: Body, autoscaler: Ch
 
 
 def _autoscaler(desired: Desired, observed: Observed) -> dict[str, Any] | None:
-    """None over a Deployment of somebody else too: it finds its target by name and would scale
-    that."""
+    """None for a foreign Deployment too: an autoscaler finds its target by name and would scale
+    it."""
     foreign = observed.deployment.ownership is Ownership.FOREIGN
     return None if foreign else desired.autoscaler
 
 
 def _removals(wanted: Body | None, observed: Observed) -> tuple[Step, ...]:
-    """The autoscaler goes before the fixed number is applied, or it would change it back."""
+    """Before a fixed number is applied the autoscaler goes, or it would change it back."""
     child = observed.autoscaler
     if wanted is None and child.ownership in (Ownership.OURS, Ownership.ORPHAN):
         return (Delete(api.AUTOSCALER, child.uid),)
@@ -167,7 +169,7 @@ def _replacements(
         Replace(resource, *found, child.uid)
         for resource, manifest, child in wanted
         if resource in rewritten
-        and (found := renumbered(resource, manifest, child.body or {})) is not None
+        and (found := renumbered_ports(resource, manifest, child.body or {})) is not None
     )
 
 
@@ -178,7 +180,7 @@ def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Observed) -> t
     live = deployment.body or {}
     current = live["spec"].get("replicas", 1)
     if current == 0:
-        # The autoscaler treats 0 as "switched off" and would leave it there.
+        # An autoscaler treats 0 as "switched off" and would leave it there.
         return (HandOver(rp.min_replicas, deployment.uid, force=True),)
     rewritten = any(step.resource == api.DEPLOYMENT for step in applies)
     if rewritten and owns_replicas(live):

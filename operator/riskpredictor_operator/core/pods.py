@@ -1,13 +1,13 @@
-"""Why pods do not come up, read from the pods themselves."""
+"""Which pods answer, and why others do not come up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.core.api import Body
-from riskpredictor_operator.core.errors import Problem
+from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.kube import Body
 
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
@@ -17,8 +17,8 @@ _START_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError",
      "ContainerCannotRun"}
 )  # fmt: skip
-"""The last two are those of a container that ended before its program began, as it is called while
-the kubelet waits to try again."""
+"""The last two are of a container that ended before its program began, seen while the kubelet waits
+to try again."""
 
 
 def is_ready(pod: Body) -> bool:
@@ -39,10 +39,10 @@ def serving_versions(pods: Iterable[Body]) -> str:
     return ",".join(sorted({version_of(pod) for pod in pods if is_ready(pod)} - {""}))
 
 
-def first_problem(pods: Iterable[Body], version: str, now: str = "") -> Problem | None:
-    """The most telling trouble among the pods of the declared version, or of any if it has none.
+def first_problem(pods: Iterable[Body], version: str, now: str = "") -> Explanation | None:
+    """The gravest problem of the pods of the declared version, or of any if it has none.
 
-    Which one is told does not depend on the order of the pods, so that a status is stable.
+    It does not depend on the order of the pods, so that the status is stable.
 
     Args:
         pods: pods of one predictor.
@@ -57,7 +57,7 @@ def first_problem(pods: Iterable[Body], version: str, now: str = "") -> Problem 
 
 
 READY_SECONDS = 10.0
-"""Two periods of the readiness probe: as long a started container may be unready without a word."""
+"""How long a started container may be unready: two periods of the readiness probe."""
 
 _SEVERITY = (
     reasons.IMAGE_PULL_FAILED,
@@ -69,14 +69,14 @@ _SEVERITY = (
 )
 
 
-def problem_of(pod: Body, now: str = "") -> Problem | None:
+def problem_of(pod: Body, now: str = "") -> Explanation | None:
     """What keeps one pod from answering; None while it is merely starting."""
-    for container in _containers(pod):
-        if (problem := _container_problem(container, now)) is not None:
+    for container in _status(pod).get("containerStatuses") or ():
+        if container["name"] == api.CONTAINER and (problem := _container_problem(container, now)):
             return problem
     for condition in _status(pod).get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return Problem(
+            return Explanation(
                 reasons.UNSCHEDULABLE,
                 f"no node can run the pod ({condition.get('message', '')}); add capacity, or lower "
                 "spec.resources.requests or spec.podTemplate's constraints",
@@ -84,15 +84,15 @@ def problem_of(pod: Body, now: str = "") -> Problem | None:
     return None
 
 
-def _container_problem(container: Body, now: str) -> Problem | None:
+def _container_problem(container: Body, now: str) -> Explanation | None:
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     image = container.get("image", "")
     if reason in _IMAGE_REASONS:
-        # A failed pull alternates between these two; a status must not.
+        # A failing pull alternates between these two; a status must not.
         detail = "" if reason in ("ErrImagePull", "ImagePullBackOff") else f" ({reason})"
-        return Problem(
+        return Explanation(
             reasons.IMAGE_PULL_FAILED,
             f"image {image} cannot be pulled{detail}; check spec.modelVersion and spec.image, "
             "and that the image is in the registry",
@@ -107,43 +107,37 @@ def _container_problem(container: Body, now: str) -> Problem | None:
     if ended.get("reason") in _START_REASONS:
         return _start_failed(image, ended.get("message") or ended["reason"])
     if ended.get("reason") == "OOMKilled":
-        return Problem(
+        return Explanation(
             reasons.OUT_OF_MEMORY,
             "the predictor was killed for using more memory than spec.resources.limits.memory; "
             "raise it",
         )
-    return Problem(
+    return Explanation(
         reasons.CRASH_LOOPING,
         f"the predictor of image {image} keeps exiting (last exit code {ended.get('exitCode')}); "
         "see kubectl logs --previous",
     )
 
 
-def _start_failed(image: str, why: str) -> Problem:
-    return Problem(
+def _start_failed(image: str, why: str) -> Explanation:
+    return Explanation(
         reasons.CONTAINER_START_FAILED,
         f"the container of image {image} cannot be started ({why})",
     )
 
 
 def _just_started(running: Body, now: str) -> bool:
-    """Whether the kubelet may not have asked for readiness since the start: it does so in steps."""
+    """Whether the readiness probe may not have run since the start."""
     if not now or "startedAt" not in running:
         return False
     age = datetime.fromisoformat(now) - datetime.fromisoformat(running["startedAt"])
     return age.total_seconds() < READY_SECONDS
 
 
-_NOT_READY = Problem(
+_NOT_READY = Explanation(
     reasons.PODS_NOT_READY,
     "the predictor runs but GET /ready does not answer 200; its log says why",
 )
-
-
-def _containers(pod: Body) -> Iterator[Body]:
-    for status in _status(pod).get("containerStatuses") or ():
-        if status["name"] == api.CONTAINER:
-            yield status
 
 
 def _status(pod: Body) -> Body:

@@ -1,7 +1,9 @@
-"""The reasons that conditions and Events give: one documented word each.
+"""The reasons of conditions and Events.
 
-The docstring below each constant says when it is used, what somebody sees who does not know it yet,
-and what to do. tools/generate/operations_page.py makes the table of docs/OPERATIONS.md from them.
+The docstring of each constant is the only place that explains it: what it means, the symptom that
+a user sees, the fix, and commands to run. ``make reference`` makes the tables of docs/OPERATIONS.md
+and the advice of ``kubectl riskpredictor status`` from them. In a command, NAME and NAMESPACE stand
+for those of the RiskPredictor.
 """
 
 from __future__ import annotations
@@ -18,82 +20,98 @@ ROLLING_OUT: Final = "RollingOut"
 """Pods of the declared version are replacing older ones, or are starting for the first time.
 
 Symptom: MODEL and SERVING differ, or SERVING is empty; pods come and go.
-Fix: Wait; if pods do not come up the reason changes to why."""
+Fix: Wait; if pods do not come up the reason changes to why.
+Run: kubectl riskpredictor status NAME -n NAMESPACE -w"""
 SCALING: Final = "Scaling"
 """The number of pods is changing, or pods of a finished roll-out are not available right now.
 
 Symptom: REPLICAS changes while MODEL equals SERVING.
-Fix: Wait; if it does not end, look at the pods: nodes may be short of room."""
+Fix: Wait; if it does not end, look at the pods: nodes may be short of room.
+Run: kubectl riskpredictor status NAME -n NAMESPACE -w
+Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME"""
 SUSPENDED: Final = "Suspended"
 """``spec.suspend`` is true: the children keep running as they are and are not looked after.
 
 Symptom: Changes of the spec have no effect; deleted children stay deleted.
-Fix: Set `spec.suspend` to false, or remove it."""
+Fix: Set `spec.suspend` to false, or remove it; in Git if it came from there."""
 ROLLOUT_PAUSED: Final = "RolloutPaused"
 """Somebody paused the Deployment (``kubectl rollout pause``): its pods stay as they are until it is
 resumed.
 
 Symptom: A new `modelVersion` has no effect; pods stay as they are.
-Fix: `kubectl rollout resume deployment/NAME`."""
+Fix: Resume it when its pods may change.
+Run: kubectl rollout resume deployment/NAME -n NAMESPACE"""
 WAITING_FOR_DELETION: Final = "WaitingForDeletion"
 """A child of an earlier RiskPredictor of this name is still being deleted.
 
 Symptom: A RiskPredictor that was deleted and made again gets no children yet.
-Fix: Wait; if it lasts, `kubectl get deployment,service,hpa NAME -o yaml` shows which finalizer
-holds the old child."""
+Fix: Wait; if it lasts, look for the finalizer that holds the old child.
+Run: kubectl get deployment,service,hpa NAME -n NAMESPACE -o yaml"""
 APPLY_FAILED: Final = "ApplyFailed"
 """The API server keeps failing at a child's write (an admission webhook that is down, for example);
 it is tried again.
 
 Symptom: Changes of the spec do not reach the pods; the operator's log repeats the error.
-Fix: Mend what the message names: the webhook, the API server, or the network to it."""
+Fix: Mend what the message names: the webhook, the API server, or the network to it.
+Run: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations
+Run: kubectl logs -n riskpredictor-system -l app.kubernetes.io/name=riskpredictor-operator"""
 
 # Why pods do not come up. Reconciling until the progress deadline, then Stalled.
 ROLLOUT_STALLED: Final = "RolloutStalled"
 """The Deployment's progress deadline passed without a recognised cause in the pods.
 
 Symptom: Five minutes after a change not all pods are new.
-Fix: `kubectl describe pods` with the selector in the message; put the last good `modelVersion`
-back meanwhile."""
+Fix: Look at the pods and their log; put the last good `modelVersion` back meanwhile.
+Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME
+Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 IMAGE_PULL_FAILED: Final = "ImagePullFailed"
 """A node cannot get the image: wrong version or name, not pushed, or missing credentials.
 
 Symptom: Pods in `ErrImagePull` or `ImagePullBackOff`.
 Fix: Push the image, correct `spec.modelVersion` or `spec.image`, or name the credentials in
-`spec.image.pullSecrets`."""
+`spec.image.pullSecrets`. Or put the last good `modelVersion` back.
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 CRASH_LOOPING: Final = "CrashLooping"
 """The predictor container keeps exiting.
 
 Symptom: Pods in `CrashLoopBackOff`, RESTARTS grows.
-Fix: `kubectl logs --previous` of a pod; put the last good `modelVersion` back."""
+Fix: Read what it said last; if the model is at fault, put the last good `modelVersion` back.
+Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20 --previous
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 OUT_OF_MEMORY: Final = "OutOfMemory"
 """The predictor container was killed for exceeding its memory limit.
 
 Symptom: Pods restart with `OOMKilled`.
-Fix: Raise `spec.resources.limits.memory`."""
+Fix: Raise `spec.resources.limits.memory`, or put the last good `modelVersion` back.
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 CONTAINER_START_FAILED: Final = "ContainerStartFailed"
 """The container cannot be created from its configuration.
 
 Symptom: Pods in `CreateContainerConfigError`, `RunContainerError` or the like.
-Fix: The message has the runtime's words: mend the image's entry point or what the pod template
-names."""
+Fix: Mend what the message names: the image's entry point, or something in `spec.podTemplate`.
+Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME"""
 UNSCHEDULABLE: Final = "Unschedulable"
 """No node has room for, or is allowed to run, a pod.
 
 Symptom: Pods in `Pending`.
 Fix: Add nodes, lower `spec.resources.requests`, or loosen `nodeSelector`, `affinity` or
-`tolerations` in `spec.podTemplate`."""
+`tolerations` in `spec.podTemplate`.
+Run: kubectl describe nodes"""
 PODS_NOT_READY: Final = "PodsNotReady"
 """Containers run, but GET /ready does not answer 200: the model failed its checks.
 
 Symptom: Pods `Running` but not ready.
 Fix: The pod's log says which check of the model failed: build the image anew, or put the last
-good `modelVersion` back."""
+good `modelVersion` back.
+Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
 """A ResourceQuota of the namespace leaves no room for a pod or child.
 
 Symptom: Fewer pods than wanted; a ReplicaSet's Events say `exceeded quota`.
-Fix: Raise the ResourceQuota, or lower `spec.resources` or the number of pods."""
+Fix: Raise the ResourceQuota, or lower `spec.resources` or the number of pods.
+Run: kubectl describe resourcequota -n NAMESPACE"""
 PODS_REFUSED: Final = "PodsRefused"
 """Admission (Pod Security, a policy) refuses the pods.
 
@@ -105,7 +123,7 @@ PODS_DO_NOT_COME_UP: Final = frozenset({
     ROLLOUT_STALLED, IMAGE_PULL_FAILED, CRASH_LOOPING, OUT_OF_MEMORY, CONTAINER_START_FAILED,
     UNSCHEDULABLE, PODS_NOT_READY, QUOTA_EXCEEDED, PODS_REFUSED,
 })  # fmt: skip
-"""All of these."""
+"""Every reason of this group."""
 
 # What needs a person. Stalled.
 NOT_OWNED: Final = "NotOwned"
@@ -117,8 +135,8 @@ INVALID_SPEC: Final = "InvalidSpec"
 """The spec cannot be used although the API server accepted it (an older CRD, for example).
 
 Symptom: The spec was accepted, but nothing happens.
-Fix: Correct the field that the message names, and apply the present CRD: `kubectl apply -k
-crds`."""
+Fix: Correct the field that the message names, and apply the present CRD.
+Run: kubectl apply -k crds"""
 APPLY_REFUSED: Final = "ApplyRefused"
 """The API server refuses a child as invalid or by policy.
 
@@ -129,7 +147,8 @@ FORBIDDEN: Final = "Forbidden"
 
 Symptom: Nothing happens in this namespace; the operator's log says 403.
 Fix: Apply the operator's roles again ([INSTALL.md](INSTALL.md)). Where owner references are
-guarded, as on OpenShift, grant what the message names."""
+guarded, as on OpenShift, grant what the message names.
+Run: kubectl apply -k deploy/operator"""
 
 # Available
 PODS_AVAILABLE: Final = "PodsAvailable"
@@ -159,14 +178,16 @@ METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
 
 Symptom: `kubectl get hpa` shows `<unknown>`; the number of pods does not follow the load.
 Fix: Install or mend metrics-server: `kubectl top pods` has to answer. `spec.replicas` sets the
-number by hand meanwhile."""
+number by hand meanwhile.
+Run: kubectl get apiservice v1beta1.metrics.k8s.io"""
 AUTOSCALING_FAILED: Final = "AutoscalingFailed"
 """The autoscaler cannot read or change the Deployment's scale.
 
 Symptom: The number of pods does not follow the load; `kubectl describe hpa` says
 `FailedGetScale`, `FailedUpdateScale` or `AmbiguousSelector`.
 Fix: Mend what the message names: remove a second autoscaler on the same pods, or restore the
-rights of the controller manager."""
+rights of the controller manager.
+Run: kubectl describe hpa NAME -n NAMESPACE"""
 FIXED_SIZE: Final = "FixedSize"
 """``spec.replicas`` is set, so there is no autoscaler.
 

@@ -1,6 +1,7 @@
-"""How far a Deployment is, read from its body (and its pods, where it is not settled).
+"""How far the roll-out of a Deployment is, and whether an apply would start one.
 
-Follows the order of questions that kstatus and ``kubectl rollout status`` ask.
+Read from the Deployment, and from its pods where it is not settled, in the order of questions that
+kstatus and ``kubectl rollout status`` ask.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from riskpredictor_operator.core import api, names, pods, reasons
-from riskpredictor_operator.core.api import Body
-from riskpredictor_operator.core.errors import Problem
+from riskpredictor_operator.core import api, conditions, names, pods, reasons
+from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class Rollout:
     """Every wanted pod runs the declared template and is available."""
     stalled: bool
     """No progress within the deadline."""
-    state: Problem
-    """Reason and message, as Ready says them."""
+    why: Explanation
+    """Reason and message of Ready, settled or not."""
     serving_version: str
 
 
@@ -38,7 +39,7 @@ def wanted_replicas(rp: RiskPredictor, deployment: Body) -> int:
 
 
 def is_settled(rp: RiskPredictor, deployment: Body) -> bool:
-    """Whether there is nothing left to wait for, so that the pods need not be looked at."""
+    """Whether all wanted pods, and no others, run the declared template and are available."""
     status = deployment.get("status") or {}
     wanted = wanted_replicas(rp, deployment)
     return bool(
@@ -59,7 +60,7 @@ def _is_observed(deployment: Body) -> bool:
 def rollout_of(
     rp: RiskPredictor, deployment: Body, its_pods: Sequence[Body], now: str = ""
 ) -> Rollout:
-    """Summary of a Deployment that is ours.
+    """The state of a Deployment that is ours.
 
     Args:
         rp: what is declared.
@@ -71,74 +72,74 @@ def rollout_of(
     settled = is_settled(rp, deployment)
     wanted = wanted_replicas(rp, deployment)
     declared = _template_version(deployment)
-    # Before that, conditions and counts still tell of the previous template.
+    # Until then, conditions and counts are those of the previous template.
     observed = _is_observed(deployment)
     stalled = observed and not settled and _deadline_exceeded(status)
     if settled:
         serving = declared if wanted else ""
-        state = Problem(reasons.READY, f"{declared} is served by {wanted} of {wanted} pods")
+        why = Explanation(reasons.READY, f"{declared} is served by {wanted} of {wanted} pods")
     else:
         serving = pods.serving_versions(its_pods)
-        problem = (
+        cause = (
             _refusal(status) or pods.first_problem(its_pods, declared, now) if observed else None
         )
-        state = _progress(rp, deployment, serving, stalled, problem)
+        why = _progress(rp, deployment, serving, stalled, cause)
     return Rollout(
         replicas=status.get("replicas", 0),
         ready=status.get("readyReplicas", 0),
         wanted=wanted,
         settled=settled,
         stalled=stalled,
-        state=state,
+        why=why,
         serving_version=serving,
     )
 
 
 def _progress(
-    rp: RiskPredictor, deployment: Body, serving: str, stalled: bool, problem: Problem | None
-) -> Problem:
+    rp: RiskPredictor, deployment: Body, serving: str, stalled: bool, cause: Explanation | None
+) -> Explanation:
     """Why a Deployment is not settled."""
     status = deployment.get("status") or {}
     wanted = wanted_replicas(rp, deployment)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     version = _template_version(deployment)
     now = f"{serving.replace(',', ' and ')} still answers" if serving else "nothing answers yet"
-    if problem is not None:
-        return Problem(problem.reason, f"{version}: {problem.message}; meanwhile {now}")
+    if cause is not None:
+        return Explanation(cause.reason, f"{version}: {cause.message}; meanwhile {now}")
     if stalled:
         see = f"kubectl describe pods -l {names.selector_of(rp.key)}"
         message = f"{version} makes no progress; see {see}; meanwhile {now}"
-        return Problem(reasons.ROLLOUT_STALLED, message)
+        return Explanation(reasons.ROLLOUT_STALLED, message)
     if deployment["spec"].get("paused"):
         resume = f"kubectl -n {rp.key.namespace} rollout resume deployment/{rp.key.name}"
         message = f"the Deployment is paused; resume it: {resume}; meanwhile {now}"
-        return Problem(reasons.ROLLOUT_PAUSED, message)
+        return Explanation(reasons.ROLLOUT_PAUSED, message)
     if not _is_observed(deployment):
-        return Problem(reasons.ROLLING_OUT, f"rolling out {version}")
+        return Explanation(reasons.ROLLING_OUT, f"rolling out {version}")
     complete = _condition(status, "Progressing").get("reason") == _COMPLETE
     if complete and updated == status.get("replicas", 0):
         message = f"{available} of {wanted} pods of {version} are available, {updated} exist"
-        return Problem(reasons.SCALING, message)
+        return Explanation(reasons.SCALING, message)
     message = f"rolling out {version}: {updated} of {wanted} pods are new, {available} available"
-    return Problem(reasons.ROLLING_OUT, message)
+    return Explanation(reasons.ROLLING_OUT, message)
 
 
 _COMPLETE = "NewReplicaSetAvailable"
 """Reason of the Deployment's Progressing condition once a roll-out has finished."""
 
 
-def _refusal(status: Body) -> Problem | None:
-    """Pods that admission did not let in, as the Deployment's ReplicaFailure condition tells."""
+def _refusal(status: Body) -> Explanation | None:
+    """Why admission refuses the pods, by the Deployment's ReplicaFailure condition."""
     failure = _condition(status, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
     message = failure.get("message", "")
     if "exceeded quota" in message:
-        return Problem(
+        return Explanation(
             reasons.QUOTA_EXCEEDED,
             f"a ResourceQuota of the namespace leaves no room ({message}); raise it",
         )
-    return Problem(
+    return Explanation(
         reasons.PODS_REFUSED,
         f"the pods are refused ({message}); change the policy or spec.podTemplate",
     )
@@ -149,12 +150,41 @@ def _deadline_exceeded(status: Body) -> bool:
 
 
 def _condition(status: Body, name: str) -> Body:
-    for condition in status.get("conditions") or ():
-        if condition["type"] == name:
-            return dict(condition)
-    return {}
+    return conditions.find(status.get("conditions") or (), name) or {}
 
 
 def _template_version(deployment: Body) -> str:
     labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
     return str(labels.get(api.LABEL_MODEL_VERSION, ""))
+
+
+def starts_unrequested(rp: RiskPredictor, status: Body, desired: Body, live: Body | None) -> bool:
+    """Whether applying ``desired`` may start a roll-out that nobody asked for.
+
+    That is so when this operator renders the same spec otherwise than the one before it: another
+    version of the operator, or another operator-wide default. A predictor whose pods do not come up
+    is no such case: the change may be what repairs it.
+
+    Args:
+        rp: the RiskPredictor.
+        status: its status before this pass.
+        desired: the Deployment as rendered.
+        live: the Deployment as it is, if it is the RiskPredictor's.
+    """
+    if live is None or status.get("observedGeneration") != rp.generation:
+        return False
+    ready = conditions.find(status.get("conditions") or (), conditions.READY)
+    if ready is None or ready["reason"] in reasons.PODS_DO_NOT_COME_UP:
+        return False
+    # With the same hash, what differs was changed by hand.
+    applied = (live["metadata"].get("annotations") or {}).get(api.ANNOTATION_HASH)
+    return bool(applied != desired["metadata"]["annotations"][api.ANNOTATION_HASH])
+
+
+def is_rolling(deployment: Body | None) -> bool:
+    """Whether pods of a Deployment are being replaced, within its progress deadline."""
+    if deployment is None:
+        return False
+    status = deployment.get("status") or {}
+    replaced = status.get("updatedReplicas", 0) == status.get("replicas", 0)
+    return not _is_observed(deployment) or not (replaced or _deadline_exceeded(status))

@@ -1,7 +1,7 @@
 """A RiskPredictor as typed data. Mirrors crds/riskpredictors.yaml, where the defaults live.
 
-The API server fills in the defaults, so a missing field here means that the installed CRD is older
-than the operator; the error says so.
+The API server fills in the defaults, so a missing field means that the installed CRD is older than
+the operator; the error says so.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from riskpredictor_operator.core.api import Body, Key, key_of
-from riskpredictor_operator.core.errors import SpecError
 from riskpredictor_operator.core.quantity import canonical
+from riskpredictor_operator.kube import Body, Key, key_of
 
 T = TypeVar("T")
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used; names the field and what is wrong with it."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,6 @@ def parse(body: Body) -> RiskPredictor:
         SpecError: a field is missing, of another type or unusable; names its path.
     """
     spec = _get(body, "spec", dict, "")
-    image = _get(spec, "image", dict)
     resources = _get(spec, "resources", dict)
     service = _get(spec, "service", dict)
     rp = RiskPredictor(
@@ -100,12 +106,7 @@ def parse(body: Body) -> RiskPredictor:
         target_cpu_utilization=_get(spec, "targetCPUUtilizationPercentage", int),
         scale_down_stabilization_seconds=_get(spec, "scaleDownStabilizationSeconds", int),
         replicas=_optional(spec, "replicas", int),
-        image=Image(
-            repository=_optional(image, "repository", str, "spec.image"),
-            tag=_optional(image, "tag", str, "spec.image"),
-            pull_policy=_get(image, "pullPolicy", str, "spec.image"),
-            pull_secrets=_pull_secrets(image),
-        ),
+        image=_image(_get(spec, "image", dict)),
         requests=_quantities(resources, "requests"),
         limits=_quantities(resources, "limits"),
         service=ServiceSpec(
@@ -122,6 +123,16 @@ def parse(body: Body) -> RiskPredictor:
             f"{rp.min_replicas} exceeds spec.maxReplicas {rp.max_replicas}",
         )
     return rp
+
+
+def _image(image: Body) -> Image:
+    path = "spec.image"
+    return Image(
+        repository=_optional(image, "repository", str, path),
+        tag=_optional(image, "tag", str, path),
+        pull_policy=_get(image, "pullPolicy", str, path),
+        pull_secrets=_pull_secrets(image),
+    )
 
 
 def _pull_secrets(image: Body) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""The status of a RiskPredictor: one function from what was seen to what is said.
+"""Builds the status of a RiskPredictor from what a pass observed.
 
-Keeps to the rules by which kstatus, Flux and Argo CD read health: Ready is always present, it is
-False while Reconciling or Stalled is True, the two exclude each other, and each exists only while
-True.
+Keeps the rules by which kstatus, Flux and Argo CD read health: Ready is always present, it is False
+while Reconciling or Stalled is True, these two exclude each other, and each exists only while True.
 """
 
 from __future__ import annotations
@@ -13,45 +12,44 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from riskpredictor_operator.core import api, conditions, names, reasons
-from riskpredictor_operator.core.api import Body, Key
-from riskpredictor_operator.core.conditions import Condition
-from riskpredictor_operator.core.errors import Problem
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.conditions import Condition, Explanation
+from riskpredictor_operator.core.manifests import RenderOptions
 from riskpredictor_operator.core.rollout import Rollout, rollout_of
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Body, Key
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one pass saw."""
+class Observation:
+    """What one pass found after its writes, and what kept it from more."""
 
     deployment: Body | None = None
     autoscaler: Body | None = None
     pods: Sequence[Body] = field(default=())
-    problems: tuple[Problem, ...] = ()
-    """What a person must mend."""
-    waiting: Problem | None = None
-    """What the pass waits for before it can go on."""
+    problems: tuple[Explanation, ...] = ()
+    """What stays so until somebody acts."""
+    waiting: Explanation | None = None
+    """What has to pass before the next step."""
 
 
 def build_status(
-    rp: RiskPredictor, options: RenderOptions, look: Look, previous: Body, now: str
+    rp: RiskPredictor, options: RenderOptions, seen: Observation, previous: Body, now: str
 ) -> dict[str, Any]:
     """The whole status.
 
     Args:
         rp: what is declared.
         options: operator-wide settings, for the image.
-        look: what this pass saw.
+        seen: what this pass found.
         previous: the status as stored.
         now: RFC 3339 time, used for conditions that flip and for pods that just started.
     """
-    deployment = look.deployment
-    rollout = None if deployment is None else rollout_of(rp, deployment, look.pods, now)
+    deployment = seen.deployment
+    rollout = None if deployment is None else rollout_of(rp, deployment, seen.pods, now)
     current = [
-        *_summary(rp, look, rollout, _failing_seconds(previous, now)),
+        *_summary(rp, seen, rollout, _failing_seconds(previous, now)),
         _available(rollout),
-        _autoscaling(rp, look.autoscaler),
+        _autoscaling(rp, seen.autoscaler),
     ]
     status: dict[str, Any] = {
         "observedGeneration": rp.generation,
@@ -61,7 +59,7 @@ def build_status(
         "replicas": 0 if rollout is None else rollout.replicas,
         "readyReplicas": 0 if rollout is None else rollout.ready,
         "selector": names.selector_of(rp.key),
-        "image": _image(rp, options, look.deployment),
+        "image": _image(rp, options, seen.deployment),
         "url": names.url_of(rp),
     }
     if rollout is not None and rollout.serving_version:
@@ -70,7 +68,7 @@ def build_status(
 
 
 def invalid_status(
-    key: Key, generation: int, problem: Problem, previous: Body, now: str
+    key: Key, generation: int, problem: Explanation, previous: Body, now: str
 ) -> dict[str, Any]:
     """The status of a RiskPredictor whose spec cannot be read. What it serves stays as it was."""
     keep = {name: value for name, value in previous.items() if name != "conditions"}
@@ -89,9 +87,10 @@ def invalid_status(
 
 
 def is_progress(before: Body, after: Body) -> bool:
-    """Whether a roll-out merely went on: counts, wording, which versions answer, the first pod.
+    """Whether a status differs only in the progress of a roll-out: counts, messages, the versions
+    that answer, the first pod.
 
-    Whatever flips Ready, changes a reason of it or takes the last pod away is more than that.
+    What flips Ready, changes its reason or takes the last pod away is more than that.
     """
     return _essence(before, after) == _essence(after, after)
 
@@ -111,7 +110,7 @@ def _essence(status: Body, after: Body) -> dict[str, Any]:
 
 
 def _summary(
-    rp: RiskPredictor, look: Look, rollout: Rollout | None, failing: float
+    rp: RiskPredictor, seen: Observation, rollout: Rollout | None, failing: float
 ) -> list[Condition]:
     """Ready, with Reconciling or Stalled where one of them holds."""
     if rp.suspend:
@@ -121,37 +120,37 @@ def _summary(
                 "spec.suspend is true: the children are left alone; set it to false to resume",
             )
         ]  # fmt: skip
-    if look.problems:
-        return _stalled(look.problems[0])
-    if look.waiting is not None:
-        return _reconciling(look.waiting)
+    if seen.problems:
+        return _stalled(seen.problems[0])
+    if seen.waiting is not None:
+        return _reconciling(seen.waiting)
     if rollout is None:
-        return _reconciling(Problem(reasons.ROLLING_OUT, f"creating {rp.model_version}"))
+        return _reconciling(Explanation(reasons.ROLLING_OUT, f"creating {rp.model_version}"))
     if rollout.settled:
-        return _settled(rp, look.autoscaler, rollout.state, failing)
-    return _stalled(rollout.state) if rollout.stalled else _reconciling(rollout.state)
+        return _settled(rp, seen.autoscaler, rollout.why, failing)
+    return _stalled(rollout.why) if rollout.stalled else _reconciling(rollout.why)
 
 
 def _settled(
-    rp: RiskPredictor, autoscaler: Body | None, state: Problem, failing: float
+    rp: RiskPredictor, autoscaler: Body | None, serving: Explanation, failing: float
 ) -> list[Condition]:
     scaling = _autoscaling(rp, autoscaler)
     if scaling.reason == reasons.AUTOSCALING_FAILED:
-        why = Problem(scaling.reason, scaling.message)
-        # It tries again every 15 seconds: only what lasts needs a person.
+        why = Explanation(scaling.reason, scaling.message)
+        # It tries again every 15 seconds, so most failures pass.
         return _stalled(why) if failing >= AUTOSCALER_PATIENCE_SECONDS else _reconciling(why)
-    return [Condition(conditions.READY, "True", state.reason, state.message)]
+    return [Condition(conditions.READY, "True", serving.reason, serving.message)]
 
 
-def is_doubtful(rp: RiskPredictor, autoscaler: Body | None) -> bool:
-    """Whether the autoscaler fails, so that time alone makes it a matter for a person."""
+def autoscaler_fails(rp: RiskPredictor, autoscaler: Body | None) -> bool:
+    """Whether the autoscaler fails, which time alone turns from reconciling into stalled."""
     return _autoscaling(rp, autoscaler).reason == reasons.AUTOSCALING_FAILED
 
 
 def _failing_seconds(previous: Body, now: str) -> float:
-    """How long Ready has been False for a failing autoscaler, as the stored status tells.
+    """How long Ready has been False because of a failing autoscaler, by the stored status.
 
-    Autoscaling's own transition does not tell: it may have been False for another reason before.
+    Not by Autoscaling's own transition: it may have been False for another reason before.
     """
     before = conditions.find(previous.get("conditions") or (), conditions.READY)
     if before is None or before["reason"] != reasons.AUTOSCALING_FAILED:
@@ -160,14 +159,14 @@ def _failing_seconds(previous: Body, now: str) -> float:
     return (datetime.datetime.fromisoformat(now) - since).total_seconds()
 
 
-def _reconciling(why: Problem) -> list[Condition]:
+def _reconciling(why: Explanation) -> list[Condition]:
     return [
         Condition(conditions.READY, "False", why.reason, why.message),
         Condition(conditions.RECONCILING, "True", why.reason, why.message),
     ]
 
 
-def _stalled(why: Problem) -> list[Condition]:
+def _stalled(why: Explanation) -> list[Condition]:
     return [
         Condition(conditions.READY, "False", why.reason, why.message),
         Condition(conditions.STALLED, "True", why.reason, why.message),
@@ -209,7 +208,7 @@ def _autoscaling(rp: RiskPredictor, autoscaler: Body | None) -> Condition:
 
 
 def _inactive(reason: str, message: str) -> Condition:
-    """What an autoscaler's ScalingActive means where it is not True."""
+    """The condition for an autoscaler whose ScalingActive is not True."""
     if reason == _SWITCHED_OFF:
         return _AWAITING
     if not reason.startswith(_NO_METRICS):
@@ -232,7 +231,7 @@ _AWAITING = Condition(
 
 _BROKEN = frozenset({"FailedGetScale", "FailedUpdateScale"})
 _NO_METRICS = "FailedGet"
-"""How the reasons begin that an autoscaler gives for metrics that it cannot get."""
+"""How an autoscaler's reasons begin where it cannot get metrics."""
 _SWITCHED_OFF = "ScalingDisabled"
 """Its reason while the Deployment has 0 replicas, which the operator raises."""
 
@@ -241,7 +240,7 @@ AUTOSCALER_PATIENCE_SECONDS = 60.0
 
 
 def _image(rp: RiskPredictor, options: RenderOptions, deployment: Body | None) -> str:
-    """What the pods are made from; while there is no Deployment, what they will be."""
+    """The image of the pods; while there is no Deployment, of those to come."""
     if deployment is not None:
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             if container["name"] == api.CONTAINER:

@@ -1,10 +1,10 @@
 """Leader election by a Lease: of several replicas only the holder writes.
 
-The rules are client-go's (``k8s.io/client-go/tools/leaderelection``): a holder that fell silent is
-waited for by the observer's own clock, never by comparing time stamps of two machines, and a holder
-that cannot renew stops before anybody else may start. Two things are added: a standby watches the
-Lease, so that a released one is taken at once, and every write asks ``check`` (fence.py), so that a
-process that was frozen past its lease does not write on waking up.
+The rules are client-go's (``k8s.io/client-go/tools/leaderelection``): whether a holder is silent is
+measured by the observer's own clock, never by comparing time stamps of two machines, and a holder
+that cannot renew stops before another replica may start. Two things are added: a standby watches
+the Lease, so that a released one is taken at once, and every write asks ``check``
+(write_guard.py), so that a process that was frozen past its lease does not write on waking up.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from riskpredictor_operator import metrics
-from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Key
-from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
-from riskpredictor_operator.runtime.client import KubernetesCluster
+from riskpredictor_operator.kube import ApiError, Body, Key
+from riskpredictor_operator.runtime import metrics
+from riskpredictor_operator.runtime.client import LEASE, Client
+from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
 logger = logging.getLogger(__name__)
 
 RELEASE_ATTEMPTS = 3
 SHORTEST_WAIT_SECONDS = 0.05
-"""Between two looks at a Lease that is about to run out."""
+"""Least pause between two reads of a Lease that is about to run out."""
 
 
 @dataclass
 class LeaderElector:
     """Acquires, renews and releases the Lease. Times are seconds."""
 
-    cluster: KubernetesCluster
+    client: Client
     lease: Key
     identity: str
     duration: float
@@ -45,15 +44,11 @@ class LeaderElector:
 
     @property
     def leading(self) -> bool:
-        """Whether the lease is surely still held: two thirds of it have not passed unrenewed."""
+        """Whether the lease is surely still held: renewed within the last two thirds of it."""
         return time.monotonic() < self._deadline
 
     def check(self) -> None:
-        """Guard of every write.
-
-        Raises:
-            LeadershipLostError: another replica may be writing by now.
-        """
+        """Guard of every write; raises ``LeadershipLostError`` once another may be writing."""
         if not self.leading:
             raise LeadershipLostError(f"{self.identity} no longer holds the lease {self.lease}")
 
@@ -70,14 +65,13 @@ class LeaderElector:
         self._renewing = asyncio.create_task(self._renew(), name="lease renewal")
 
     async def lost(self) -> None:
-        """Returns when the Lease was lost; raises what the renewal died of."""
+        """Returns when the Lease is lost; raises the error that ended the renewal."""
         assert self._renewing is not None, "acquire() comes first"  # noqa: S101
-        # At the deadline, not when a renewal under way gives up: writes under way end with it.
+        # At the deadline, not when a renewal under way gives up: writes under way end now too.
         while self.leading and not self._renewing.done():
             left = max(0.0, self._deadline - time.monotonic())
             await asyncio.wait([self._renewing], timeout=left)
         metrics.LEADER.set(0)
-        # What is still under way must not outlive the connection.
         self._renewing.cancel()
         await asyncio.wait([self._renewing])
         if self._renewing.done() and not self._renewing.cancelled():
@@ -86,7 +80,7 @@ class LeaderElector:
     async def release(self) -> None:
         """Give the Lease up, so that another replica need not wait for it to run out.
 
-        Also one that was just being taken: the order to stop may have met the claim half-way.
+        Also one whose claim was cut short by the order to stop, after it had been written.
         """
         lost = self._renewing is not None and not self.leading
         if self._renewing is not None:
@@ -100,7 +94,7 @@ class LeaderElector:
             lease = await self._try(self._read)
             if not lease or lease["spec"].get("holderIdentity") != self.identity:
                 return
-            # A renewal that was under way may come in between: then this one is a conflict.
+            # A renewal that was under way may come first: then this is a conflict.
             if await self._try(partial(self._write, lease, holder="", seconds=1)):
                 logger.info("released %s", self.lease)
                 return
@@ -119,19 +113,19 @@ class LeaderElector:
         started = time.monotonic()
         lease = await self._read()
         if lease is None:
-            await self.cluster.create(api.LEASE, self._body({}, self.identity, self.duration))
+            await self.client.create(LEASE, self._body({}, self.identity, self.duration))
         elif self._may_take(lease):
             await self._write(lease, holder=self.identity, seconds=self.duration)
         else:
-            # Whatever is left of an own term: another replica writes by now.
+            # Another replica holds it, whatever is left of an own term.
             self._deadline = 0.0
             return False
-        # Counted from before the request: the server's clock may have started any time after.
+        # Counted from before the request: when the server counts from is unknown.
         self._deadline = started + self.duration * 2 / 3
         return True
 
     def _may_take(self, lease: Body) -> bool:
-        """Ours, given up, or silent for its whole duration since this replica first saw it so."""
+        """Ours, released, or unchanged for its duration since this replica first saw it so."""
         spec = lease["spec"]
         holder = spec.get("holderIdentity") or ""
         duration = float(spec.get("leaseDurationSeconds") or self.duration)
@@ -148,15 +142,13 @@ class LeaderElector:
         return self._observed[1] + duration - time.monotonic()
 
     async def _until_changed(self) -> None:
-        """Wait for a change of the Lease, or a while, but not beyond the end of a silent one."""
+        """Wait for a change of the Lease, but not beyond the end of an unchanged one."""
         pause = min(self.duration / 7, max(SHORTEST_WAIT_SECONDS, self._left_of_observed()))
         started = time.monotonic()
         try:
             async with asyncio.timeout(pause):
-                async with aclosing(
-                    self.cluster.watch_one(api.LEASE, self.lease, pause)
-                ) as changes:
-                    await anext(changes)  # repeats the present state
+                async with aclosing(self.client.watch_one(LEASE, self.lease, pause)) as changes:
+                    await anext(changes)  # its present state
                     await anext(changes)
                     return
         except (ApiError, TimeoutError, StopAsyncIteration):
@@ -164,10 +156,10 @@ class LeaderElector:
         await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
 
     async def _read(self) -> Body | None:
-        return await self.cluster.get(api.LEASE, self.lease)
+        return await self.client.get(LEASE, self.lease)
 
     async def _write(self, lease: Body, *, holder: str, seconds: float) -> bool:
-        await self.cluster.replace(api.LEASE, self._body(lease, holder, seconds))
+        await self.client.replace(LEASE, self._body(lease, holder, seconds))
         return True
 
     def _body(self, lease: Body, holder: str, seconds: float) -> dict[str, Any]:
@@ -184,14 +176,14 @@ class LeaderElector:
         if lease:
             metadata["resourceVersion"] = lease["metadata"]["resourceVersion"]
         return {
-            "apiVersion": api.LEASE.api_version,
-            "kind": api.LEASE.kind,
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
             "metadata": metadata,
             "spec": spec,
         }
 
     async def _try(self, action: Any) -> Any:
-        """``action``'s result, or None where the API server refused or did not answer in time."""
+        """The action's result, or None where the API server refused or did not answer in time."""
         try:
             async with asyncio.timeout(self.duration / 3):
                 return await action()

@@ -1,4 +1,4 @@
-"""Log lines for people or for machines. Never a spec, a body or anything of a patient."""
+"""Log lines as text or JSON. Callers never log a spec or any other body of a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNCLOSED = "an error occurred during closing of asynchronous generator"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message and, where there is one, traceback."""
+    """One JSON object per line: time (UTC), level, logger, message and, if any, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -25,21 +25,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure(form: str, level: str, passing: tuple[type[BaseException], ...] = ()) -> None:
+def configure(form: str, level: str, brief: tuple[type[BaseException], ...] = ()) -> None:
     """Log to standard error.
 
     Args:
         form: human or json.
         level: the least level that is logged.
-        passing: exceptions of which the message tells enough; their tracebacks are for debugging.
+        brief: exceptions whose message says enough; their tracebacks are for debugging.
     """
 
     def shorten(record: logging.LogRecord) -> bool:
         if level == "debug":
             return True
-        if record.exc_info and isinstance(record.exc_info[1], passing):
+        if record.exc_info and isinstance(record.exc_info[1], brief):
             record.exc_info = None
-        # kopf leaves some open when the process ends, and the event loop complains of each.
+        # kopf leaves some open when the process ends, and the event loop logs each.
         return not record.getMessage().startswith(_UNCLOSED)
 
     handler = logging.StreamHandler(sys.stderr)
@@ -50,5 +50,5 @@ def configure(form: str, level: str, passing: tuple[type[BaseException], ...] = 
     )
     handler.addFilter(shorten)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # kopf tells about each watch stream; that is debugging.
+    # kopf logs every watch stream at INFO.
     logging.getLogger("kopf").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)

@@ -1,21 +1,17 @@
 """HTTP for probes and Prometheus: /healthz, /readyz and /metrics.
 
-kopf's own liveness endpoint exists only while kopf runs, that is on the leader, and its answers are
-ten seconds old; standbys need probes too.
+Not kopf's liveness endpoint: kopf runs only on the leader, and standbys have probes too. That the
+event loop answers is all that either probe asks: a process whose work ended ends itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from riskpredictor_operator import metrics
-
-Check = Callable[[], str | None]
-"""None when all is well, else what is wrong."""
+from riskpredictor_operator.runtime import metrics
 
 LAG_INTERVAL_SECONDS = 1.0
 
@@ -23,12 +19,12 @@ LAG_INTERVAL_SECONDS = 1.0
 class ProbeServer:
     """Serves on one port until stopped."""
 
-    def __init__(self, host: str, port: int, healthy: Check, ready: Check) -> None:
+    def __init__(self, host: str, port: int) -> None:
         application = web.Application()
         application.add_routes(
             [
-                web.get("/healthz", _probe(healthy)),
-                web.get("/readyz", _probe(ready)),
+                web.get("/healthz", _probe),
+                web.get("/readyz", _probe),
                 web.get("/metrics", _metrics),
             ]
         )
@@ -37,28 +33,20 @@ class ProbeServer:
         self._lag: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start to listen.
-
-        Raises:
-            OSError: the port is taken.
-        """
+        """Start to listen; raises ``OSError`` if the port is taken."""
         await self._runner.setup()
         await web.TCPSite(self._runner, *self._address).start()
         self._lag = asyncio.create_task(_measure_lag(), name="loop lag")
 
     async def stop(self) -> None:
-        """Stop listening and close what is open."""
+        """Stop listening and close open connections."""
         if self._lag is not None:
             self._lag.cancel()
         await self._runner.cleanup()
 
 
-def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(_: web.Request) -> web.Response:
-        problem = check()
-        return web.Response(status=503 if problem else 200, text=f"{problem or 'ok'}\n")
-
-    return answer
+async def _probe(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
 
 
 async def _metrics(_: web.Request) -> web.Response:

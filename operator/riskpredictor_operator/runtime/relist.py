@@ -1,7 +1,7 @@
-"""Lists the truth: at start, now and then, and after the watches lost the thread.
+"""Lists everything: at start, on an interval, and after a watch had to begin anew.
 
-Watches can miss things, above all deletions while disconnected. A resync compares the operator's
-picture with complete lists, forgets what is gone and has everything looked at again.
+Watches can miss events, above all deletions while they are disconnected. A relist compares the
+cache with complete lists, forgets what is gone and queues what changed.
 """
 
 from __future__ import annotations
@@ -9,62 +9,73 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from riskpredictor_operator import metrics
-from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Key, Resource, key_of
-from riskpredictor_operator.core.errors import ApiError, ClusterRestoredError
-from riskpredictor_operator.runtime.cache import Cache, version_of
-from riskpredictor_operator.runtime.client import Cluster
+from riskpredictor_operator.kube import ApiError, Key, Resource, key_of, version_of
+from riskpredictor_operator.runtime import metrics
+from riskpredictor_operator.runtime.cache import Cache
+from riskpredictor_operator.runtime.client import Client
 from riskpredictor_operator.runtime.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-"""Pause after a resync that failed."""
+"""Pause after a relist that failed."""
 SETTLE_SECONDS = 1.0
-"""How long a request for a resync waits for more of its kind: a relist asks once per object."""
+"""How long a request for a relist waits for others: watches tend to restart together."""
+
+
+class ClusterRestoredError(RuntimeError):
+    """The API server shows an older state than it did before: it was restored from a backup.
+
+    Neither the cache can be trusted then nor any watch, which waits for resource versions that are
+    long past.
+    """
 
 
 @dataclass
-class Resync:
+class Relister:
     """Keeps the cache true to the cluster."""
 
-    cluster: Cluster
+    client: Client
     cache: Cache
     queue: WorkQueue[Key]
+    watched: Mapping[Resource, str]
+    """The resources to list, each with a label selector."""
+    primary: Resource
+    """The one whose keys are reconciled; objects of the others bear the same keys."""
     namespace: str
+    """Empty for all."""
     every: float
-    """Seconds between two resyncs, of which 80 to 120 percent are waited."""
-    _asked: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Seconds between two relists that queue everything, give or take a fifth."""
+    _requested: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    def ask(self) -> None:
-        """Have a resync done soon."""
-        self._asked.set()
+    def request(self) -> None:
+        """Have everything listed soon."""
+        self._requested.set()
 
     async def once(self, *, everything: bool = True) -> None:
-        """List all kinds, adopt what is there, forget what is not, queue what that changed.
+        """List all resources, update the cache, queue what changed.
 
         Args:
-            everything: queue every RiskPredictor, changed or not.
+            everything: queue every key, changed or not.
 
         Raises:
-            ApiError: a list failed; what was listed before it counts.
+            ApiError: a list failed; those before it count.
             ClusterRestoredError: the list is older than what was known before it.
         """
-        for resource in api.WATCHED.values():
-            await self._list(resource)
+        for resource, selector in self.watched.items():
+            await self._list(resource, selector)
         if everything:
-            for key in sorted(self.cache.keys(api.RISKPREDICTOR)):
+            for key in sorted(self.cache.keys(self.primary)):
                 self.queue.add(key)
 
-    async def _list(self, resource: Resource) -> None:
+    async def _list(self, resource: Resource, selector: str) -> None:
         known = self.cache.versions(resource)
-        seen = self.cache.departures() | known
-        selector = "" if resource == api.RISKPREDICTOR else api.LABEL_PREDICTOR
-        items = await self.cluster.list(resource, self.namespace, selector)
-        # The list is not of a server's cache, so it cannot be older than what was known before it.
+        seen = self.cache.deletions() | known
+        items = await self.client.list(resource, self.namespace, selector)
+        # The list does not come from a server's cache, so it cannot be older than what was known.
         if any(version_of(item) < seen.get(item["metadata"]["uid"], 0) for item in items):
             raise ClusterRestoredError(
                 f"{resource.plural} are older than they were: was the cluster restored?"
@@ -77,37 +88,37 @@ class Resync:
             self.queue.add(key)
         if gone:
             metrics.PRUNED.labels(resource.plural).inc(len(gone))
-            logger.info("resync: %d %s were deleted unseen", len(gone), resource.plural)
-
-    def _next(self) -> float:
-        """When everything is to be looked at again, by the loop's clock."""
-        pause = self.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
-        return asyncio.get_running_loop().time() + pause
+            logger.info("relist: the deletion of %d %s was missed", len(gone), resource.plural)
 
     async def run(self) -> None:
-        """Resync for ever: at intervals, and soon after being asked.
+        """Relist for ever: on the interval, and soon after a request.
 
         Raises:
-            ClusterRestoredError: only a new process can make a true picture again.
+            ClusterRestoredError: only a new process starts without what is no longer true.
         """
         due = self._next()
         while True:
             try:
                 async with asyncio.timeout_at(due):
-                    await self._asked.wait()
+                    await self._requested.wait()
                     await asyncio.sleep(SETTLE_SECONDS)
             except TimeoutError:
                 pass
-            self._asked.clear()
-            # Being asked again and again must not put it off.
+            self._requested.clear()
+            # However often a relist is requested, the one that queues everything is not put off.
             everything = asyncio.get_running_loop().time() >= due
             try:
                 await self.once(everything=everything)
                 if everything:
                     due = self._next()
-                metrics.RESYNCS.labels("ok").inc()
+                metrics.RELISTS.labels("ok").inc()
             except ApiError as error:
-                metrics.RESYNCS.labels("failed").inc()
-                logger.warning("resync failed, trying again: %s", error)
+                metrics.RELISTS.labels("failed").inc()
+                logger.warning("relist failed, trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
-                self._asked.set()
+                self._requested.set()
+
+    def _next(self) -> float:
+        """When everything is to be queued again, by the loop's clock."""
+        pause = self.every * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+        return asyncio.get_running_loop().time() + pause

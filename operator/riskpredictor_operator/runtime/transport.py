@@ -1,7 +1,7 @@
-"""Requests to the API server: credentials, time limits, errors.
+"""HTTP requests to the API server: credentials, time limits, errors.
 
-The only user of the client library. Raw JSON on purpose: its typed models cost more than the
-request, and server-side apply wants exactly the fields that are meant.
+The only module that uses the Kubernetes client library. Bodies are plain JSON: the library's typed
+models cost more than the request, and server-side apply wants exactly the fields that are meant.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,17 @@ from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
-from riskpredictor_operator import __version__, metrics
-from riskpredictor_operator.core.api import Body, Resource
-from riskpredictor_operator.core.errors import ApiError, LeadershipLostError
-from riskpredictor_operator.runtime import write_guard as fence
-from riskpredictor_operator.runtime.write_guard import Guard, fenced, no_guard
+from riskpredictor_operator.kube import ApiError, Body, Resource
+from riskpredictor_operator.runtime import metrics, write_guard
+from riskpredictor_operator.runtime.write_guard import (
+    Guard,
+    LeadershipLostError,
+    guarded_request,
+    no_guard,
+)
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that Retry-After is believed: clocks differ, and a proxy may ask for a day."""
+"""Most seconds that a Retry-After counts for: clocks differ, and a proxy may ask for a day."""
 
 
 class NoClusterError(Exception):
@@ -44,8 +47,6 @@ class Transport:
 
     client: ApiClient
     request_seconds: float
-    answered: float = field(default=0.0, init=False)
-    """When the API server last answered a request; monotonic seconds."""
 
     async def call(
         self,
@@ -59,16 +60,16 @@ class Transport:
         verb: str = "get",
         guard: Guard = no_guard,
     ) -> dict[str, Any]:
-        """The answer to one request; counted by verb and resource.
+        """The answer to one request, which is counted by verb and resource.
 
-        ``guard`` is asked at once and again when the connection is there.
+        ``guard`` is asked now, and again when the connection is there and the bytes leave.
 
         Raises:
             ApiError: refused, or no usable answer in time (status 0).
-            LeadershipLostError: from the guard, which each attempt has to pass.
+            LeadershipLostError: the guard forbids it.
         """
         guard()
-        fence.guard.set(guard)
+        write_guard.guard.set(guard)
         kind = resource.plural if resource else "-"
         status: int | None = 0
         try:
@@ -84,8 +85,6 @@ class Transport:
         finally:
             if status is not None:
                 metrics.API_REQUESTS.labels(verb, kind, str(status)).inc()
-        if status < 500:
-            self.answered = time.monotonic()
         if status >= 400:
             raise _error(status, data, response.headers.get("Retry-After"))
         return _parsed(data)
@@ -108,7 +107,7 @@ class Transport:
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
 
     async def connection(self) -> kopf.ConnectionInfo:
-        """The same server and credentials for kopf's watches, read anew each time."""
+        """The same server and credentials for kopf's watches; tokens are read anew."""
         settings = self.client.configuration
         header = (await settings.get_api_key_with_prefix("BearerToken")) or ""
         scheme, _, token = header.rpartition(" ")
@@ -159,10 +158,13 @@ class Transport:
         return response
 
 
-async def connect(request_seconds: float, patience: float = 0.0) -> Transport:
+async def connect(user_agent: str, request_seconds: float, write_seconds: float = 0.0) -> Transport:
     """The cluster that the pod runs in, else the current context of the kubeconfig.
 
-    ``patience``: seconds that a write may be under way unacknowledged (fence.py).
+    Args:
+        user_agent: name and version of this program.
+        request_seconds: time limit of one request.
+        write_seconds: how long a write may be under way unacknowledged; 0: without limit.
 
     Raises:
         NoClusterError: neither is usable.
@@ -180,27 +182,27 @@ async def connect(request_seconds: float, patience: float = 0.0) -> Transport:
         # The client library expects a mapping of the right form.
         raise NoClusterError(f"{named or 'the kubeconfig'} is no kubeconfig: {error}") from error
     configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
-    return transport_to(configuration, request_seconds, patience)
+    return transport_to(configuration, user_agent, request_seconds, write_seconds)
 
 
 def transport_to(
-    configuration: Configuration, request_seconds: float, patience: float = 0.0
+    configuration: Configuration, user_agent: str, request_seconds: float, write_seconds: float
 ) -> Transport:
     """The cluster that a configuration of the client library names."""
     configuration.connection_pool_maxsize = 100
-    # aiohttp would look the environment's proxy up, and read ~/.netrc in a thread, for every
+    # aiohttp would look up the environment's proxy, and read ~/.netrc in a thread, for every
     # request: a fifth of what one costs. Credentials are the kubeconfig's, or the pod's.
     configuration.client_session_kwargs = {
         "trust_env": False,
-        "request_class": fenced(patience),
+        "request_class": guarded_request(write_seconds),
     }
     client = ApiClient(configuration)
-    client.user_agent = f"riskpredictor-operator/{__version__}"
+    client.user_agent = user_agent
     return Transport(client, request_seconds)
 
 
 def _proxy_for(server: str) -> str | None:
-    """The proxy that HTTPS_PROXY and its like name for a URL, unless NO_PROXY excludes it."""
+    """The proxy of the environment (HTTPS_PROXY ...) for a URL, unless NO_PROXY excludes it."""
     parts = urlsplit(server)
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
@@ -208,7 +210,7 @@ def _proxy_for(server: str) -> str | None:
 
 
 def _named_kubeconfig() -> str:
-    """What KUBECONFIG names; the client library goes on without a word where that is no file."""
+    """What KUBECONFIG names. Where that is no file, the client library would silently ignore it."""
     named = os.environ.get("KUBECONFIG", "")
     if named and not any(Path(part).is_file() for part in named.split(os.pathsep)):
         raise NoClusterError(f"KUBECONFIG names no file: {named}")
@@ -216,7 +218,7 @@ def _named_kubeconfig() -> str:
 
 
 _UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, config.ConfigException)
-"""No answer. The last is that of a token that cannot be read just now."""
+"""Errors that mean no answer. ConfigException: a token that cannot be read just now."""
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -225,7 +227,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        # A proxy in between broke off or spoke for itself: as good as no answer.
+        # Cut off, or an answer of a proxy in between: as good as no answer.
         raise ApiError(0, "Garbled", f"not a JSON object, {len(data)} bytes")
     return answer
 
@@ -237,7 +239,7 @@ def _error(status: int, data: bytes, retry_after: str | None) -> ApiError:
         causes = tuple(cause.get("reason", "") for cause in details.get("causes") or ())
         reason, message = answer.get("reason", ""), answer.get("message", "")
     except (ValueError, AttributeError):
-        # A proxy in between answers in its own words.
+        # The answer of a proxy in between.
         causes, reason, message = (), "", data[:200].decode(errors="replace")
     return ApiError(status, reason, message, _seconds(retry_after), causes)
 

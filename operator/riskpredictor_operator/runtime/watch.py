@@ -1,38 +1,50 @@
-"""kopf's part: watch four kinds, keep the cache fresh, queue what changed. Nothing else.
+"""Watches with kopf: keeps the cache up to date and queues what changed. Nothing else.
 
-Handlers do no I/O and keep no state with kopf: no create, update, delete, timer or daemon handlers,
-hence no finalizers, no annotations and no lost update.
+Only ``on.event`` handlers, which do no I/O: with handlers for create, update or delete, timers or
+daemons, kopf would write finalizers and annotations into the watched objects.
 """
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
+import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
+import aiohttp
 import kopf
+from kopf._cogs.clients.errors import APIError
 
-from riskpredictor_operator import metrics
-from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Key, key_of
+from riskpredictor_operator.kube import Body, Key, Resource, key_of
+from riskpredictor_operator.runtime import metrics
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import LIST_PAGE
-from riskpredictor_operator.runtime.kopf_patches import Backoffs, enduring
-from riskpredictor_operator.runtime.relist import Resync
+from riskpredictor_operator.runtime.kopf_patches import patched
+from riskpredictor_operator.runtime.relist import Relister
 from riskpredictor_operator.runtime.workqueue import WorkQueue
 
 WATCH_SECONDS = 300
 """How long the API server keeps one watch open; then it is opened anew."""
-SILENCE_SECONDS = 2.0 * WATCH_SECONDS
-"""How long a watch may show no life while the API server answers."""
+
+CONNECTION_ERRORS = (APIError, kopf.LoginError, aiohttp.ClientError, OSError)
+"""What kopf logs with a traceback although the message says it all."""
+
+
+class Backoffs:
+    """Endless, re-iterable pauses in seconds between attempts to reach the API server."""
+
+    def __iter__(self) -> Iterator[float]:
+        for failures in itertools.count():
+            yield min(30.0, 0.2 * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 class NullDiffBase(kopf.DiffBaseStorage):
-    """Stores no last-handled state. kopf makes one for every event, which costs three times what
-    the event itself does, and without state-tracking handlers nobody reads it."""
+    """Stores no last-handled state. kopf builds one for every event, which costs three times what
+    the event itself does, and only handlers that are not used here read it."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence({})
@@ -46,106 +58,118 @@ class NullDiffBase(kopf.DiffBaseStorage):
 
 @dataclass
 class Watcher:
-    """What the handlers need."""
+    """Watches the resources of a cache, each with a label selector."""
 
     cache: Cache
     queue: WorkQueue[Key]
-    resync: Resync
-    _signs: dict[str, float] = field(default_factory=dict, init=False)
-    """When each watch last showed life, by plural; monotonic seconds."""
+    relister: Relister
+    watched: Mapping[Resource, str]
 
-    def hear(self, plural: str, kind: str | None, body: Body) -> bool:
-        """Take a watch event into the cache.
+    def __post_init__(self) -> None:
+        self._by_plural = {resource.plural: resource for resource in self.watched}
 
-        Most tell nothing new: echoes of own writes, an autoscaler's metrics, what a list shows
-        again. For kopf each costs ten times what this does, so those end here.
-
-        Args:
-            plural: of the object's kind.
-            kind: ADDED, MODIFIED or DELETED; None for an object of a list.
-            body: the object.
-
-        Returns:
-            Whether it goes on to its handler.
-        """
-        resource = api.WATCHED[plural]
-        metrics.WATCH_EVENTS.labels(plural).inc()
-        metrics.LAST_EVENT.labels(plural).set(time.time())
-        self.on_sign(plural, listed=False)
-        if kind == "DELETED":
-            self.cache.drop(resource, body)
-            # Whatever the cache knew of it: kopf has to forget it, too.
-            return True
-        return self.cache.put(resource, body)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Notice the signs of life of kopf's watches for the length of the block."""
-        now = time.monotonic()
-        self._signs = dict.fromkeys(api.WATCHED, now)
-        try:
-            with enduring(self.on_sign, self.hear):
-                yield
-        finally:
-            self._signs.clear()
-
-    def on_sign(self, plural: str, *, listed: bool) -> None:
-        """An event, or that the API server accepted a watch, or the list that one begins with.
-
-        Bookmarks do not count: of a kind that has not changed since it started, the API server
-        sends none.
-        """
-        if plural not in self._signs:
-            return
-        self._signs[plural] = time.monotonic()
-        if listed:
-            # What was deleted before it began, or while it was cut off, is in no event.
-            self.resync.ask()
-
-    def silent(self, answered: float) -> str | None:
-        """Which watch is dead; None while all live, and before and after ``listening``.
-
-        A watch is not blamed for an API server that is away.
+    async def run(
+        self,
+        namespace: str,
+        request_seconds: float,
+        login: Callable[[], Awaitable[kopf.ConnectionInfo]],
+        stop: asyncio.Event,
+        cleanup: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Watch until ``stop`` is set, by SIGTERM too; awaits ``cleanup`` on the way out.
 
         Args:
-            answered: when the API server last answered anything; monotonic seconds.
+            namespace: the namespace to watch; empty for all.
+            request_seconds: time limit of one request.
+            login: gives the server and fresh credentials.
+            stop: ends the watches.
+            cleanup: awaited before this returns, also when kopf itself is told to stop.
         """
-        for plural, last in self._signs.items():
-            if answered - last > SILENCE_SECONDS:
-                passed = time.monotonic() - last
-                return f"the API server answers, but not the watch of {plural}: {passed:.0f} s"
-        return None
+        registry = kopf.OperatorRegistry()
+        self.register(registry)
+        kopf.on.login(registry=registry)(_without_arguments(login))
+        kopf.on.cleanup(registry=registry)(_without_arguments(cleanup))
+        with patched(self.on_event, self.on_listed):
+            await kopf.operator(
+                registry=registry,
+                settings=self.settings(request_seconds),
+                clusterwide=not namespace,
+                namespaces=[namespace] if namespace else (),
+                stop_flag=stop,
+                # Unused without peering; kopf's own guess fails where the user id has no name.
+                identity=cast(Any, "operator"),
+            )
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
-        """Register one handler per kind."""
+        """Register one handler per resource."""
 
         async def handler(event: kopf.RawEvent, **_: Any) -> None:
             self.queue.add(key_of(event["object"]))
 
-        for plural, resource in api.WATCHED.items():
+        for resource in self.watched:
             kopf.on.event(
                 resource.group,
                 resource.version,
-                plural,
-                id=f"watch-{plural}",
+                resource.plural,
+                id=f"watch-{resource.plural}",
                 registry=registry,
             )(handler)
 
+    def settings(self, request_seconds: float) -> kopf.OperatorSettings:
+        """kopf's settings for this use."""
+        settings = kopf.OperatorSettings()
+        # State is the cluster's, not kopf's.
+        settings.persistence.diffbase_storage = NullDiffBase()
+        settings.peering.standalone = True  # leader_election.py elects
+        settings.posting.enabled = False  # kopf posts no Events of its own
+        settings.scanning.disabled = True  # the resources are fixed, their RBAC checked at start
+        settings.networking.request_timeout = request_seconds
+        settings.networking.connect_timeout = 5
+        settings.networking.error_backoffs = Backoffs()  # an API server may be away for hours
+        settings.networking.enforce_retry_after = True
+        settings.watching.chunk_size = LIST_PAGE
+        settings.watching.server_timeout = WATCH_SECONDS
+        settings.queueing.idle_timeout = (
+            1.0  # a task per object is memory; workers.py does the work
+        )
+        for resource, selector in self.watched.items():
+            if selector:
+                settings.watching.label_selectors[resource.plural] = selector
+        logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+        return settings
 
-def configure(settings: kopf.OperatorSettings, request_seconds: float) -> None:
-    """kopf's settings for this use; the reasons stand beside them."""
-    # State is the cluster's, not kopf's.
-    settings.persistence.diffbase_storage = NullDiffBase()
-    settings.peering.standalone = True  # the Lease elects
-    settings.posting.enabled = False  # events.py posts
-    settings.scanning.disabled = True  # the kinds are fixed, and their RBAC is checked at start
-    settings.networking.request_timeout = request_seconds
-    settings.networking.connect_timeout = 5
-    settings.networking.error_backoffs = Backoffs()  # an API server may be away for hours
-    settings.networking.enforce_retry_after = True
-    settings.watching.chunk_size = LIST_PAGE
-    settings.watching.server_timeout = WATCH_SECONDS
-    settings.queueing.idle_timeout = 1.0  # a worker per object is memory; ours do the work
-    for resource in api.CHILDREN:
-        settings.watching.label_selectors[resource.plural] = api.LABEL_PREDICTOR
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    def on_event(self, plural: str, kind: str | None, body: Body) -> bool:
+        """Take a watch event into the cache.
+
+        Args:
+            plural: of the object's resource.
+            kind: ADDED, MODIFIED or DELETED; None for an object of a list.
+            body: the object.
+
+        Returns:
+            Whether kopf calls the handler: not for what changed nothing.
+        """
+        resource = self._by_plural.get(plural)
+        if resource is None:
+            return True
+        metrics.WATCH_EVENTS.labels(plural).inc()
+        metrics.LAST_EVENT.labels(plural).set(time.time())
+        if kind == "DELETED":
+            self.cache.drop(resource, body)
+            # Whether the cache knew it or not: kopf has to forget it, too.
+            return True
+        return self.cache.put(resource, body)
+
+    def on_listed(self, plural: str) -> None:
+        """A watch begins anew: deletions before that are in none of its events."""
+        if plural in self._by_plural:
+            self.relister.request()
+
+
+def _without_arguments(function: Callable[[], Awaitable[Any]]) -> Callable[..., Any]:
+    """``function`` as a kopf handler."""
+
+    async def handler(**_: Any) -> Any:
+        return await function()
+
+    return handler

@@ -1,4 +1,4 @@
-"""Workers: take keys from the queue, reconcile them, decide what an error means for the key."""
+"""Workers: take keys from the queue, reconcile them, and retry, report or drop what fails."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from riskpredictor_operator import metrics
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import (
-    SLOW_RETRY_SECONDS,
-    ApiError,
-    LeadershipLostError,
-    Verdict,
-    classify,
-)
+from riskpredictor_operator.kube import ApiError, Key, Verdict, verdict_of
+from riskpredictor_operator.runtime import metrics
 from riskpredictor_operator.runtime.workqueue import WorkQueue
+from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
 logger = logging.getLogger(__name__)
+
+SLOW_RETRY_SECONDS = 30.0
+"""Until the next try of what needs somebody to act, unless an event comes first."""
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
 
 
 class Workers:
-    """A fixed number of tasks on one queue."""
+    """A fixed number of tasks that process one queue."""
 
     def __init__(self, queue: WorkQueue[Key], reconcile: Reconcile, count: int) -> None:
         self._queue = queue
@@ -40,14 +37,14 @@ class Workers:
         ]
 
     async def died(self) -> None:
-        """Returns when a worker ended, which none does before ``drain``; raises what it died of."""
+        """Returns, or raises its error, when a worker ended before ``drain``: a bug."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled():
                 task.result()
 
     async def drain(self, seconds: float) -> None:
-        """Take no more keys, let what is in process finish within so many seconds, then cancel."""
+        """Take no more keys; let those in process finish within so many seconds, then cancel."""
         self._queue.close()
         if not self._tasks:
             return
@@ -64,21 +61,21 @@ class Workers:
             finally:
                 self._queue.done(key)
             metrics.RECONCILE_SECONDS.labels(result).observe(time.perf_counter() - started)
-            # A pass that finds nothing to do waits for nothing. After a restart there are
-            # thousands in a row, and the lease's renewal and the watches need their turns.
+            # A pass that finds nothing to do awaits nothing. After a restart there are thousands
+            # in a row, and the lease's renewal and the watches need the loop in between.
             await asyncio.sleep(0)
 
     async def _process(self, key: Key) -> str:
         try:
             again = await self._reconcile(key)
         except LeadershipLostError as error:
-            # Whoever leads now will do it; this process is about to end.
+            # The new leader does it; this process is about to end.
             logger.warning("%s: %s", key, error)
             return "dropped"
         except ApiError as error:
             return self._after(key, error)
         except Exception:
-            # A bug must not take the other predictors down with it; it is retried and seen.
+            # A bug in one pass must not stop the others.
             logger.exception("%s: unexpected error, will try again", key)
             self._queue.retry(key)
             return "failed"
@@ -88,7 +85,7 @@ class Workers:
         return "done"
 
     def _after(self, key: Key, error: ApiError) -> str:
-        match classify(error):
+        match verdict_of(error):
             case Verdict.DROP:
                 self._queue.forget(key)
                 logger.debug("%s: gone meanwhile: %s", key, error)
@@ -99,7 +96,7 @@ class Workers:
                 return "reported"
             case Verdict.RETRY:
                 delay = self._queue.retry(key, at_least=error.retry_after or 0.0)
-                # Conflicts are everyday; an API server out of reach is not.
+                # Conflicts are normal; an API server out of reach is not.
                 level = logging.DEBUG if error.status == 409 else logging.WARNING
                 logger.log(level, "%s: %s; next try in %.1f s", key, error, delay)
                 return "retried"

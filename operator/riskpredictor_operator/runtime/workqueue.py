@@ -1,10 +1,8 @@
-"""A keyed work queue with the guarantees of client-go's.
+"""A keyed work queue with the guarantees of client-go's (``k8s.io/client-go/util/workqueue``).
 
 - A key is processed by one worker at a time.
-- Adding a key that waits changes nothing; adding one in process makes it run once more after.
+- Adding a waiting key changes nothing; adding one that is being processed runs it once more.
 - A failing key backs off exponentially, with jitter, on its own; others are not held up.
-
-Source of the algorithm: ``k8s.io/client-go/util/workqueue`` (dirty and processing sets).
 """
 
 from __future__ import annotations
@@ -12,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from riskpredictor_operator.runtime import metrics
 
 K = TypeVar("K", bound=Hashable)
 
@@ -44,7 +44,6 @@ class WorkQueue(Generic[K]):
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._wakeup = asyncio.Event()
         self._closed = False
-        self.on_retry: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -63,7 +62,7 @@ class WorkQueue(Generic[K]):
             self._push(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Ask for a key to be processed later; of several times, the earliest counts."""
+        """Ask for a key to be processed later; of several times the earliest counts."""
         loop = asyncio.get_running_loop()
         when = loop.time() + seconds
         timer = self._timers.get(key)
@@ -79,7 +78,7 @@ class WorkQueue(Generic[K]):
         self._failures[key] = failures + 1
         delay = max(at_least, self._backoff.delay(failures))
         self.add_after(key, delay)
-        self.on_retry()
+        metrics.RETRIES.inc()
         return delay
 
     def forget(self, key: K) -> None:
@@ -101,13 +100,13 @@ class WorkQueue(Generic[K]):
         return key
 
     def done(self, key: K) -> None:
-        """Tell that a key's processing ended; it runs again if it was added meanwhile."""
+        """Mark the end of a key's processing; it runs again if it was added meanwhile."""
         self._processing.discard(key)
         if key in self._dirty and not self._closed:
             self._push(key)
 
     def close(self) -> None:
-        """Hand out no more keys; what is in process may finish."""
+        """Hand out no more keys; those in process may finish."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()

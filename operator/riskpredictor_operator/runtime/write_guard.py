@@ -1,9 +1,10 @@
-"""The last look at the lease: as the bytes of a write leave, not when it was decided.
+"""Checks the lease once more at the moment when the bytes of a write leave.
 
-In between lie a connection to be made and turns of the event loop. A process that is frozen there
-(SIGSTOP) wakes up with the write in its hands, and another replica leads by then. After this look
-there is only the kernel: what it cannot deliver, because the network is cut, it gives up before the
-lease is over instead of delivering it minutes later (TCP_USER_TIMEOUT, RFC 5482).
+Between the decision to write and the write lie a connection to be made and turns of the event loop.
+A process that is frozen there (SIGSTOP) would send its write on waking up, when another replica
+leads. After this check there is only the kernel: what it cannot deliver, because the network is
+cut, it gives up before the lease is over instead of delivering it minutes later (TCP_USER_TIMEOUT,
+RFC 5482).
 """
 
 from __future__ import annotations
@@ -16,23 +17,28 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 
+
+class LeadershipLostError(RuntimeError):
+    """A write was attempted after the lease ran out; another replica may be writing now."""
+
+
 Guard = Callable[[], None]
-"""Returns where a write may go on, raises ``LeadershipLostError`` where not."""
+"""Returns where a write may go on, else raises ``LeadershipLostError``."""
 
 
 def no_guard() -> None:
-    """For what anybody may send: reading, and the Lease itself."""
+    """For what any replica may send: reads, and writes of the Lease."""
 
 
 guard: ContextVar[Guard] = ContextVar("guard", default=no_guard)
-"""Of the request that the present task is about to send."""
+"""The guard of the request that the current task is about to send."""
 
 
-class FencedRequest(aiohttp.ClientRequest):
+class GuardedRequest(aiohttp.ClientRequest):
     """A request whose body, and with it its head, leaves only if the guard lets it."""
 
-    patience = 0.0
-    """Seconds that bytes may be under way unacknowledged; 0: as the kernel likes."""
+    unacknowledged_seconds = 0.0
+    """How long sent bytes may stay unacknowledged; 0 leaves that to the kernel."""
 
     async def write_bytes(
         self,
@@ -40,7 +46,7 @@ class FencedRequest(aiohttp.ClientRequest):
         conn: Connection,
         content_length: int | None = None,
     ) -> None:
-        """Ask the guard and write; a refusal is what the waiting caller is raised."""
+        """Ask the guard, then write. The waiting caller gets what the guard raises."""
         try:
             guard.get()()
         except Exception as error:
@@ -48,14 +54,14 @@ class FencedRequest(aiohttp.ClientRequest):
             if conn.protocol is not None:
                 conn.protocol.set_exception(error)
             return
-        if self.patience and conn.transport is not None:
+        if self.unacknowledged_seconds and conn.transport is not None:
             sock = conn.transport.get_extra_info("socket")
-            milliseconds = round(1000 * self.patience)
+            milliseconds = round(1000 * self.unacknowledged_seconds)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         await super().write_bytes(writer, conn, content_length)
 
 
-def fenced(patience: float) -> type[FencedRequest]:
-    """``FencedRequest`` with that ``patience``."""
-    known = patience if hasattr(socket, "TCP_USER_TIMEOUT") else 0.0
-    return type("FencedRequest", (FencedRequest,), {"patience": known})
+def guarded_request(unacknowledged_seconds: float) -> type[GuardedRequest]:
+    """``GuardedRequest`` with that limit, where the platform has it."""
+    seconds = unacknowledged_seconds if hasattr(socket, "TCP_USER_TIMEOUT") else 0.0
+    return type("GuardedRequest", (GuardedRequest,), {"unacknowledged_seconds": seconds})

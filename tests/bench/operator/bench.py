@@ -28,10 +28,10 @@ from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
 
-from riskpredictor_operator.core.api import CHILDREN, Key
-from riskpredictor_operator.core.manifests import render
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.api import CHILDREN
+from riskpredictor_operator.core.manifests import RenderOptions, render
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import NAMESPACE, RISKPREDICTOR, SERVICE, Api, Body, eventually
 from support.audit import WRITES, Mark, resource_of

@@ -23,7 +23,7 @@ from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, SERVICE, Api, eventually
 from support.cluster import LocalCluster

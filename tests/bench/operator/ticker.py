@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-from riskpredictor_operator.core.api import Key
+from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, Api, Body
 
 PERIOD_SECONDS = 15.0

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from unit.kubectl import bodies
 
 from riskpredictor_kubectl.cli import cli
-from riskpredictor_kubectl.loadpod import Demand, manifest, url_of
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_kubectl.loadpod import manifest, url_of
 from support.cluster import ROOT
 
 VITALS = ("--heart-rate=85", "--blood-pressure=120", "--temperature=98", "--oxygen-level=97")
@@ -59,6 +60,9 @@ def config(tmp_path: Path) -> str:
         (("load", "risk", "--duration=16m"), "16m is not between 1s and 15m"),
         (("load", "risk", "--users=0"), "0 is not in the range 1<=x<=1000"),
         (("status", "risk", "-A"), "a NAME is in one namespace"),
+        (("status", "risk", "other"), "Got unexpected extra argument"),
+        (("status", "pod/x"), "'[NAME]': 'pod/x' is no RiskPredictor"),
+        (("status", "--outputs"), "No such option '--outputs'"),
         (("status", "-w", "--exit-status"), "--watch does not end by itself"),
         (("rollout", "undo", "risk", "--to-revision=0"), "0 is not in the range"),
         (("statu",), "No such command 'statu'"),
@@ -74,6 +78,13 @@ def test_a_mistake_is_an_error_that_names_it(
     assert first.startswith("error: ")
     assert said in first
     assert see.startswith("See 'kubectl riskpredictor")
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_of_one_line(config: str) -> None:
+    done = run("status", config)
+    assert done.stderr.startswith("error: the API server http://127.0.0.1:9 does not answer (")
+    assert "Connection refused" in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def test_flags_and_a_file_exclude_each_other(csv: str, config: str) -> None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 from unit.kubectl import bodies
 
-from riskpredictor_kubectl.advice import REASONS, findings, verdict
 from riskpredictor_kubectl.describe import Overview, describe
-from riskpredictor_kubectl.facts import everything, summaries, summary, tree
-from riskpredictor_kubectl.family import Family
+from riskpredictor_kubectl.remedies import REASONS, findings, verdict
+from riskpredictor_kubectl.resources import Resources
+from riskpredictor_kubectl.view import everything, summaries, summary, tree
 
 
-def _family(predictor: bodies.Body, **children: object) -> Family:
+def _resources(predictor: bodies.Body, **children: object) -> Resources:
     parts = {
         "deployment": bodies.deployment(), "service": bodies.service(),
         "autoscaler": bodies.autoscaler(), **children,
     }  # fmt: skip
-    return Family(predictor, **parts)  # type: ignore[arg-type]
+    return Resources(predictor, **parts)  # type: ignore[arg-type]
 
 
 def test_the_tree_has_a_line_for_each_child() -> None:
-    family = _family(bodies.ready(), pods=[bodies.pod("risk-a-1"), bodies.pod("risk-a-2")])
-    lines = describe(family, 0).splitlines()[1:7]
+    resources = _resources(bodies.ready(), pods=[bodies.pod("risk-a-1"), bodies.pod("risk-a-2")])
+    lines = describe(resources, 0).splitlines()[1:7]
     assert [line.split()[0] for line in lines] == [
         "RiskPredictor/risk", "├─Deployment/risk", "│", "│", "├─Service/risk",
         "└─HorizontalPodAutoscaler/risk",
@@ -44,8 +44,8 @@ def test_the_tree_has_a_line_for_each_child() -> None:
     ],
 )  # fmt: skip
 def test_a_deployment_is_told_in_a_word(status: bodies.Body, word: str) -> None:
-    family = _family(bodies.ready(), deployment=bodies.deployment(**status))
-    assert tree(family).children[0].status == word
+    resources = _resources(bodies.ready(), deployment=bodies.deployment(**status))
+    assert tree(resources).children[0].status == word
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_deployment_is_told_in_a_word(status: bodies.Body, word: str) -> None:
 )
 def test_a_pod_says_what_its_container_does(state: bodies.Body, word: str) -> None:
     pod = bodies.pod("risk-a-1", ready=False, state=state, restarts=1)
-    (shown,) = tree(_family(bodies.ready(), pods=[pod])).children[0].children
+    (shown,) = tree(_resources(bodies.ready(), pods=[pod])).children[0].children
     assert (shown.ready, shown.status) == ("False", word)
     assert "1 restart," in shown.detail
 
@@ -66,7 +66,7 @@ def test_a_pod_says_what_its_container_does(state: bodies.Body, word: str) -> No
 def test_a_missing_child_and_one_of_somebody_else() -> None:
     other = [{"kind": "Shop", "name": "till", "uid": "9", "controller": True}]
     service = bodies.service(other)
-    nodes = tree(_family(bodies.ready(), deployment=None, service=service)).children
+    nodes = tree(_resources(bodies.ready(), deployment=None, service=service)).children
     assert nodes[0].status == "Missing"
     assert (nodes[1].status, nodes[1].owned) == ("NotOwned", False)
     assert nodes[1].detail == "not of this RiskPredictor: controlled by Shop/till"
@@ -74,10 +74,10 @@ def test_a_missing_child_and_one_of_somebody_else() -> None:
 
 def test_a_fixed_size_misses_no_autoscaler() -> None:
     fixed = bodies.predictor(bodies.condition("Ready", "True", "Ready"), replicas=4)
-    family = _family(fixed, autoscaler=None)
-    assert [node.kind for node in tree(family).children] == ["Deployment", "Service"]
+    resources = _resources(fixed, autoscaler=None)
+    assert [node.kind for node in tree(resources).children] == ["Deployment", "Service"]
     row = summary(fixed, None)
-    assert (row.scaling, row.pods, row.cpu) == ("4", "2/4", "")
+    assert (row.scaling, row.ready_of_wanted, row.cpu) == ("4", "2/4", "")
 
 
 def test_an_autoscaler_of_somebody_else_says_nothing_about_ours() -> None:
@@ -89,7 +89,7 @@ def test_an_autoscaler_of_somebody_else_says_nothing_about_ours() -> None:
 
 
 def test_one_that_is_not_ready_is_told_why_and_what_to_do() -> None:
-    text = describe(_family(bodies.broken("ImagePullFailed")), 0)
+    text = describe(_resources(bodies.broken("ImagePullFailed")), 0)
     assert "\nNot ready: ImagePullFailed\n  A node cannot get the image" in text
     assert "\n  ImagePullFailed: so it is\n" in text
     assert "\nWhat to do:\n" in text
@@ -106,7 +106,7 @@ def test_every_reason_has_words_and_commands_that_can_be_copied(reason: str) -> 
 
 
 def test_a_reason_of_a_newer_operator_is_shown_all_the_same() -> None:
-    text = describe(_family(bodies.broken("Possessed")), 0)
+    text = describe(_resources(bodies.broken("Possessed")), 0)
     assert "Not ready: Possessed\n  Possessed: so it is" in text
     assert "Update the plug-in" in text
 
@@ -122,7 +122,7 @@ def test_a_status_that_is_not_about_the_present_spec_is_none(
     predictor: bodies.Body, words: str
 ) -> None:
     assert verdict(predictor)[:2] == ("Unknown", "NotSeen")
-    text = describe(_family(predictor), 0)
+    text = describe(_resources(predictor), 0)
     assert words in text
     assert "kubectl get pods -A -l app.kubernetes.io/name=riskpredictor-operator" in text
 
@@ -130,13 +130,13 @@ def test_a_status_that_is_not_about_the_present_spec_is_none(
 def test_one_that_is_ready_but_does_not_scale_is_told_so() -> None:
     without = bodies.condition("Autoscaling", "False", "MetricsUnavailable", "no CPU metrics")
     well = bodies.condition("Ready", "True", "Ready")
-    text = describe(_family(bodies.predictor(well, without)), 0)
+    text = describe(_resources(bodies.predictor(well, without)), 0)
     assert "\nNot scaling: MetricsUnavailable\n  The autoscaler gets no CPU metrics" in text
     assert "\n  no CPU metrics\n" in text
     assert "\n    kubectl get apiservice v1beta1.metrics.k8s.io" in text
     assert "ot ready" not in text
     fixed = bodies.condition("Autoscaling", "False", "FixedSize", "spec.replicas fixes the size")
-    text = describe(_family(bodies.predictor(well, fixed, replicas=2), autoscaler=None), 0)
+    text = describe(_resources(bodies.predictor(well, fixed, replicas=2), autoscaler=None), 0)
     assert text.splitlines()[-1].endswith("spec.replicas fixes the size")
 
 
@@ -145,14 +145,14 @@ def test_on_a_narrow_terminal_a_message_has_lines_of_its_own(
 ) -> None:
     monkeypatch.setattr("riskpredictor_kubectl.describe.columns", lambda: 80)
     text = describe(
-        _family(bodies.ready(), events=[bodies.event("Pod", "risk-5f7-x", "B" * 20)]), 1
+        _resources(bodies.ready(), events=[bodies.event("Pod", "risk-5f7-x", "B" * 20)]), 1
     )
     assert text.splitlines()[-2].endswith("Pod/x")
     assert text.splitlines()[-1] == "    it happened"
 
 
 def test_the_last_events_name_their_object_shortly() -> None:
-    family = _family(
+    resources = _resources(
         bodies.ready(),
         events=[
             bodies.event("Pod", "risk-5f7-abcde", "BackOff"),
@@ -160,7 +160,7 @@ def test_the_last_events_name_their_object_shortly() -> None:
             bodies.event("HorizontalPodAutoscaler", "risk", "FailedGetScale"),
         ],
     )
-    lines = describe(family, 2).splitlines()[-3:]
+    lines = describe(resources, 2).splitlines()[-3:]
     assert lines[0].split() == ["EVENT", "TYPE", "REASON", "OBJECT", "MESSAGE"]
     assert lines[1].split()[1:4] == ["Warning", "BackOff", "Pod/abcde"]
     assert lines[2].split()[1:4] == ["Warning", "RollingOut", "RiskPredictor"]
@@ -176,7 +176,7 @@ def test_rows_that_come_later_stay_below_their_headings() -> None:
 
 
 def test_machines_get_the_same_as_plain_data() -> None:
-    data = everything(_family(bodies.broken("OutOfMemory"), pods=[bodies.pod("risk-a-1")]))
+    data = everything(_resources(bodies.broken("OutOfMemory"), pods=[bodies.pod("risk-a-1")]))
     assert data["ready"] == "False"
     assert data["findings"][0]["steps"]
     assert data["tree"]["children"][0]["children"][0]["name"] == "risk-a-1"

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.manifests import Desired, render
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.spec import RiskPredictor, parse
+from riskpredictor_operator.kube import Key, Resource
 
 Object = dict[str, Any]
 
@@ -24,7 +24,7 @@ OPTIONS = RenderOptions()
 NAMESPACE = "shop"
 NAME = "risk"
 UID = "uid-of-risk"
-KEY = api.Key(NAMESPACE, NAME)
+KEY = Key(NAMESPACE, NAME)
 NOW = "2026-03-01T12:00:00Z"
 LATER = "2026-03-01T12:05:00Z"
 
@@ -106,7 +106,7 @@ def rendered(body: Object) -> Desired:
     return render(parse(body), OPTIONS)
 
 
-def manifests(body: Object) -> dict[api.Resource, Object]:
+def manifests(body: Object) -> dict[Resource, Object]:
     """The children of a stored RiskPredictor by kind."""
     desired = rendered(body)
     found = {api.DEPLOYMENT: desired.deployment, api.SERVICE: desired.service}
@@ -117,19 +117,21 @@ def manifests(body: Object) -> dict[api.Resource, Object]:
 
 def without(body: Object, *path: str | int) -> Object:
     """A copy without the field at that path."""
-    copied = copy.deepcopy(body)
-    parent: Any = copied
-    for step in path[:-1]:
-        parent = parent[step]
+    copied, parent = _copy_and_parent(body, path)
     del parent[path[-1]]
     return copied
 
 
 def changed(body: Object, value: Any, *path: str | int) -> Object:
     """A copy with another value at that path."""
+    copied, parent = _copy_and_parent(body, path)
+    parent[path[-1]] = value
+    return copied
+
+
+def _copy_and_parent(body: Object, path: tuple[str | int, ...]) -> tuple[Object, Any]:
     copied = copy.deepcopy(body)
     parent: Any = copied
     for step in path[:-1]:
         parent = parent[step]
-    parent[path[-1]] = value
-    return copied
+    return copied, parent

@@ -13,5 +13,5 @@ async def eventually(holds: Callable[[], object], seconds: float = 30.0) -> None
         TimeoutError: it did not become so in time.
     """
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - any state of the world, not one event
+        while not holds():  # noqa: ASYNC110 - any state of the harness, not one event
             await asyncio.sleep(0.001)

@@ -1,6 +1,6 @@
-"""A small stateful stand-in for the API server behind the ``Cluster`` protocol.
+"""A client with a small stateful API server in memory behind it.
 
-It keeps what the engine's promises rest on: resourceVersion and generation move only on change,
+It models what the operator relies on: resourceVersion and generation move only on change,
 uids are preconditions, and ``spec.replicas`` of a Deployment has owners, falling back to 1 when the
 last one lets go. The rest of server-side apply is left to the tests against a real API server.
 """
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from unit.operator.builders import Object
-from unit.operator.live import applied_fields, live
+from unit.operator.live_objects import applied_fields, live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Body, Key, Resource, key_of
-from riskpredictor_operator.core.errors import ApiError
+from riskpredictor_operator.kube import ApiError, Body, Key, Resource, key_of
+from riskpredictor_operator.runtime.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,15 @@ class Call:
 WRITES = ("apply", "change", "create", "replace", "delete", "patch_status")
 
 
-class FakeCluster:
-    """Holds objects; counts calls; fails on request."""
+class FakeCluster(Client):
+    """Holds objects, records calls, fails on request."""
 
     def __init__(self) -> None:
         self.objects: dict[Resource, dict[Key, Object]] = defaultdict(dict)
         self.calls: list[Call] = []
         self.events: list[Body] = []
-        self.before_write: Callable[[], None] = lambda: None
         self.on_call: Callable[[Call], None] = lambda _: None
-        """Called before a request is served: a place to change the world in mid-pass."""
+        """Called before a request is served: a place to change the harness in mid-pass."""
         self._failures: dict[tuple[str, str], list[ApiError]] = defaultdict(list)
         self._version = 1000
         self._changed = asyncio.Event()
@@ -111,7 +110,6 @@ class FakeCluster:
     async def apply(
         self, resource: Resource, manifest: Body, *, manager: str, force: bool = True
     ) -> Body:
-        self.before_write()
         await self._call("apply", resource, manager)
         key = key_of(manifest)
         known = self.objects[resource].get(key)
@@ -132,25 +130,19 @@ class FakeCluster:
         return copy.deepcopy(self.store(resource, after))
 
     async def change(self, resource: Resource, key: Key, operations: Sequence[Body]) -> Body:
-        """A test of the uid, then one replacement, as ``Replace`` sends them."""
-        self.before_write()
+        """A test of the uid, then new ports of a Service, as ``Replace`` sends them."""
         await self._call("change", resource)
         uid, replacement = operations
         if self.objects[resource][key]["metadata"]["uid"] != uid["value"]:
             raise ApiError(422, "Invalid", "the test failed")
 
         def replace(body: Object) -> None:
-            *above, last = replacement["path"].removeprefix("/").split("/")
-            parent: Any = body
-            for step in above:
-                parent = parent[int(step) if step.isdigit() else step]
-            parent[last] = replacement["value"]
+            body["spec"]["ports"] = replacement["value"]
 
+        assert replacement["path"] == "/spec/ports"
         return copy.deepcopy(self.edit(resource, key, replace))
 
     async def create(self, resource: Resource, manifest: Body) -> Body:
-        if resource != api.LEASE:
-            self.before_write()
         await self._call("create", resource)
         if resource == api.EVENT:
             self.events.append(manifest)
@@ -169,7 +161,6 @@ class FakeCluster:
         return copy.deepcopy(self.store(resource, manifest))
 
     async def delete(self, resource: Resource, key: Key, uid: str) -> None:
-        self.before_write()
         await self._call("delete", resource)
         known = self.objects[resource].get(key)
         if known is None:
@@ -178,17 +169,16 @@ class FakeCluster:
             raise conflict("the object has another uid")
         self.remove(resource, key)
 
-    async def patch_status(self, key: Key, uid: str, status: Body) -> Body:
-        self.before_write()
-        await self._call("patch_status", api.RISKPREDICTOR)
-        known = self.objects[api.RISKPREDICTOR].get(key)
+    async def patch_status(self, resource: Resource, key: Key, uid: str, status: Body) -> Body:
+        await self._call("patch_status", resource)
+        known = self.objects[resource].get(key)
         if known is None:
             raise ApiError(404, "NotFound", f"{key} not found")
         if known["metadata"]["uid"] != uid:
             raise conflict("the object has another uid")
         merged = {**(known.get("status") or {}), **status}
         stays = {name: value for name, value in merged.items() if value is not None}
-        return copy.deepcopy(self.store(api.RISKPREDICTOR, {**known, "status": stays}))
+        return copy.deepcopy(self.store(resource, {**known, "status": stays}))
 
     async def watch_one(
         self,

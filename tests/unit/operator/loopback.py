@@ -1,4 +1,4 @@
-"""The operator's real client against a small HTTP server on loopback."""
+"""A small HTTP server on loopback, and the operator's real client connected to it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ from typing import Any
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
-from riskpredictor_operator.runtime.client import KubernetesCluster
+from riskpredictor_operator.core import api
+from riskpredictor_operator.runtime.client import Client
 from riskpredictor_operator.runtime.transport import transport_to
 
 
 @asynccontextmanager
-async def connected_to(handler: Any, patience: float = 0.0) -> AsyncIterator[KubernetesCluster]:
-    """A cluster whose API server is ``handler``, an aiohttp request handler."""
+async def serving(handler: Any) -> AsyncIterator[str]:
+    """The URL at which ``handler``, an aiohttp request handler, answers."""
     runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    configuration = Configuration()
-    configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    cluster = KubernetesCluster(
-        transport_to(configuration, request_seconds=10.0, patience=patience)
-    )
-    yield cluster
-    await cluster.close()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+@asynccontextmanager
+async def connected_to(handler: Any, write_seconds: float = 0.0) -> AsyncIterator[Client]:
+    """A client whose API server is ``handler``."""
+    async with serving(handler) as url:
+        configuration = Configuration()
+        configuration.host = url
+        transport = transport_to(configuration, "test", 10.0, write_seconds)
+        client = Client(transport, api.FIELD_MANAGER)
+        yield client
+        await client.close()

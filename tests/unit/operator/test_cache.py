@@ -1,16 +1,16 @@
-"""Specification of the operator's picture of the cluster."""
+"""Specification of the cache: the newest state of an object wins, and deletions count."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from unit.operator.builders import KEY, Object, changed, manifests, predictor
-from unit.operator.live import SCALING_ACTIVE, condition, live
+from unit.operator.builders import KEY, Object, manifests, predictor
+from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.observed import owns_replicas
-from riskpredictor_operator.runtime.cache import Cache, trim
+from riskpredictor_operator.core.observed import trim
+from riskpredictor_operator.runtime.cache import Cache
 
 
 def service(version: int, *, uid: str = "one", **spec: Any) -> Object:
@@ -18,14 +18,9 @@ def service(version: int, *, uid: str = "one", **spec: Any) -> Object:
     return {**body, "spec": {**body["spec"], **spec}}
 
 
-def autoscaler(version: int, status: Object) -> Object:
-    body = live(api.AUTOSCALER, manifests(predictor())[api.AUTOSCALER], version=version)
-    return {**body, "status": status}
-
-
 @pytest.fixture
 def cache() -> Cache:
-    return Cache()
+    return Cache(api.WATCHED, trim)
 
 
 def version(cache: Cache) -> str:
@@ -61,105 +56,41 @@ def test_a_newer_state_without_a_difference_is_no_change(cache: Cache) -> None:
     assert version(cache) == "6"
 
 
-def test_kinds_do_not_mix(cache: Cache) -> None:
-    cache.put(api.SERVICE, service(5))
+def test_a_deleted_object_is_forgotten(cache: Cache) -> None:
+    assert not cache.drop(api.SERVICE, service(5)), "unknown"
+    cache.put(api.SERVICE, service(9, uid="two"))
     assert cache.get(api.DEPLOYMENT, KEY) is None
+    assert not cache.drop(api.SERVICE, service(7, uid="one")), "an earlier one of that name"
+    assert version(cache) == "9"
+    assert cache.drop(api.SERVICE, service(10, uid="two"))
+    assert cache.get(api.SERVICE, KEY) is None
 
 
-class TestDrop:
-    def test_a_deleted_object_is_forgotten(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5))
-        assert cache.drop(api.SERVICE, service(6))
-        assert cache.get(api.SERVICE, KEY) is None
-
-    def test_the_deletion_of_an_earlier_namesake_is_not_its_own(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(9, uid="two"))
-        assert not cache.drop(api.SERVICE, service(7, uid="one"))
-        assert version(cache) == "9"
-
-    def test_an_unknown_object_is_no_change(self, cache: Cache) -> None:
-        assert not cache.drop(api.SERVICE, service(5))
-
-
-class TestPrune:
-    def test_what_a_list_does_not_show_is_forgotten(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5))
-        assert cache.prune(api.SERVICE, [], {"one"}) == [KEY]
-        assert cache.get(api.SERVICE, KEY) is None
-
-    def test_what_it_shows_stays(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5))
-        assert cache.prune(api.SERVICE, ["one"], {"one"}) == []
-        assert version(cache) == "5"
-
-    def test_what_came_after_it_was_asked_for_is_spared(self, cache: Cache) -> None:
-        cache.put(api.SERVICE, service(5, uid="two"))
-        assert cache.prune(api.SERVICE, [], {"one"}) == []
-        assert version(cache) == "5"
-
-
-class TestTrim:
-    def test_who_owns_replicas_survives_and_the_rest_of_managed_fields_does_not(self) -> None:
-        fixed = live(api.DEPLOYMENT, manifests(predictor(replicas=3))[api.DEPLOYMENT])
-        fixed["metadata"]["managedFields"].append({"manager": "kubectl", "operation": "Update"})
-        trimmed = trim(api.DEPLOYMENT, fixed)
-        assert owns_replicas(trimmed)
-        assert len(trimmed["metadata"]["managedFields"]) == 1
-
-    def test_managed_fields_go_where_the_operator_does_not_own_replicas(self) -> None:
-        body = live(api.DEPLOYMENT, manifests(predictor())[api.DEPLOYMENT])
-        assert "managedFields" not in trim(api.DEPLOYMENT, body)["metadata"]
-
-    def test_letting_go_of_replicas_is_a_change(self, cache: Cache) -> None:
-        body = live(api.DEPLOYMENT, manifests(predictor(replicas=3))[api.DEPLOYMENT])
-        cache.put(api.DEPLOYMENT, body)
-        let_go = changed(changed(body, [], "metadata", "managedFields"), "201", "metadata",
-                         "resourceVersion")  # fmt: skip
-        assert cache.put(api.DEPLOYMENT, let_go)
-
-    def test_an_autoscalers_metrics_are_no_change(self, cache: Cache) -> None:
-        cache.put(api.AUTOSCALER, autoscaler(5, SCALING_ACTIVE))
-        metric = {"resource": {"current": {"averageUtilization": 83}}}
-        moved = {**SCALING_ACTIVE, "currentMetrics": [metric], "currentReplicas": 4}
-        times = [{**c, "lastTransitionTime": "now"} for c in SCALING_ACTIVE["conditions"]]
-        assert not cache.put(api.AUTOSCALER, autoscaler(6, moved))
-        assert not cache.put(api.AUTOSCALER, autoscaler(7, {**moved, "conditions": times}))
-
-    def test_an_autoscalers_condition_is_one(self, cache: Cache) -> None:
-        cache.put(api.AUTOSCALER, autoscaler(5, SCALING_ACTIVE))
-        failing = [condition("ScalingActive", "False", "FailedGetResourceMetric")]
-        assert cache.put(
-            api.AUTOSCALER, autoscaler(6, {"currentMetrics": [], "conditions": failing})
-        )
-
-    def test_of_a_predictors_annotations_nothing_is_kept(self) -> None:
-        body = predictor()
-        body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied": "everything"}
-        assert "annotations" not in trim(api.RISKPREDICTOR, body)["metadata"]
-
-    def test_of_a_childs_annotations_all_are(self) -> None:
-        manifest = manifests(predictor())[api.SERVICE]
-        trimmed = trim(api.SERVICE, live(api.SERVICE, manifest))
-        assert trimmed["metadata"]["annotations"] == manifest["metadata"]["annotations"]
-
-    def test_the_original_is_left_as_it_was(self) -> None:
-        body = predictor()
-        body["metadata"]["annotations"] = {"a": "b"}
-        trim(api.RISKPREDICTOR, body)
-        assert body["metadata"]["annotations"] == {"a": "b"}
+@pytest.mark.parametrize(
+    ("listed", "known_before", "gone"),
+    [
+        pytest.param([], {"one"}, True, id="a list does not show it"),
+        pytest.param(["one"], {"one"}, False, id="it does"),
+        pytest.param([], set(), False, id="it came after the list was requested"),
+    ],
+)
+def test_what_a_list_does_not_show_is_forgotten(
+    cache: Cache, listed: list[str], known_before: set[str], gone: bool
+) -> None:
+    cache.put(api.SERVICE, service(5))
+    assert cache.prune(api.SERVICE, listed, known_before) == ([KEY] if gone else [])
+    assert version(cache) == ("" if gone else "5")
 
 
 class TestDeletion:
-    def test_a_late_answer_does_not_bring_the_object_back(self, cache: Cache) -> None:
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_late_answer_does_not_bring_the_object_back(self, cache: Cache, known: bool) -> None:
         """A write was answered, then the object deleted; the watch was quicker than the answer."""
-        cache.put(api.SERVICE, service(5))
+        if known:
+            cache.put(api.SERVICE, service(5))
         cache.drop(api.SERVICE, service(7))
         assert not cache.put(api.SERVICE, service(6))
         assert version(cache) == ""
-
-    def test_not_even_one_that_was_never_known(self, cache: Cache) -> None:
-        cache.drop(api.SERVICE, service(7))
-        assert not cache.put(api.SERVICE, service(6))
 
     @pytest.mark.parametrize("version_then", [7, 8], ids=["read as it left", "given back"])
     def test_one_that_only_lost_its_label_can_come_back(

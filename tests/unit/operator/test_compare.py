@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from unit.operator.builders import SAMPLES, Object, changed, manifests, predictor, sample, without
-from unit.operator.live import live
+from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Resource
-from riskpredictor_operator.core.compare import contains, is_applied
+from riskpredictor_operator.core.compare import contains, is_applied, renumbered_ports
+from riskpredictor_operator.kube import Resource
 
 Path = tuple[str | int, ...]
 
@@ -52,8 +52,8 @@ def at(body: Object, path: Path) -> Any:
     return value
 
 
-def other_than(value: Any) -> Any:
-    """A value of the same type that differs."""
+def other_value(value: Any) -> Any:
+    """A leaf of the same type that differs; maps and lists stay as they are."""
     match value:
         case bool():
             return not value
@@ -61,10 +61,15 @@ def other_than(value: Any) -> Any:
             return value + 1
         case str():
             return f"{value}-x"
-        case dict():
-            return {"else": "x"}
-        case _:
-            return ["x"]
+    return value
+
+
+def emptied(value: Any) -> Any:
+    return type(value)()
+
+
+def removed(_: Any) -> Any:
+    return removed
 
 
 each_child = pytest.mark.parametrize(
@@ -78,63 +83,37 @@ def test_what_the_api_server_adds_is_no_drift(resource: Resource, manifest: Obje
 
 
 @each_child
-def test_every_owned_value_that_is_changed_is_drift(resource: Resource, manifest: Object) -> None:
-    fresh = live(resource, manifest)
-    unseen = [
-        path
-        for path in owned(manifest)
-        if not isinstance(at(manifest, path), dict | list)
-        and is_applied(manifest, changed(fresh, other_than(at(fresh, path)), *path))
-    ]
-    assert unseen == []
-
-
-@each_child
-def test_every_owned_field_that_is_removed_is_drift(resource: Resource, manifest: Object) -> None:
-    fresh = live(resource, manifest)
-    unseen = [p for p in owned(manifest) if is_applied(manifest, without(fresh, *p))]
-    assert unseen == []
-
-
-@each_child
-def test_every_owned_field_that_is_emptied_is_drift(resource: Resource, manifest: Object) -> None:
-    fresh = live(resource, manifest)
-    unseen = [
-        path
-        for path in owned(manifest)
-        if is_applied(manifest, changed(fresh, type(at(fresh, path))(), *path))
-        and at(fresh, path) != type(at(fresh, path))()
-    ]
-    assert unseen == []
-
-
-_EXACT = ("selector", "labelSelector", "nodeSelector", "tolerations")
-
-
-@each_child
-def test_fields_that_others_add_are_no_drift(resource: Resource, manifest: Object) -> None:
-    fresh = live(resource, manifest)
-    wrong = []
-    for path in owned(manifest):
-        if isinstance(at(fresh, path), dict) and not set(path) & set(_EXACT):
-            more = {**at(fresh, path), "somebody": "else"}
-            if not is_applied(manifest, changed(fresh, more, *path)):
-                wrong.append(path)
-    assert wrong == []
-
-
-@each_child
-def test_an_addition_to_a_field_that_is_owned_as_a_whole_is_drift(
-    resource: Resource, manifest: Object
+@pytest.mark.parametrize("change", [other_value, emptied, removed])
+def test_every_owned_field_that_is_changed_is_drift(
+    resource: Resource, manifest: Object, change: Callable[[Any], Any]
 ) -> None:
     fresh = live(resource, manifest)
     unseen = []
     for path in owned(manifest):
-        if isinstance(at(fresh, path), dict) and set(path) & set(_EXACT):
-            more = {**at(fresh, path), "somebody": "else"}
-            if is_applied(manifest, changed(fresh, more, *path)):
-                unseen.append(path)
+        before = at(fresh, path)
+        after = change(before)
+        body = without(fresh, *path) if after is removed else changed(fresh, after, *path)
+        if after != before and is_applied(manifest, body):
+            unseen.append(path)
     assert unseen == []
+
+
+OWNED_WHOLE = {"selector", "labelSelector", "nodeSelector", "tolerations"}
+
+
+@each_child
+def test_an_addition_is_drift_only_in_a_field_that_is_owned_as_a_whole(
+    resource: Resource, manifest: Object
+) -> None:
+    fresh = live(resource, manifest)
+    wrong = []
+    for path in owned(manifest):
+        if isinstance(at(fresh, path), dict):
+            more = {**at(fresh, path), "somebody": "else"}
+            tolerated = is_applied(manifest, changed(fresh, more, *path))
+            if tolerated is bool(OWNED_WHOLE & set(path)):
+                wrong.append(path)
+    assert wrong == []
 
 
 def _append(item: Any, *path: str | int) -> Callable[[Object], None]:
@@ -238,3 +217,47 @@ def test_a_child_without_annotations_or_labels_is_drift_and_no_error() -> None:
     for part in ("annotations", "labels", "ownerReferences"):
         del bare["metadata"][part]
     assert not is_applied(manifest, bare)
+
+
+RENDERED = manifests(predictor())
+OURS = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
+OTHER = {"name": "admin", "protocol": "TCP", "port": 81, "targetPort": 9000}
+
+
+def service(*ports: Object) -> Object:
+    return changed(live(api.SERVICE, RENDERED[api.SERVICE]), list(ports), "spec", "ports")
+
+
+class TestRenumberedPorts:
+    """Ports that somebody renumbered under our name."""
+
+    @pytest.mark.parametrize(
+        ("ports", "mended"),
+        [
+            pytest.param([OURS], None, id="as applied"),
+            pytest.param([OURS, OTHER], None, id="another port beside ours"),
+            pytest.param([], None, id="removed: an apply adds it"),
+            pytest.param([{**OURS, "targetPort": 1}], None, id="another target: an apply mends it"),
+            pytest.param([{**OURS, "port": 81}], [OURS], id="renumbered"),
+            pytest.param([{**OURS, "protocol": "UDP"}], [OURS], id="another protocol"),
+            pytest.param([{**OURS, "port": 82}, OTHER], [OURS, OTHER], id="others stay"),
+        ],
+    )
+    def test_of_a_service(self, ports: list[Object], mended: Any) -> None:
+        found = renumbered_ports(api.SERVICE, RENDERED[api.SERVICE], service(*ports))
+        assert found == (None if mended is None else ("/spec/ports", mended))
+
+    def test_of_our_container_wherever_it_stands(self) -> None:
+        body = live(api.DEPLOYMENT, RENDERED[api.DEPLOYMENT])
+        containers = body["spec"]["template"]["spec"]["containers"]
+        containers.insert(0, {"name": "mesh", "ports": [{"name": "http", "containerPort": 1}]})
+        assert renumbered_ports(api.DEPLOYMENT, RENDERED[api.DEPLOYMENT], body) is None
+        containers[1]["ports"][0]["containerPort"] = 5001
+        assert renumbered_ports(api.DEPLOYMENT, RENDERED[api.DEPLOYMENT], body) == (
+            "/spec/template/spec/containers/1/ports",
+            [{"name": "http", "containerPort": 5000, "protocol": "TCP"}],
+        )
+
+    def test_an_autoscaler_has_no_ports(self) -> None:
+        manifest = RENDERED[api.AUTOSCALER]
+        assert renumbered_ports(api.AUTOSCALER, manifest, live(api.AUTOSCALER, manifest)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -46,10 +47,12 @@ def test_debugging_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_for_machines_a_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_for_machines_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("json", "info")
-    _fail(ValueError("a bug"))
-    line = json.loads(capsys.readouterr().err)
-    assert line["level"] == "error"
-    assert line["message"] == "it failed"
-    assert "a bug" in line["traceback"]
+    _fail(ValueError("a\nbug"))
+    (text,) = capsys.readouterr().err.splitlines()
+    line = json.loads(text)
+    assert list(line) == ["time", "level", "logger", "message", "traceback"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+    assert (line["level"], line["logger"], line["message"]) == ("error", "somewhere", "it failed")
+    assert "ValueError: a\nbug" in line["traceback"]

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from unit.operator.builders import (
     NAME,
-    NAMESPACE,
     SAMPLES,
-    UID,
     Object,
     declared,
     manifests,
@@ -24,8 +22,7 @@ from unit.operator.refresh_golden import expected
 from unit.operator.strategies import bounded, specs
 
 from riskpredictor_operator.core import api, metadata
-from riskpredictor_operator.core.manifests import render
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.manifests import RenderOptions, render
 from riskpredictor_operator.core.quantity import canonical
 from riskpredictor_operator.core.spec import parse
 
@@ -38,54 +35,11 @@ LABELS = {
     "app.kubernetes.io/part-of": "riskpredictor",
     "healthtech.dev/riskpredictor": NAME,
 }
-OWNER = {
-    "apiVersion": "healthtech.dev/v1alpha1", "kind": "RiskPredictor", "name": NAME, "uid": UID,
-    "controller": True, "blockOwnerDeletion": True,
-}  # fmt: skip
-
-
-def unhashed(manifest: Object) -> Object:
-    """A manifest without its applied-hash, which has tests of its own."""
-    kept = {k: v for k, v in manifest["metadata"].items() if k != "annotations"}
-    return {**manifest, "metadata": kept}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_children_of_a_sample_are_exactly_those_on_file(name: str) -> None:
     assert list(manifests(sample(name)).values()) == expected(name)
-
-
-def test_service_of_the_smallest_predictor() -> None:
-    assert unhashed(rendered(predictor()).service) == {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": NAME, "namespace": NAMESPACE, "labels": LABELS, "ownerReferences": [OWNER],
-        },
-        "spec": {
-            "type": "ClusterIP",
-            "selector": {"healthtech.dev/riskpredictor": NAME},
-            "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}],
-        },
-    }  # fmt: skip
-
-
-def test_autoscaler_follows_bounds_target_and_stabilization() -> None:
-    autoscaler = rendered(
-        predictor(
-            minReplicas=3, maxReplicas=9, targetCPUUtilizationPercentage=55,
-            scaleDownStabilizationSeconds=0,
-        )
-    ).autoscaler  # fmt: skip
-    assert autoscaler is not None
-    spec = autoscaler["spec"]
-    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME}
-    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 9)
-    assert spec["metrics"][0]["resource"]["target"] == {
-        "type": "Utilization",
-        "averageUtilization": 55,
-    }
-    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 0
 
 
 def test_an_autoscaled_deployment_says_nothing_about_replicas() -> None:

@@ -1,4 +1,4 @@
-"""Specification of names: image, address and selector."""
+"""Specification of names: the address of a predictor, and the names of its children."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from unit.operator.strategies import bounded
 from unit.operator.strategies import names as valid_names
 
 from riskpredictor_operator.core import names
-from riskpredictor_operator.core.api import Key
 from riskpredictor_operator.core.spec import parse
 
 
@@ -24,10 +23,6 @@ from riskpredictor_operator.core.spec import parse
 )
 def test_address_inside_the_cluster(service: Object, url: str) -> None:
     assert names.url_of(declared(service=service)) == url
-
-
-def test_selector_as_text() -> None:
-    assert names.selector_of(Key("shop", "risk")) == "healthtech.dev/riskpredictor=risk"
 
 
 @given(name=valid_names)

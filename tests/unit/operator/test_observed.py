@@ -1,15 +1,15 @@
-"""Specification of ownership: whose an object with the name of a child is."""
+"""Specification of the live children: whose they are, and what is kept of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from unit.operator.builders import KEY, NOW, UID, Object, manifests, predictor
-from unit.operator.live import live
+from unit.operator.builders import KEY, NOW, UID, Object, changed, manifests, predictor
+from unit.operator.live_objects import SCALING_ACTIVE, condition, live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.observed import Child, Ownership, classify, owns_replicas
+from riskpredictor_operator.core.observed import Child, Ownership, ownership_of, owns_replicas, trim
 
 OURS = live(api.SERVICE, manifests(predictor())[api.SERVICE])
 OWNER = OURS["metadata"]["ownerReferences"][0]
@@ -73,7 +73,7 @@ def owner(**changes: Any) -> Object:
     ],
 )  # fmt: skip
 def test_whose(child: Object | None, expected: Ownership) -> None:
-    assert classify(child, KEY, UID) is expected
+    assert ownership_of(child, KEY, UID) is expected
 
 
 @pytest.mark.parametrize("ownership", list(Ownership))
@@ -106,3 +106,48 @@ def entry(manager: str, operation: str, *fields: str) -> Object:
 def test_who_owns_replicas(entries: list[Object], owns: bool) -> None:
     assert owns_replicas({"metadata": {"managedFields": entries}}) is owns
     assert owns_replicas({"metadata": {}}) is False
+
+
+class TestTrim:
+    """What is kept of an object, and so what counts as a change of it."""
+
+    @staticmethod
+    def autoscaler(**status: Any) -> Object:
+        body = live(api.AUTOSCALER, manifests(predictor())[api.AUTOSCALER])
+        return dict(trim(api.AUTOSCALER, {**body, "status": status}))
+
+    @staticmethod
+    def fixed_deployment() -> Object:
+        return live(api.DEPLOYMENT, manifests(predictor(replicas=3))[api.DEPLOYMENT])
+
+    def test_who_owns_replicas_survives_and_the_rest_of_managed_fields_does_not(self) -> None:
+        fixed = self.fixed_deployment()
+        fixed["metadata"]["managedFields"].append({"manager": "kubectl", "operation": "Update"})
+        trimmed = trim(api.DEPLOYMENT, fixed)
+        assert owns_replicas(trimmed)
+        assert len(trimmed["metadata"]["managedFields"]) == 1
+
+    def test_managed_fields_go_where_the_operator_does_not_own_replicas(self) -> None:
+        let_go = changed(self.fixed_deployment(), [], "metadata", "managedFields")
+        assert "managedFields" not in trim(api.DEPLOYMENT, let_go)["metadata"]
+
+    def test_an_autoscalers_metrics_are_no_change(self) -> None:
+        metric = {"resource": {"current": {"averageUtilization": 83}}}
+        moved = {**SCALING_ACTIVE, "currentMetrics": [metric], "currentReplicas": 4}
+        times = [{**c, "lastTransitionTime": "now"} for c in SCALING_ACTIVE["conditions"]]
+        assert self.autoscaler(**{**moved, "conditions": times}) == self.autoscaler(
+            **SCALING_ACTIVE
+        )
+
+    def test_an_autoscalers_condition_is_one(self) -> None:
+        failing = [condition("ScalingActive", "False", "FailedGetResourceMetric")]
+        assert self.autoscaler(conditions=failing) != self.autoscaler(**SCALING_ACTIVE)
+
+    def test_annotations_are_kept_of_children_only(self) -> None:
+        body = predictor()
+        body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied": "everything"}
+        assert "annotations" not in trim(api.RISKPREDICTOR, body)["metadata"]
+        assert body["metadata"]["annotations"], "the original is left as it was"
+        manifest = manifests(predictor())[api.SERVICE]
+        trimmed = trim(api.SERVICE, live(api.SERVICE, manifest))
+        assert trimmed["metadata"]["annotations"] == manifest["metadata"]["annotations"]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from unit.operator.builders import KEY, NOW, UID, Object, changed, manifests, predictor, rendered
-from unit.operator.live import live
+from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.api import Resource
-from riskpredictor_operator.core.observed import Child, Observed, Ownership, classify
+from riskpredictor_operator.core.observed import Child, Observed, Ownership, ownership_of
 from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step, make_plan
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Resource
 
 
 def children(body: Object, **replaced: Object | None) -> dict[Resource, Object | None]:
@@ -25,7 +25,7 @@ def children(body: Object, **replaced: Object | None) -> dict[Resource, Object |
 
 def plan(body: Object, there: dict[Resource, Object | None]) -> Plan:
     def child(resource: Resource) -> Child:
-        return Child(there.get(resource), classify(there.get(resource), KEY, UID))
+        return Child(there.get(resource), ownership_of(there.get(resource), KEY, UID))
 
     observed = Observed(child(api.DEPLOYMENT), child(api.SERVICE), child(api.AUTOSCALER))
     return make_plan(parse(body), rendered(body), observed)
@@ -173,106 +173,98 @@ def test_writes_are_for_the_object_that_was_looked_at() -> None:
     assert [step.uid for stage in stages for step in stage] == ["uid-of-deployments"]
 
 
-def test_from_fixed_to_autoscaled_the_number_is_handed_over_before_the_operator_lets_go() -> None:
-    there = children(predictor(replicas=4))
-    assert shape(plan(predictor(), there)) == [
-        ["hand over 4"],
-        ["update Deployment", "create HorizontalPodAutoscaler"],
-    ]
-
-
-def test_from_autoscaled_to_fixed_the_autoscaler_goes_first() -> None:
-    there = children(predictor(), Deployment=with_replicas(predictor(), 4))
-    assert shape(plan(predictor(replicas=3), there)) == [
-        ["delete HorizontalPodAutoscaler"],
-        ["update Deployment"],
-    ]
+AUTOSCALED, FIXED = predictor(), predictor(replicas=3)
+NEW_VERSION = predictor(modelVersion="v2")
+NEW_PORT = predictor(service={"port": 8080})
+AUTOSCALER = live(api.AUTOSCALER, manifests(AUTOSCALED)[api.AUTOSCALER])
+ORPHAN: Object = {"ownerReferences": []}
+FOREIGN: Object = {"ownerReferences": [], "labels": {}}
+RENUMBERED = changed(children(AUTOSCALED)[api.SERVICE] or {}, 81, "spec", "ports", 0, "port")
+FOREIGN_SERVICE = meta(children(AUTOSCALED)[api.SERVICE], **FOREIGN)
+ORPHANED_DEPLOYMENT = meta(with_replicas(AUTOSCALED, 4, owned=True), **ORPHAN)
+REMOVE = "delete HorizontalPodAutoscaler"
 
 
 @pytest.mark.parametrize(
-    ("change", "stages"),
-    [
-        pytest.param({}, [["delete HorizontalPodAutoscaler"]], id="ours"),
-        pytest.param(
-            {"ownerReferences": []}, [["delete HorizontalPodAutoscaler"]], id="an orphan of ours"
-        ),
-        pytest.param({"ownerReferences": [], "labels": {}}, [], id="a stranger stays"),
-        pytest.param({"deletionTimestamp": NOW}, [], id="already going"),
-    ],
-)
-def test_an_autoscaler_that_is_not_wanted(change: Object, stages: list[list[str]]) -> None:
-    fixed = predictor(replicas=3)
-    autoscaler = live(api.AUTOSCALER, manifests(predictor())[api.AUTOSCALER])
-    there = children(fixed) | {api.AUTOSCALER: meta(autoscaler, **change)}
-    made = plan(fixed, there)
-    assert shape(made) == stages
-    assert (made.foreign, made.leftover) == ((), ())
-
-
-def test_a_fixed_number_that_somebody_changed_is_repaired() -> None:
-    fixed = predictor(replicas=3)
-    there = children(fixed, Deployment=with_replicas(fixed, 8))
-    assert shape(plan(fixed, there)) == [["update Deployment"]]
-
-
-def test_zero_replicas_switch_the_autoscaler_off_so_they_are_repaired() -> None:
-    body = predictor(minReplicas=3)
-    there = children(body, Deployment=with_replicas(body, 0))
-    assert shape(plan(body, there)) == [["force 3"]]
-
-
-def test_zero_replicas_are_a_choice_where_the_size_is_fixed() -> None:
-    fixed = predictor(replicas=0)
-    assert plan(fixed, children(fixed)).stages == ()
-
-
-@pytest.mark.parametrize(
-    ("owned", "stages"),
+    ("body", "there", "stages"),
     [
         pytest.param(
-            True, [["hand over 2"], ["update Deployment"]], id="never scaled since it was made"
+            AUTOSCALED, children(predictor(replicas=4)),
+            [["hand over 4"], ["update Deployment", "create HorizontalPodAutoscaler"]],
+            id="from fixed to autoscaled: the number is handed over before the operator lets go",
         ),
-        pytest.param(False, [["update Deployment"]], id="the autoscaler scaled meanwhile"),
+        pytest.param(
+            AUTOSCALED,
+            children(AUTOSCALED, Deployment=ORPHANED_DEPLOYMENT),
+            [["hand over 4"], ["update Deployment"]], id="an orphan's number is handed over too",
+        ),
+        pytest.param(
+            FIXED, children(AUTOSCALED, Deployment=with_replicas(AUTOSCALED, 4)),
+            [[REMOVE], ["update Deployment"]],
+            id="from autoscaled to fixed: the autoscaler goes first",
+        ),
+        pytest.param(
+            FIXED, children(FIXED) | {api.AUTOSCALER: AUTOSCALER}, [[REMOVE]],
+            id="an autoscaler that is not wanted",
+        ),
+        pytest.param(
+            FIXED, children(FIXED) | {api.AUTOSCALER: meta(AUTOSCALER, **ORPHAN)}, [[REMOVE]],
+            id="an orphaned one",
+        ),
+        pytest.param(
+            FIXED, children(FIXED) | {api.AUTOSCALER: meta(AUTOSCALER, **FOREIGN)}, [],
+            id="a stranger's stays",
+        ),
+        pytest.param(
+            FIXED, children(FIXED) | {api.AUTOSCALER: meta(AUTOSCALER, deletionTimestamp=NOW)}, [],
+            id="one that is being deleted",
+        ),
+        pytest.param(
+            FIXED, children(FIXED, Deployment=with_replicas(FIXED, 8)), [["update Deployment"]],
+            id="a fixed number that somebody changed is repaired",
+        ),
+        pytest.param(
+            AUTOSCALED, children(AUTOSCALED, Deployment=with_replicas(AUTOSCALED, 0)),
+            [["force 2"]], id="zero replicas switch the autoscaler off, so they are repaired",
+        ),
+        pytest.param(
+            predictor(replicas=0), children(predictor(replicas=0)), [],
+            id="zero replicas are a choice where the size is fixed",
+        ),
+        pytest.param(
+            NEW_VERSION,
+            children(AUTOSCALED, Deployment=with_replicas(AUTOSCALED, 2, owned=True)),
+            [["hand over 2"], ["update Deployment"]],
+            id="a new version keeps the number that was never scaled since the creation",
+        ),
+        pytest.param(
+            NEW_VERSION, children(AUTOSCALED, Deployment=with_replicas(AUTOSCALED, 2)),
+            [["update Deployment"]], id="and the one that the autoscaler chose",
+        ),
+        pytest.param(
+            AUTOSCALED, children(AUTOSCALED, Deployment=with_replicas(AUTOSCALED, 2, owned=True)),
+            [], id="owning replicas alone needs no write",
+        ),
+        pytest.param(
+            AUTOSCALED, children(AUTOSCALED, Service=RENUMBERED),
+            [["replace /spec/ports of Service"], ["update Service"]],
+            id="a port that was renumbered goes before the apply",
+        ),
+        pytest.param(
+            NEW_PORT, children(AUTOSCALED),
+            [["replace /spec/ports of Service"], ["update Service"]],
+            id="so does one that the user changed",
+        ),
+        pytest.param(
+            NEW_PORT, children(AUTOSCALED, Service=FOREIGN_SERVICE), [],
+            id="a foreign Service keeps its ports",
+        ),
     ],
-)
-def test_a_new_version_never_resets_the_number_of_pods(
-    owned: bool, stages: list[list[str]]
+)  # fmt: skip
+def test_stages(
+    body: Object, there: dict[Resource, Object | None], stages: list[list[str]]
 ) -> None:
-    body = predictor()
-    there = children(body, Deployment=with_replicas(body, 2, owned=owned))
-    assert shape(plan(predictor(modelVersion="v2"), there)) == stages
-
-
-def test_owning_replicas_alone_asks_for_no_write() -> None:
-    body = predictor()
-    there = children(body, Deployment=with_replicas(body, 2, owned=True))
-    assert plan(body, there).stages == ()
-
-
-def test_an_orphans_number_is_handed_over_too() -> None:
-    fixed = meta(live(api.DEPLOYMENT, manifests(predictor(replicas=4))[api.DEPLOYMENT]),
-                 ownerReferences=[])  # fmt: skip
-    there = children(predictor(), Deployment=fixed)
-    assert shape(plan(predictor(), there)) == [["hand over 4"], ["update Deployment"]]
-
-
-def test_a_port_that_was_renumbered_under_our_name_goes_before_the_apply() -> None:
-    service = live(api.SERVICE, manifests(predictor())[api.SERVICE])
-    renumbered = changed(service, 81, "spec", "ports", 0, "port")
-    assert shape(plan(predictor(), children(predictor(), Service=renumbered))) == [
-        ["replace /spec/ports of Service"],
-        ["update Service"],
-    ]
-
-
-def test_a_users_own_change_of_the_port_is_the_same_case() -> None:
-    assert shape(plan(predictor(service={"port": 8080}), children(predictor()))) == [
-        ["replace /spec/ports of Service"],
-        ["update Service"],
-    ]
-
-
-def test_a_foreign_service_keeps_its_ports() -> None:
-    there = children(predictor())
-    there[api.SERVICE] = meta(there[api.SERVICE], ownerReferences=[], labels={})
-    assert shape(plan(predictor(service={"port": 8080}), there)) == []
+    made = plan(body, there)
+    assert shape(made) == stages
+    foreign = [r for r in (api.SERVICE,) if there[r] is FOREIGN_SERVICE]
+    assert (list(made.foreign), made.leftover) == (foreign, ())

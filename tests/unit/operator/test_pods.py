@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from unit.operator.builders import Object
-from unit.operator.live import pod, terminated, unschedulable, waiting
+from unit.operator.live_objects import pod, terminated, unschedulable, waiting
 
 from riskpredictor_operator.core import pods, reasons
 

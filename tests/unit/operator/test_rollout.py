@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from unit.operator.builders import Object, changed, declared, manifests, predictor
-from unit.operator.live import (
+from unit.operator.live_objects import (
     COMPLETE,
     DEADLINE,
     PROGRESSING,
@@ -18,7 +18,7 @@ from unit.operator.live import (
 )
 
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.core.rollout import is_settled, rollout_of, wanted_replicas
+from riskpredictor_operator.core.rollout import is_rolling, is_settled, rollout_of, wanted_replicas
 
 RP = declared()
 
@@ -69,8 +69,8 @@ def test_a_settled_rollout_says_who_serves_without_looking_at_pods() -> None:
     rollout = rollout_of(RP, deployment(deployment_status(2)), [])
     assert (rollout.settled, rollout.stalled, rollout.serving_version) == (True, False, "v1")
     assert (rollout.replicas, rollout.ready, rollout.wanted) == (2, 2, 2)
-    assert rollout.state.reason == reasons.READY
-    assert rollout.state.message == "v1 is served by 2 of 2 pods"
+    assert rollout.why.reason == reasons.READY
+    assert rollout.why.message == "v1 is served by 2 of 2 pods"
 
 
 OLD = pod("old", version="v1", ready=True)
@@ -126,15 +126,15 @@ def test_state_of_an_unsettled_rollout(
 ) -> None:
     rollout = rollout_of(RP, deployment(status, modelVersion="v2"), its_pods)
     assert not rollout.settled
-    assert rollout.state.reason == reason
-    assert words in rollout.state.message
+    assert rollout.why.reason == reason
+    assert words in rollout.why.message
 
 
 def test_a_paused_deployment_is_told_with_the_way_out() -> None:
     body = deployment(deployment_status(2, updated=0), modelVersion="v2")
     rollout = rollout_of(RP, changed(body, True, "spec", "paused"), [OLD])
-    assert rollout.state.reason == reasons.ROLLOUT_PAUSED
-    assert "kubectl -n shop rollout resume deployment/risk" in rollout.state.message
+    assert rollout.why.reason == reasons.ROLLOUT_PAUSED
+    assert "kubectl -n shop rollout resume deployment/risk" in rollout.why.message
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_nothing_of_the_previous_template_is_told_of_a_new_one(
     status = deployment_status(2, available=1, observed=0, conditions=conditions)
     rollout = rollout_of(RP, deployment(status, modelVersion="v2"), its_pods)
     assert not rollout.stalled
-    assert (rollout.state.reason, rollout.state.message) == (reasons.ROLLING_OUT, "rolling out v2")
+    assert (rollout.why.reason, rollout.why.message) == (reasons.ROLLING_OUT, "rolling out v2")
 
 
 def test_while_versions_mix_both_are_named() -> None:
@@ -177,4 +177,19 @@ def test_while_versions_mix_both_are_named() -> None:
     status = deployment_status(3, updated=2, available=2)
     rollout = rollout_of(RP, deployment(status, modelVersion="v2"), both)
     assert rollout.serving_version == "v1,v2"
-    assert "v1 and v2 still answers" in rollout.state.message
+    assert "v1 and v2 still answers" in rollout.why.message
+
+
+@pytest.mark.parametrize(
+    ("status", "rolling"),
+    [
+        pytest.param(deployment_status(2), False, id="all replaced"),
+        pytest.param(deployment_status(3, updated=1), True, id="some replaced"),
+        pytest.param(deployment_status(2, observed=0), True, id="not seen yet"),
+        pytest.param({}, True, id="no status yet"),
+        pytest.param(deployment_status(3, updated=1, conditions=(DEADLINE,)), False, id="stuck"),
+    ],
+)
+def test_rolling(status: Object, rolling: bool) -> None:
+    assert is_rolling(deployment(status)) is rolling
+    assert not is_rolling(None)

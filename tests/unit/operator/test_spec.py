@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from unit.operator.builders import UID, changed, declared, predictor, without
 
-from riskpredictor_operator.core.api import Key
-from riskpredictor_operator.core.errors import SpecError
-from riskpredictor_operator.core.spec import Image, PodTemplate, ServiceSpec, parse
+from riskpredictor_operator.core.spec import Image, PodTemplate, ServiceSpec, SpecError, parse
+from riskpredictor_operator.kube import Key
 
 
 def test_the_smallest_predictor_has_every_default() -> None:

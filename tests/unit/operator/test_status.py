@@ -19,7 +19,7 @@ from unit.operator.builders import (
     predictor,
     schema,
 )
-from unit.operator.live import (
+from unit.operator.live_objects import (
     CANNOT_SCALE,
     COMPLETE,
     DEADLINE,
@@ -41,9 +41,14 @@ from unit.operator.strategies import bounded
 
 from kstatus import health, violations
 from riskpredictor_operator.core import api, conditions, reasons
-from riskpredictor_operator.core.errors import Problem
+from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.spec import parse
-from riskpredictor_operator.core.status import Look, build_status, invalid_status, is_progress
+from riskpredictor_operator.core.status import (
+    Observation,
+    build_status,
+    invalid_status,
+    is_progress,
+)
 
 
 def deployment(status: Object, replicas: int = 2) -> Object:
@@ -57,14 +62,16 @@ def autoscaler(status: Object) -> Object:
 
 SETTLED = deployment(deployment_status(2))
 WORKING = autoscaler(SCALING_ACTIVE)
-FOREIGN = Problem(reasons.NOT_OWNED, "Service shop/risk belongs to somebody else")
-WAITING = Problem(reasons.WAITING_FOR_DELETION, "Deployment shop/risk is still being deleted")
+FOREIGN = Explanation(reasons.NOT_OWNED, "Service shop/risk belongs to somebody else")
+WAITING = Explanation(reasons.WAITING_FOR_DELETION, "Deployment shop/risk is still being deleted")
 
 
-def said(look: Look, *, previous: Object | None = None, now: str = NOW, **spec: Any) -> Object:
-    """The predictor with the status that a pass with this look writes."""
+def said(
+    seen: Observation, *, previous: Object | None = None, now: str = NOW, **spec: Any
+) -> Object:
+    """The predictor with the status that a pass writes which saw this."""
     body = predictor(generation=3, **spec)
-    status = build_status(parse(body), OPTIONS, look, previous or {}, now)
+    status = build_status(parse(body), OPTIONS, seen, previous or {}, now)
     return {**body, "status": status}
 
 
@@ -85,7 +92,7 @@ def test_the_whole_status_of_a_settled_predictor() -> None:
             "observedGeneration": 3, "lastTransitionTime": NOW,
         }  # fmt: skip
 
-    assert said(Look(deployment=SETTLED, autoscaler=WORKING))["status"] == {
+    assert said(Observation(deployment=SETTLED, autoscaler=WORKING))["status"] == {
         "observedGeneration": 3,
         "conditions": [
             of("Ready", "Ready", "v1 is served by 2 of 2 pods"),
@@ -108,85 +115,111 @@ STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEAD
 @pytest.mark.parametrize(
     ("look", "spec", "verdict", "ready"),
     [
-        pytest.param(Look(), {}, "InProgress", reasons.ROLLING_OUT, id="nothing there yet"),
-        pytest.param(Look(ROLLING), {}, "InProgress", reasons.ROLLING_OUT, id="rolling out"),
-        pytest.param(Look(STUCK), {}, "Failed", reasons.ROLLOUT_STALLED, id="deadline passed"),
-        pytest.param(Look(SETTLED), {}, "Current", reasons.READY, id="settled"),
+        pytest.param(Observation(), {}, "InProgress", reasons.ROLLING_OUT, id="nothing there yet"),
+        pytest.param(Observation(ROLLING), {}, "InProgress", reasons.ROLLING_OUT, id="rolling out"),
         pytest.param(
-            Look(SETTLED, autoscaler(NO_METRICS)), {}, "Current", reasons.READY,
+            Observation(STUCK), {}, "Failed", reasons.ROLLOUT_STALLED, id="deadline passed"
+        ),
+        pytest.param(Observation(SETTLED), {}, "Current", reasons.READY, id="settled"),
+        pytest.param(
+            Observation(SETTLED, autoscaler(NO_METRICS)), {}, "Current", reasons.READY,
             id="serving, but no metrics",
         ),
         pytest.param(
-            Look(SETTLED, autoscaler(CANNOT_SCALE)), {}, "InProgress", reasons.AUTOSCALING_FAILED,
+            Observation(SETTLED, autoscaler(CANNOT_SCALE)), {},
+            "InProgress", reasons.AUTOSCALING_FAILED,
             id="serving, but the autoscaler cannot scale",
         ),
         pytest.param(
-            Look(SETTLED, problems=(FOREIGN,)), {}, "Failed", reasons.NOT_OWNED, id="foreign child"
+            Observation(SETTLED, problems=(FOREIGN,)), {},
+            "Failed", reasons.NOT_OWNED, id="foreign child"
         ),
         pytest.param(
-            Look(waiting=WAITING), {}, "InProgress", reasons.WAITING_FOR_DELETION, id="leftover"
+            Observation(waiting=WAITING), {},
+            "InProgress", reasons.WAITING_FOR_DELETION, id="leftover"
         ),
         pytest.param(
-            Look(problems=(FOREIGN,), waiting=WAITING), {}, "Failed", reasons.NOT_OWNED,
+            Observation(problems=(FOREIGN,), waiting=WAITING), {}, "Failed", reasons.NOT_OWNED,
             id="foreign and leftover",
         ),
         pytest.param(
-            Look(SETTLED), {"suspend": True}, "InProgress", reasons.SUSPENDED, id="suspended"
+            Observation(SETTLED), {"suspend": True}, "InProgress", reasons.SUSPENDED, id="suspended"
         ),
         pytest.param(
-            Look(SETTLED, problems=(FOREIGN,)), {"suspend": True}, "InProgress", reasons.SUSPENDED,
+            Observation(SETTLED, problems=(FOREIGN,)), {"suspend": True},
+            "InProgress", reasons.SUSPENDED,
             id="suspended with a foreign child",
         ),
         pytest.param(
-            Look(deployment(deployment_status(0), 0)), {"replicas": 0}, "Current", reasons.READY,
+            Observation(deployment(deployment_status(0), 0)), {"replicas": 0},
+            "Current", reasons.READY,
             id="no pods wanted",
         ),
     ],
 )  # fmt: skip
-def test_health(look: Look, spec: Object, verdict: str, ready: str) -> None:
+def test_health(look: Observation, spec: Object, verdict: str, ready: str) -> None:
     body = said(look, **spec)
     assert (health(body), reason(body)) == (verdict, ready)
 
 
 def test_an_autoscaler_that_goes_on_failing_needs_a_person() -> None:
-    look = Look(SETTLED, autoscaler(CANNOT_SCALE))
+    look = Observation(SETTLED, autoscaler(CANNOT_SCALE))
     first = said(look)
     soon, later = NOW.replace(":00:00", ":00:59"), NOW.replace(":00:00", ":01:00")
     assert health(said(look, previous=first["status"], now=soon)) == "InProgress"
     assert health(said(look, previous=first["status"], now=later)) == "Failed"
 
 
+def test_minutes_without_metrics_do_not_count_as_failure() -> None:
+    """Both have the condition False, so its transition time does not tell them apart."""
+    before = said(Observation(SETTLED, autoscaler(NO_METRICS)))
+    for second in range(3):
+        now = LATER.replace(":00Z", f":0{second}Z")
+        failing = Observation(SETTLED, autoscaler(CANNOT_SCALE))
+        before = said(failing, previous=before["status"], now=now)
+        assert health(before) == "InProgress", f"after {second} s"
+
+
 @pytest.mark.parametrize(
     ("look", "spec", "status", "why"),
     [
-        pytest.param(Look(), {}, "Unknown", reasons.AWAITING_AUTOSCALER, id="no autoscaler yet"),
         pytest.param(
-            Look(autoscaler=autoscaler({})), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
+            Observation(), {}, "Unknown", reasons.AWAITING_AUTOSCALER, id="no autoscaler yet"
+        ),
+        pytest.param(
+            Observation(autoscaler=autoscaler({})), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
             id="it has not reported",
         ),
-        pytest.param(Look(autoscaler=WORKING), {}, "True", reasons.SCALING_ACTIVE, id="working"),
         pytest.param(
-            Look(autoscaler=autoscaler(NO_METRICS)), {}, "False", reasons.METRICS_UNAVAILABLE,
+            Observation(autoscaler=WORKING), {}, "True", reasons.SCALING_ACTIVE, id="working"
+        ),
+        pytest.param(
+            Observation(autoscaler=autoscaler(NO_METRICS)), {},
+            "False", reasons.METRICS_UNAVAILABLE,
             id="no metrics",
         ),
         pytest.param(
-            Look(autoscaler=autoscaler(CANNOT_SCALE)), {}, "False", reasons.AUTOSCALING_FAILED,
+            Observation(autoscaler=autoscaler(CANNOT_SCALE)), {},
+            "False", reasons.AUTOSCALING_FAILED,
             id="cannot scale",
         ),
         pytest.param(
-            Look(autoscaler=autoscaler(TWO_AUTOSCALERS)), {}, "False", reasons.AUTOSCALING_FAILED,
+            Observation(autoscaler=autoscaler(TWO_AUTOSCALERS)), {},
+            "False", reasons.AUTOSCALING_FAILED,
             id="a second autoscaler on the same pods",
         ),
         pytest.param(
-            Look(autoscaler=autoscaler(SWITCHED_OFF)), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
+            Observation(autoscaler=autoscaler(SWITCHED_OFF)), {},
+            "Unknown", reasons.AWAITING_AUTOSCALER,
             id="zero replicas, about to be raised",
         ),
         pytest.param(
-            Look(autoscaler=WORKING), {"replicas": 3}, "False", reasons.FIXED_SIZE, id="fixed size"
+            Observation(autoscaler=WORKING), {"replicas": 3},
+            "False", reasons.FIXED_SIZE, id="fixed size"
         ),
     ],
 )  # fmt: skip
-def test_autoscaling(look: Look, spec: Object, status: str, why: str) -> None:
+def test_autoscaling(look: Observation, spec: Object, status: str, why: str) -> None:
     body = said(look, **spec)
     assert states(body)["Autoscaling"] == status
     assert reason(body, "Autoscaling") == why
@@ -195,14 +228,20 @@ def test_autoscaling(look: Look, spec: Object, status: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("look", "available"),
     [
-        pytest.param(Look(), "False", id="no Deployment"),
-        pytest.param(Look(SETTLED), "True", id="all ready"),
-        pytest.param(Look(deployment(deployment_status(2, available=1))), "True", id="one ready"),
-        pytest.param(Look(deployment(deployment_status(2, available=0))), "False", id="none ready"),
-        pytest.param(Look(SETTLED, problems=(FOREIGN,)), "True", id="serving with a problem"),
+        pytest.param(Observation(), "False", id="no Deployment"),
+        pytest.param(Observation(SETTLED), "True", id="all ready"),
+        pytest.param(
+            Observation(deployment(deployment_status(2, available=1))), "True", id="one ready"
+        ),
+        pytest.param(
+            Observation(deployment(deployment_status(2, available=0))), "False", id="none ready"
+        ),
+        pytest.param(
+            Observation(SETTLED, problems=(FOREIGN,)), "True", id="serving with a problem"
+        ),
     ],
 )
-def test_available(look: Look, available: str) -> None:
+def test_available(look: Observation, available: str) -> None:
     assert states(said(look))["Available"] == available
 
 
@@ -216,7 +255,7 @@ def test_during_a_broken_rollout_the_status_says_who_serves_and_why_the_new_one_
     )
     image = ("spec", "template", "spec", "containers", 0, "image")
     rolling = changed(labelled, "health-predictor:v2", *image)
-    body = said(Look(rolling, WORKING, its_pods), modelVersion="v2")
+    body = said(Observation(rolling, WORKING, its_pods), modelVersion="v2")
     assert body["status"]["servingVersion"] == "v1"
     assert body["status"]["image"] == "health-predictor:v2"
     assert reason(body) == reasons.IMAGE_PULL_FAILED
@@ -225,15 +264,15 @@ def test_during_a_broken_rollout_the_status_says_who_serves_and_why_the_new_one_
 
 
 def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -> None:
-    body = said(Look(SETTLED, WORKING), image={"repository": "elsewhere"})
+    body = said(Observation(SETTLED, WORKING), image={"repository": "elsewhere"})
     assert body["status"]["image"] == "health-predictor:v1"
-    assert said(Look())["status"]["image"] == "health-predictor:v1", "planned"
+    assert said(Observation())["status"]["image"] == "health-predictor:v1", "planned"
 
 
 def test_a_failing_pull_writes_one_status_however_the_kubelet_words_it() -> None:
     def status(word: str) -> Object:
         its_pods = [pod(state=waiting(word, f"{word} details"))]
-        look = Look(deployment(deployment_status(1, available=0)), WORKING, its_pods)
+        look = Observation(deployment(deployment_status(1, available=0)), WORKING, its_pods)
         found: Object = said(look)["status"]
         return found
 
@@ -241,17 +280,17 @@ def test_a_failing_pull_writes_one_status_however_the_kubelet_words_it() -> None
 
 
 def test_the_same_look_later_gives_the_same_status() -> None:
-    look = Look(SETTLED, WORKING)
+    look = Observation(SETTLED, WORKING)
     first = said(look)["status"]
     assert said(look, previous=first, now=LATER)["status"] == first
 
 
 def test_the_most_urgent_problem_is_told() -> None:
-    second = Problem(reasons.APPLY_REFUSED, "x")
-    assert reason(said(Look(SETTLED, problems=(FOREIGN, second)))) == reasons.NOT_OWNED
+    second = Explanation(reasons.APPLY_REFUSED, "x")
+    assert reason(said(Observation(SETTLED, problems=(FOREIGN, second)))) == reasons.NOT_OWNED
 
 
-INVALID = Problem(reasons.INVALID_SPEC, "spec.minReplicas: must be of type int, is str")
+INVALID = Explanation(reasons.INVALID_SPEC, "spec.minReplicas: must be of type int, is str")
 
 
 def invalid(previous: Object) -> Object:
@@ -260,7 +299,7 @@ def invalid(previous: Object) -> Object:
 
 
 def test_an_unusable_spec_is_told_and_what_serves_stays() -> None:
-    before = said(Look(SETTLED, WORKING))["status"]
+    before = said(Observation(SETTLED, WORKING))["status"]
     after = invalid(before)
     assert health(after) == "Failed"
     assert reason(after) == reasons.INVALID_SPEC
@@ -314,14 +353,16 @@ _autoscalers = st.none() | st.sampled_from(
     [{}, SCALING_ACTIVE, NO_METRICS, CANNOT_SCALE,
      {"conditions": [condition("AbleToScale", "False", "BackoffBoth")]}]
 ).map(autoscaler)  # fmt: skip
-_looks = st.builds(Look, _deployments, _autoscalers, _pods, _problems, st.none() | st.just(WAITING))
+_looks = st.builds(
+    Observation, _deployments, _autoscalers, _pods, _problems, st.none() | st.just(WAITING)
+)
 _specs = st.fixed_dictionaries({"suspend": st.booleans()}, optional={"replicas": st.integers(0, 5)})
 
 
 @given(look=_looks, spec=_specs, before=_looks, spec_before=_specs)
 @bounded
 def test_every_status_keeps_the_rules_whatever_was_seen(
-    look: Look, spec: Object, before: Look, spec_before: Object
+    look: Observation, spec: Object, before: Observation, spec_before: Object
 ) -> None:
     previous = said(before, **spec_before)["status"]
     body = said(look, previous=previous, now=LATER, **spec)
@@ -334,7 +375,7 @@ def test_every_status_keeps_the_rules_whatever_was_seen(
 
 @given(look=_looks, spec=_specs)
 @bounded
-def test_the_api_server_stores_every_field_of_a_status(look: Look, spec: Object) -> None:
+def test_the_api_server_stores_every_field_of_a_status(look: Observation, spec: Object) -> None:
     known = schema()["properties"]["status"]["properties"]
     status = said(look, **spec)["status"]
     assert set(status) <= set(known)
@@ -343,46 +384,41 @@ def test_the_api_server_stores_every_field_of_a_status(look: Look, spec: Object)
     assert crd()["spec"]["versions"][0]["subresources"]["status"] == {}
 
 
-class TestProgress:
-    """Which change of a status may wait a moment, and which may not."""
+def counted(ready: Object, available: str = "False", **fields: Any) -> Object:
+    """A status as far as ``is_progress`` reads it."""
+    of_available = {"type": "Available", "status": available, "reason": "x", "message": "m"}
+    return {"observedGeneration": 1, "conditions": [ready, of_available], **fields}
 
-    def change(self, **changes: Any) -> bool:
-        before = {
-            "observedGeneration": 1,
-            "replicas": 2,
-            "readyReplicas": 0,
-            "conditions": [
-                self.condition("Ready", "False", "RollingOut"),
-                self.condition("Available", changes.pop("was_available", "False"), "x"),
-            ],
-        }
-        ready = changes.pop("ready", ("False", "RollingOut"))
-        available = changes.pop("available", "False")
-        after = {
-            **before,
-            **changes,
-            "conditions": [
-                {**self.condition("Ready", *ready), "message": "other words"},
-                self.condition("Available", available, "x"),
-            ],
-        }
-        return is_progress(before, after)
 
-    @staticmethod
-    def condition(name: str, status: str, reason: str) -> dict[str, Any]:
-        return {"type": name, "status": status, "reason": reason, "observedGeneration": 1}
+def ready_is(status: str, reason: str, message: str = "words") -> Object:
+    return {"type": "Ready", "status": status, "reason": reason, "message": message}
 
-    def test_counts_wording_serving_version_and_the_first_pod_may(self) -> None:
-        assert self.change(readyReplicas=1, servingVersion="v1", available="True")
 
-    def test_another_reason_may_not(self) -> None:
-        assert not self.change(ready=("False", "ImagePullFailed"))
+ROLLING_OUT = ready_is("False", "RollingOut")
 
-    def test_ready_may_not(self) -> None:
-        assert not self.change(ready=("True", "Ready"))
 
-    def test_the_loss_of_the_last_pod_may_not(self) -> None:
-        assert not self.change(was_available="True")
-
-    def test_another_generation_may_not(self) -> None:
-        assert not self.change(observedGeneration=2)
+@pytest.mark.parametrize(
+    ("before", "after", "may_wait"),
+    [
+        pytest.param(
+            counted(ROLLING_OUT, readyReplicas=0),
+            counted(ready_is("False", "RollingOut", "other words"), "True", readyReplicas=1,
+                    servingVersion="v1"),
+            True, id="counts, words, the serving version and the first pod",
+        ),
+        pytest.param(
+            counted(ROLLING_OUT), counted(ready_is("False", "ImagePullFailed")), False,
+            id="another reason",
+        ),
+        pytest.param(counted(ROLLING_OUT), counted(ready_is("True", "Ready")), False, id="ready"),
+        pytest.param(
+            counted(ROLLING_OUT, "True"), counted(ROLLING_OUT), False, id="loss of the last pod"
+        ),
+        pytest.param(
+            counted(ROLLING_OUT), counted(ROLLING_OUT, observedGeneration=2), False,
+            id="another generation",
+        ),
+    ],
+)  # fmt: skip
+def test_only_progress_may_wait_a_moment(before: Object, after: Object, may_wait: bool) -> None:
+    assert is_progress(before, after) is may_wait

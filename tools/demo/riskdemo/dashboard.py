@@ -1,4 +1,4 @@
-"""A snapshot as a person reads it in a terminal."""
+"""Draws a snapshot in a terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from riskdemo.snapshot import Event, Pod, Predictor, Snapshot
+from riskpredictor_kubectl.output import age
 
 BAR = 20
-"""Characters of the CPU bar; its end is twice the target."""
+"""Characters of the CPU bar, which ends at twice the target."""
 
 
 def render(snapshot: Snapshot) -> RenderableType:
-    """Predictors with their pods, then what happened."""
+    """The RiskPredictors with their pods, then the Events."""
     parts: list[RenderableType] = [Text(f"RiskPredictors at {snapshot.time}", style="bold")]
     if snapshot.metrics_problem:
         parts.append(Text(f"! {snapshot.metrics_problem}", style="yellow"))
@@ -35,10 +36,11 @@ def _predictor(predictor: Predictor) -> list[RenderableType]:
         f"  model {predictor.model}, serving {predictor.serving or 'nothing yet'}  ",
         ("Ready" if good else f"not Ready: {predictor.reason}", "green" if good else "red"),
     )
-    up = sum(pod.ready for pod in predictor.pods)
-    wanted = "?" if predictor.desired is None else str(predictor.desired)
-    size = Text(f"  pods {up} of {wanted} ready ({predictor.scaling})")
-    lines = [head, Text.assemble(size, "  ", _cpu(predictor))]
+    fixed = predictor.cpu_target is None
+    bounds = f"{predictor.scaling} fixed" if fixed else predictor.scaling.replace("-", " to ")
+    up = sum(pod.ready == "True" for pod in predictor.pods)
+    size = f"  pods {up} of {predictor.wanted_pods} ready ({bounds})  "
+    lines = [head, Text.assemble(size, _cpu(predictor))]
     if not good and predictor.message:
         lines.append(Text(f"  {predictor.message}", style="red"))
     return [*lines, _pods(predictor.pods)]
@@ -68,12 +70,12 @@ def _pods(pods: tuple[Pod, ...]) -> Table:
         table.add_row(
             pod.name,
             pod.version,
-            pod.state,
-            Text("yes", "green") if pod.ready else Text("no", "red"),
+            pod.status,
+            Text("yes", "green") if pod.ready == "True" else Text("no", "red"),
             str(pod.restarts),
             "?" if pod.cpu is None else f"{pod.cpu}m",
             "?" if pod.memory is None else f"{pod.memory}Mi",
-            age(pod.age_seconds),
+            age(pod.created),
         )
     return table
 
@@ -83,14 +85,7 @@ def _events(events: tuple[Event, ...]) -> Table:
     for name in ("ago", "event", "about", "what happened"):
         table.add_column(name, no_wrap=name != "what happened")
     for event in events:
-        style = "yellow" if event.kind == "Warning" else ""
-        table.add_row(age(event.age_seconds), Text(event.reason, style), event.about, event.message)
+        style = "yellow" if event.type == "Warning" else ""
+        about = f"{event.namespace}/{event.object.partition('/')[2]}"
+        table.add_row(age(event.time), Text(event.reason, style), about, event.message)
     return table
-
-
-def age(seconds: int) -> str:
-    """Like kubectl's: the largest unit that tells enough."""
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"

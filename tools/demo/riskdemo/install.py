@@ -1,4 +1,4 @@
-"""Images into the cluster, operator into the cluster."""
+"""Installs images and operator into the cluster of a demonstration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPERATOR = "deployment/riskpredictor-operator"
 
 @dataclass(frozen=True)
 class Installation:
-    """How the product gets into a cluster, which depends on where the cluster comes from."""
+    """How to install into a cluster, which depends on where the cluster comes from."""
 
     cluster: Cluster
     repository: str
@@ -26,10 +26,10 @@ class Installation:
 
     @classmethod
     def of(cls, cluster: Cluster) -> Installation:
-        """As the environment says: CLUSTER, and IMAGE_REPOSITORY for a cluster of somebody's.
+        """The installation that CLUSTER and IMAGE_REPOSITORY ask for.
 
         Raises:
-            DemoError: images cannot be loaded into such a cluster, and no registry is named.
+            DemoError: the cluster pulls its images, and no registry is named.
         """
         repository = os.environ.get("IMAGE_REPOSITORY", "").rstrip("/")
         if cluster.source == "current" and not repository:
@@ -58,9 +58,9 @@ class Installation:
         return self._named(f"{PREDICTOR_REPOSITORY}:{version}")
 
     def kubectl(self, namespace: str) -> Kubectl:
-        """kubectl for a namespace of the cluster, which is made if it is missing.
+        """kubectl for a namespace, which is created if it is missing.
 
-        Its restricted Pod Security shows that the predictor needs no privilege.
+        The namespace enforces the ``restricted`` Pod Security Standard.
         """
         tool = self.cluster.kubectl(namespace)
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -73,7 +73,7 @@ class Installation:
         return tool
 
     def operator(self, tool: Kubectl) -> None:
-        """Install CRD and operator and wait until it works."""
+        """Install CRD and operator, and wait until the operator is ready."""
         tool.inside("")("apply", "-k", "deploy/operator")
         system = tool.inside(SYSTEM_NAMESPACE)
         if self.repository:
@@ -81,7 +81,7 @@ class Installation:
             where = self._named(PREDICTOR_REPOSITORY)
             system("set", "env", OPERATOR, f"RISKPREDICTOR_IMAGE_REPOSITORY={where}")
         else:
-            # The image may be newer under the same tag: pods of an earlier run would not know.
+            # The image may be newer under the same tag, so pods of an earlier run are replaced.
             system("rollout", "restart", OPERATOR)
         system("rollout", "status", OPERATOR, "--timeout=180s")
 

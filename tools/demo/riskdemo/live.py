@@ -1,17 +1,15 @@
-"""A live table while something happens; a line now and then where there is no terminal."""
+"""A live table of a RiskPredictor under load; without a terminal, a line now and then."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from riskdemo.load import Load, Report
-from riskdemo.shell import DemoError, Kubectl
-from riskdemo.state import State, read
+from riskdemo.load import Sums
+from riskdemo.state import State
 
 COLUMNS = (
     "time", "model", "serving", "ready", "CPU %", "desired", "pods", "req/s", "p50 ms", "p99 ms",
@@ -19,11 +17,11 @@ COLUMNS = (
 )  # fmt: skip
 ROWS = 12
 PLAIN_SECONDS = 5.0
-"""Between two lines without a terminal."""
+"""Time between two lines without a terminal."""
 
 
 class Screen:
-    """Shows the newest rows as a table; a context manager."""
+    """A table of the newest rows; a context manager."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
@@ -40,10 +38,10 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, state: State | None, report: Report, *, last: bool = False) -> None:
-        """Add a row; without a terminal only now and then, and the ``last`` one."""
+    def show(self, state: State | None, sums: Sums, *, last: bool = False) -> None:
+        """Add a row; without a terminal, print it only now and then, or if it is the ``last``."""
         elapsed = time.monotonic() - self._started
-        self._rows.append(_row(elapsed, state, report))
+        self._rows.append(_row(elapsed, state, sums))
         if self._console.is_terminal:
             self._live.update(_table(self._title, self._rows[-ROWS:]))
         elif last or elapsed - self._last_line >= PLAIN_SECONDS:
@@ -51,55 +49,24 @@ class Screen:
             self._last_line = elapsed
 
 
-def watch(
-    console: Console,
-    kubectl: Kubectl,
-    name: str,
-    load: Load,
-    until: Callable[[State], bool],
-    *,
-    seconds: float,
-    goal: str,
-) -> State:
-    """Show the predictor and the load until a state is reached.
-
-    Raises:
-        DemoError: it was not reached in so many seconds; with the last state.
-    """
-    deadline = time.monotonic() + seconds
-    with Screen(console, goal) as screen:
-        while True:
-            state = read(kubectl, name)
-            reached = until(state)
-            screen.show(state, load.report, last=reached)
-            if reached:
-                return state
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"not reached within {seconds:.0f} s: {goal}. Last state: {state.reason}: "
-                    f"{state.message}\n  next: kubectl describe riskpredictor {name}"
-                )
-            time.sleep(1.0)
-
-
-def _row(elapsed: float, state: State | None, report: Report) -> list[str]:
+def _row(elapsed: float, state: State | None, sums: Sums) -> list[str]:
     cluster = ["-"] * 6
     if state is not None:
         cluster = [
             state.model,
             state.serving or "-",
             state.ready if state.ready == "True" else state.reason,
-            "?" if state.cpu is None else str(state.cpu),
-            "?" if state.desired is None else str(state.desired),
+            "?" if state.cpu_percent is None else str(state.cpu_percent),
+            str(state.wanted_pods),
             f"{state.ready_pods}/{state.running}",
         ]
     return [
         f"{elapsed:.0f} s",
         *cluster,
-        f"{report.per_second:,.0f}",
-        f"{report.p50:.1f}",
-        f"{report.p99:.1f}",
-        str(report.failed),
+        f"{sums.per_second:,.0f}",
+        f"{sums.p50:.1f}",
+        f"{sums.p99:.1f}",
+        str(sums.failed),
     ]
 
 

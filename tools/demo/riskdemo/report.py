@@ -1,4 +1,4 @@
-"""The report of a load test: one picture, and a page that holds it with the figures."""
+"""Writes the report of a load test: a picture, a page with the picture and figures, and data."""
 
 from __future__ import annotations
 

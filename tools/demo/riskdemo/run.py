@@ -1,4 +1,4 @@
-"""One load test: what was asked for, what happened second by second, and the sums."""
+"""The data of a load test: the demand, a report for each second, and the sums."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ FORMAT = 1
 
 @dataclass
 class Run:
-    """Plain data; its JSON is the machine's report. Latencies are milliseconds."""
+    """A load test, saved as report.json. Latencies are milliseconds."""
 
     name: str
     asked: dict[str, Any]
     seconds: list[dict[str, Any]] = field(default_factory=list)
-    """The load generator's lines, each with the cluster's state at that time, where there is one:
-    ``cpu_percent``, ``desired``, ``ready``."""
+    """The load generator's reports; in a cluster also ``cpu_percent``, ``desired``, ``ready``."""
     total: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -36,7 +35,7 @@ class Run:
         return [line["second"] for line in known], [line[name] for line in known]
 
     def save(self, path: Path) -> None:
-        """As JSON."""
+        """Write it as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
@@ -44,7 +43,7 @@ class Run:
         """Read what ``save`` wrote.
 
         Raises:
-            DemoError: it is not there, or something else.
+            DemoError: the file is missing, or no such report.
         """
         try:
             run = cls(**json.loads(path.read_text()))

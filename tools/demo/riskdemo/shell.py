@@ -1,4 +1,4 @@
-"""Runs the tools that a user would run: kubectl, and the local cluster's own command."""
+"""Runs kubectl and the cluster tool."""
 
 from __future__ import annotations
 
@@ -12,19 +12,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.text import Text
+
+from riskpredictor_kubectl.client import Client, Target
+from riskpredictor_kubectl.errors import PluginError
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 CLUSTER_TOOL = REPOSITORY / "tools" / "cluster" / "cluster.py"
 
 
-class DemoError(Exception):
+class DemoError(PluginError):
     """The demonstration cannot go on; the message says why and what to do."""
+
+
+def show_error(console: Console, error: PluginError) -> None:
+    """Print an error."""
+    console.print(Text.assemble((error.prefix, "bold red"), str(error.args[0])))
 
 
 def run(command: Sequence[str], *, stdin: str = "", accept: Sequence[int] = (0,)) -> str:
     """Standard output of a command.
 
     Raises:
-        DemoError: it failed, with a status that is not accepted; with what it said.
+        DemoError: its exit status is not one to accept; with its output.
     """
     done = subprocess.run(
         command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY
@@ -36,7 +47,7 @@ def run(command: Sequence[str], *, stdin: str = "", accept: Sequence[int] = (0,)
 
 
 def cluster_tool(*arguments: str) -> None:
-    """Run the cluster tool in the foreground: it shows its own progress."""
+    """Run the cluster tool in the foreground; it shows its own progress."""
     line = [sys.executable, str(CLUSTER_TOOL), *arguments]
     if subprocess.run(line, check=False, cwd=REPOSITORY).returncode != 0:
         raise DemoError(f"{shlex.join(line)} failed; see above")
@@ -44,7 +55,7 @@ def cluster_tool(*arguments: str) -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster of the demonstration. Which kind it is, CLUSTER and CONTEXT tell the tool."""
+    """The cluster of the demonstration; CLUSTER and CONTEXT tell the cluster tool which."""
 
     name: str
 
@@ -57,7 +68,7 @@ class Cluster:
         """kubectl for a namespace of the cluster."""
         binary = "kubectl"
         if self.source == "local":
-            # Status 3: some component is not well, which is worth looking at.
+            # Status 3: a component is not well; the cluster can still be looked at.
             told = run(self._line("status", "--json"), accept=(0, 3))
             binary = str(Path(json.loads(told)["bin"]) / "kubectl")
         return Kubectl(Path(self.ask("kubeconfig")), namespace, binary)
@@ -76,7 +87,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl on one kubeconfig and namespace, never on anybody's current context."""
+    """kubectl with a kubeconfig and a namespace; never the user's current context."""
 
     kubeconfig: Path
     namespace: str
@@ -88,19 +99,17 @@ class Kubectl:
         return [self.binary, "--kubeconfig", str(self.kubeconfig), *where, *arguments]
 
     def inside(self, namespace: str) -> Kubectl:
-        """The same for another namespace; empty for what has or names its own."""
+        """The same for another namespace, or for none if it is empty."""
         return replace(self, namespace=namespace)
 
+    def client(self) -> Client:
+        """The plug-in's client for the same cluster and namespace."""
+        return Client(Target(str(self.kubeconfig), "", self.namespace, self.binary))
+
     def __call__(self, *arguments: str, stdin: str = "") -> str:
-        """Its standard output."""
+        """Run it; returns its standard output."""
         return run(self.command(*arguments), stdin=stdin)
 
     def json(self, *arguments: str) -> Any:
-        """Its JSON output."""
+        """Run it with ``-o json``; returns the parsed output."""
         return json.loads(self(*arguments, "-o", "json"))
-
-    def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start it and read its output while it runs."""
-        return subprocess.Popen(
-            self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )

@@ -1,68 +1,47 @@
-"""What a cluster says about its predictors at one moment, as plain data."""
+"""What the monitor shows: the RiskPredictors of a cluster at one moment, as plain data."""
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from riskdemo.quantities import mebibytes, millicores
-from riskdemo.shell import DemoError, Kubectl
-from riskdemo.state import condition, cpu_percent
+from kubernetes.utils import parse_quantity
 
-LABEL = "healthtech.dev/riskpredictor"
-VERSION_LABEL = "healthtech.dev/model-version"
+from riskpredictor_kubectl import names, view
+from riskpredictor_kubectl.client import Client
+from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.names import LABEL, Body, path
+
+POD_METRICS = "/apis/metrics.k8s.io/v1beta1", "pods"
 EVENTS = 8
 """How many of the newest Events are kept."""
 
-Object = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
-class Pod:
-    """One predictor pod. ``cpu`` in millicores and ``memory`` in MiB; None while unknown."""
+class Pod(view.PodSummary):
+    """A pod with what it uses; None while unknown."""
 
-    name: str
-    state: str
-    ready: bool
-    restarts: int
-    age_seconds: int
-    version: str
     cpu: int | None
+    """Thousandths of a core."""
     memory: int | None
+    """MiB."""
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """One RiskPredictor with its autoscaler and pods."""
+class Predictor(view.Summary):
+    """A RiskPredictor with its pods."""
 
-    namespace: str
-    name: str
-    model: str
-    serving: str
-    ready: str
-    reason: str
-    message: str
-    scaling: str
-    """Bounds of the autoscaler, or the fixed size."""
-    desired: int | None
-    cpu_percent: int | None
-    """Average over the pods, in percent of their request; None while unknown."""
-    cpu_target: int | None
     pods: tuple[Pod, ...]
 
 
 @dataclass(frozen=True)
-class Event:
-    """One Event about a RiskPredictor."""
+class Event(view.Event):
+    """An Event about a RiskPredictor."""
 
-    age_seconds: int
-    kind: str
-    reason: str
-    about: str
-    message: str
+    namespace: str
 
 
 @dataclass(frozen=True)
@@ -71,132 +50,69 @@ class Snapshot:
 
     time: str
     metrics_problem: str
-    """Why CPU and memory are unknown; empty when they are known."""
+    """Why CPU and memory are unknown; empty if they are known."""
     predictors: tuple[Predictor, ...]
     events: tuple[Event, ...]
 
     def json(self) -> str:
-        """One line for machines."""
+        """One line for scripts."""
         return json.dumps(asdict(self))
 
 
-def take(kubectl: Kubectl, *, everywhere: bool = False) -> Snapshot:
-    """Ask the cluster.
+def take(client: Client, namespace: str) -> Snapshot:
+    """Read it from the cluster, from all namespaces if ``namespace`` is empty.
 
     Raises:
-        DemoError: it does not answer, or does not know RiskPredictors.
+        PluginError: the cluster does not answer, or does not know RiskPredictors.
     """
-    scope = ("--all-namespaces",) if everywhere else ()
-    declared = _predictors(kubectl, scope)
-    children = kubectl.json("get", "hpa,pods", f"--selector={LABEL}", *scope)["items"]
-    about = ("events", "--field-selector=involvedObject.kind=RiskPredictor")
-    events = kubectl.json("get", *about, *scope)["items"]
-    used, problem = _usage(kubectl, everywhere)
-    now = datetime.datetime.now(datetime.UTC)
+    declared = client.predictors(namespace)
+    autoscalers = client.items(path(names.AUTOSCALERS, namespace), labelSelector=LABEL)
+    pods = client.items(path(names.PODS, namespace), labelSelector=LABEL)
+    about = "involvedObject.kind=RiskPredictor"
+    events = client.items(path(names.EVENTS, namespace), fieldSelector=about)
+    usage, problem = _usage(client, namespace)
+    mine: dict[tuple[str, str], list[Pod]] = {}
+    for body in sorted(pods, key=_key):
+        metadata = body["metadata"]
+        owner = metadata["namespace"], metadata["labels"][LABEL]
+        mine.setdefault(owner, []).append(_pod(body, usage.get(_key(body))))
+    rows = view.summaries(declared, autoscalers)
+    found = sorted(map(_event, events), key=lambda event: event.time, reverse=True)
     return Snapshot(
-        now.isoformat(timespec="seconds"),
+        datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         problem,
-        tuple(_predictor(body, children, used, now) for body in declared),
-        tuple(sorted((_event(body, now) for body in events), key=_age)[:EVENTS]),
+        tuple(
+            Predictor(**vars(row), pods=tuple(mine.get((row.namespace, row.name), ())))
+            for row in rows
+        ),
+        tuple(found[:EVENTS]),
     )
 
 
-def _predictors(kubectl: Kubectl, scope: tuple[str, ...]) -> list[Object]:
-    try:
-        found: list[Object] = kubectl.json("get", "riskpredictors", *scope)["items"]
-    except DemoError as error:
-        if "doesn't have a resource type" in str(error):
-            raise DemoError(
-                "the cluster does not know RiskPredictors\n  next: kubectl apply -k deploy/operator"
-            ) from None
-        raise
-    return found
+def _key(body: Body) -> tuple[str, str]:
+    return body["metadata"]["namespace"], body["metadata"]["name"]
 
 
-def _usage(kubectl: Kubectl, everywhere: bool) -> tuple[dict[tuple[str, str], Object], str]:
-    """Use of each container group by (namespace, pod), and why it is unknown."""
-    where = "" if everywhere else f"/namespaces/{kubectl.namespace}"
+def _usage(client: Client, namespace: str) -> tuple[Mapping[tuple[str, str], Body], str]:
+    """The metrics of each pod, and why there are none."""
     try:
-        found = json.loads(kubectl("get", "--raw", f"/apis/metrics.k8s.io/v1beta1{where}/pods"))
-    except DemoError:
+        found = client.items(path(POD_METRICS, namespace))
+    except PluginError:
         return {}, "metrics-server does not answer: no CPU, no memory, and no autoscaling"
-    items = found["items"]
-    return {(i["metadata"]["namespace"], i["metadata"]["name"]): i for i in items}, ""
+    return {_key(body): body for body in found}, ""
 
 
-def _predictor(
-    body: Object,
-    children: Iterable[Object],
-    used: Mapping[tuple[str, str], Object],
-    now: datetime.datetime,
-) -> Predictor:
-    meta, spec, status = body["metadata"], body["spec"], body.get("status") or {}
-    mine = [
-        child
-        for child in children
-        if child["metadata"]["namespace"] == meta["namespace"]
-        and child["metadata"]["labels"][LABEL] == meta["name"]
-    ]
-    autoscaler = next((child for child in mine if child["kind"] != "Pod"), {})
-    ready = condition(status, "Ready")
-    pods = (
-        _pod(child, used.get((meta["namespace"], child["metadata"]["name"])), now)
-        for child in mine
-        if child["kind"] == "Pod"
-    )
-    fixed = spec.get("replicas")
-    bounds = (
-        f"{spec['minReplicas']} to {spec['maxReplicas']}" if fixed is None else f"{fixed} fixed"
-    )
-    return Predictor(
-        namespace=meta["namespace"],
-        name=meta["name"],
-        model=spec["modelVersion"],
-        serving=status.get("servingVersion", ""),
-        ready=ready.get("status", "Unknown"),
-        reason=ready.get("reason", "no word from the operator yet"),
-        message=ready.get("message", ""),
-        scaling=bounds,
-        desired=fixed or (autoscaler.get("status") or {}).get("desiredReplicas") or None,
-        cpu_percent=cpu_percent(autoscaler),
-        cpu_target=spec["targetCPUUtilizationPercentage"] if fixed is None else None,
-        pods=tuple(sorted(pods, key=lambda pod: pod.name)),
-    )
-
-
-def _pod(body: Object, used: Object | None, now: datetime.datetime) -> Pod:
-    meta, status = body["metadata"], body.get("status") or {}
-    containers = status.get("containerStatuses") or ()
-    waiting = (c["state"]["waiting"].get("reason") for c in containers if "waiting" in c["state"])
-    state = "Terminating" if "deletionTimestamp" in meta else next(waiting, status.get("phase"))
-    usage = [container["usage"] for container in used["containers"]] if used else []
+def _pod(body: Body, metrics: Body | None) -> Pod:
+    used = [container["usage"] for container in metrics["containers"]] if metrics else []
     return Pod(
-        name=meta["name"],
-        state=state or "Unknown",
-        ready=condition(status, "Ready").get("status") == "True",
-        restarts=sum(c["restartCount"] for c in containers),
-        age_seconds=_seconds(meta["creationTimestamp"], now),
-        version=meta["labels"].get(VERSION_LABEL, ""),
-        cpu=sum(millicores(each["cpu"]) for each in usage) if usage else None,
-        memory=sum(mebibytes(each["memory"]) for each in usage) if usage else None,
+        **vars(view.pod_summary(body)),
+        cpu=round(sum(1000 * parse_quantity(each["cpu"]) for each in used)) if used else None,
+        memory=round(sum(parse_quantity(each["memory"]) for each in used) / 2**20)
+        if used
+        else None,
     )
 
 
-def _event(body: Object, now: datetime.datetime) -> Event:
-    last = body.get("lastTimestamp") or body.get("eventTime")
-    about = body["involvedObject"]
-    return Event(
-        age_seconds=_seconds(last or body["metadata"]["creationTimestamp"], now),
-        kind=body.get("type", ""),
-        reason=body.get("reason", ""),
-        about=f"{about['namespace']}/{about['name']}",
-        message=body.get("message", ""),
-    )
-
-
-def _age(event: Event) -> int:
-    return event.age_seconds
-
-
-def _seconds(since: str, now: datetime.datetime) -> int:
-    return max(0, round((now - datetime.datetime.fromisoformat(since)).total_seconds()))
+def _event(body: Body) -> Event:
+    fields: Mapping[str, Any] = vars(view.event(body))
+    return Event(**fields, namespace=body["involvedObject"]["namespace"])

@@ -1,4 +1,4 @@
-"""Where a demonstration plays: a cluster, the operator, one RiskPredictor, and a narrator."""
+"""What the stories share: a cluster with the operator and a RiskPredictor, and the narration."""
 
 from __future__ import annotations
 
@@ -8,22 +8,36 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from riskdemo.install import DEMO_NAMESPACE, Installation, text
-from riskdemo.shell import Cluster, DemoError, Kubectl
+from riskdemo.live import Screen
+from riskdemo.load import Load
+from riskdemo.shell import Cluster, DemoError, Kubectl, show_error
 from riskdemo.state import State, read
+from riskpredictor_kubectl.client import Client
+from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.predictor import Record
 
 PREDICTOR = "health-predictor"
+PATIENTS: dict[str, Record] = {
+    "a healthy adult": {
+        "heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97,
+    },
+    "a very sick one": {
+        "heart_rate": 132, "blood_pressure": 84, "temperature": 103.6, "oxygen_level": 85,
+    },
+}  # fmt: skip
 SAMPLE = "deploy/samples/minimal.yaml"
 _NO_SUCH_MODEL = json.dumps({"spec": {"modelVersion": "v9"}}, separators=(",", ":"))
 
 
 class Stage:
-    """Sets itself up, and tells the steps and what they found out."""
+    """Sets up the cluster, runs the steps of a story, and prints what they do and find."""
 
     def __init__(self, console: Console, cluster: Cluster, *, pause: bool = False) -> None:
         """With ``pause``, every step but the first waits for Enter."""
@@ -35,9 +49,10 @@ class Stage:
         self._told = 0
         self.installation = Installation.of(cluster)
         self.kubectl: Kubectl
+        self.client: Client
 
     def set_up(self) -> None:
-        """Cluster, images and operator. What is there already takes seconds."""
+        """Set up cluster, images and operator; what exists already takes seconds."""
         self.step("A Kubernetes cluster")
         self.cluster.tool("up", "--profile", "node")
         self.step("Images: the operator, and the predictor with the trained models v1 and v2")
@@ -45,13 +60,17 @@ class Stage:
         self.kubectl = self.installation.kubectl(DEMO_NAMESPACE)
         self.step("The operator: kubectl apply -k deploy/operator")
         self.installation.operator(self.kubectl)
+        self.client = self.kubectl.client()
 
     def declare(self) -> None:
-        """The sample RiskPredictor, made anew: what an earlier run left may have more pods."""
+        """Create the sample RiskPredictor; one of an earlier run is deleted first."""
         self.step(f"A RiskPredictor: kubectl apply -f {SAMPLE}")
         self.console.print(text(SAMPLE), style="dim", highlight=False)
         earlier = (f"riskpredictor/{PREDICTOR}", "--ignore-not-found", "--cascade=foreground")
         self.kubectl("delete", *earlier, "--timeout=120s")
+        self.kubectl(
+            "delete", "pods", "--selector=app=load-generator", "--grace-period=0", "--force"
+        )
         started = time.monotonic()
         self.kubectl("apply", "-f", SAMPLE)
         self.until(lambda state: state.settled, seconds=120)
@@ -59,7 +78,7 @@ class Stage:
         self.console.print(self.kubectl("get", "riskpredictors"), highlight=False)
 
     def run(self, *arguments: str) -> None:
-        """Show a kubectl command and run it."""
+        """Run a kubectl command, and print it and its output."""
         self.console.print(f"  $ kubectl {shlex.join(arguments)}", style="bold", highlight=False)
         self.console.print(self.kubectl(*arguments).rstrip(), highlight=False)
 
@@ -68,26 +87,37 @@ class Stage:
         patch = json.dumps([{"op": "remove", "path": "/spec/replicas"}])
         self.run("patch", f"riskpredictor/{PREDICTOR}", "--type=json", f"--patch={patch}")
 
-    def until(self, reached: Callable[[State], bool], *, seconds: float) -> State:
-        """Poll until a state is reached.
+    def until(
+        self,
+        reached: Callable[[State], bool],
+        *,
+        seconds: float,
+        load: Load | None = None,
+        goal: str = "",
+    ) -> State:
+        """Poll until a state is reached; under load, show a live table meanwhile.
 
         Raises:
-            DemoError: it was not, in so many seconds; with the operator's reason.
+            DemoError: it was not reached in so many seconds; with the operator's reason.
         """
         deadline = time.monotonic() + seconds
-        while True:
-            state = read(self.kubectl, PREDICTOR)
-            if reached(state):
-                return state
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"not reached in {seconds:.0f} s: {state.reason}: {state.message}\n"
-                    f"  next: kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}"
-                )
-            time.sleep(0.5)
+        with Screen(self.console, goal) if load else nullcontext() as screen:
+            while True:
+                state = read(self.client, PREDICTOR)
+                done = reached(state)
+                if load and screen:
+                    screen.show(state, load.sums, last=done)
+                if done:
+                    return state
+                if time.monotonic() > deadline:
+                    raise DemoError(
+                        f"not reached in {seconds:.0f} s: {state.reason}: {state.message}\n"
+                        f"  next: kubectl -n {DEMO_NAMESPACE} describe riskpredictor {PREDICTOR}"
+                    )
+                time.sleep(1.0 if load else 0.5)
 
     def step(self, title: str) -> None:
-        """A heading; the elapsed time is in it."""
+        """Print the heading of a step, with the elapsed time."""
         if self._pause and self._told:
             self.console.input("[dim]Enter goes on, Ctrl-C ends[/dim] ")
         self._told += 1
@@ -95,15 +125,15 @@ class Stage:
         self.console.rule(f"[bold]{title}[/bold]  ({elapsed:.0f} s)", align="left")
 
     def say(self, words: str) -> None:
-        """An explanation."""
+        """Print an explanation."""
         self.console.print(f"  {words}", highlight=False)
 
     def fact(self, name: str, value: str) -> None:
-        """A line of the summary."""
+        """Add a line to the summary."""
         self._facts.append((name, value))
 
     def summary(self) -> None:
-        """What was found out, and what to do next."""
+        """Print the facts, and what to do next."""
         self.step("Done")
         table = Table(show_header=False)
         for name, value in self._facts:
@@ -132,7 +162,7 @@ class Stage:
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:
-    """The command line that all stories share; its description is the first line of ``doc``."""
+    """The command line of every story, described by the first line of ``doc``."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("--name", default="demo", help="name of the local cluster")
     how = parser.add_mutually_exclusive_group()
@@ -142,17 +172,17 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
 
 
 def perform(story: Callable[[Stage], None], options: argparse.Namespace) -> int:
-    """Tell a story on a stage that was set up; returns the exit status."""
+    """Set up the stage and run a story; returns the exit status."""
     console = Console(soft_wrap=True)
     if options.pause and not sys.stdin.isatty():
-        console.print("[bold red]error:[/bold red] --pause needs a terminal; leave it out")
+        show_error(console, DemoError("--pause needs a terminal; leave it out"))
         return 2
     try:
         stage = Stage(console, Cluster(options.name), pause=options.pause)
         stage.set_up()
         story(stage)
-    except DemoError as error:
-        console.print(f"[bold red]error:[/bold red] {error}", highlight=False)
+    except PluginError as error:
+        show_error(console, error)
         return 1
     except KeyboardInterrupt:
         console.print(f"stopped; {Path(sys.argv[0]).name} can be run again at any time")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import get_completion_class
 
 from riskpredictor_kubectl import __version__
-from riskpredictor_kubectl.commands.completion import completion_command
 from riskpredictor_kubectl.commands.load import load
 from riskpredictor_kubectl.commands.open import open_command
 from riskpredictor_kubectl.commands.predict import predict
@@ -14,6 +14,8 @@ from riskpredictor_kubectl.commands.status import status
 from riskpredictor_kubectl.options import target_flags
 
 PROGRAM = "kubectl riskpredictor"
+COMPLETE_VARIABLE = "_KUBECTL_RISKPREDICTOR_COMPLETE"
+"""The variable by which a shell's completion script asks the program."""
 
 
 @click.group(
@@ -25,15 +27,31 @@ PROGRAM = "kubectl riskpredictor"
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, /, **_: str) -> None:
-    """Look at RiskPredictors, ask them, and find the way back.
+    """Inspect, ask and load RiskPredictors, and go back to an earlier version.
 
     \b
-      kubectl riskpredictor status -A                    all of them
+      kubectl riskpredictor status -A                    all RiskPredictors
       kubectl riskpredictor status health-predictor      one, with its children and what to do
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for command in (status, predict, rollout, load, open_command, completion_command):
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a shell's completion script.
+
+    It completes "kubectl-riskpredictor". "kubectl riskpredictor" needs none: there, the completion
+    of kubectl 1.26 and newer asks the plug-in.
+
+    \b
+      source <(kubectl riskpredictor completion bash)
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - the argument offers only shells that click knows
+    click.echo(kind(cli, {}, "kubectl-riskpredictor", COMPLETE_VARIABLE).source())
+
+
+for command in (status, predict, rollout, load, open_command):
     cli.add_command(command)

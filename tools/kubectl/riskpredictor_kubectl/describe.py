@@ -1,17 +1,16 @@
-"""A RiskPredictor for people: tree, conditions in words, why it is not ready, last Events."""
+"""The text of ``status``: tree, conditions, why it is not ready, last Events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from riskpredictor_kubectl.advice import Finding, findings
-from riskpredictor_kubectl.facts import Node, Summary, tree
-from riskpredictor_kubectl.family import Family, event_time
-from riskpredictor_kubectl.names import Body
-from riskpredictor_kubectl.text import GAP, NONE, age, align, columns, fold, table
+from riskpredictor_kubectl.output import GAP, NONE, age, align, columns, fold, table
+from riskpredictor_kubectl.remedies import Finding, findings
+from riskpredictor_kubectl.resources import Resources
+from riskpredictor_kubectl.view import Node, Summary, event, tree
 
 NARROW = 40
-"""With less room than this a message does not stand beside the rest."""
+"""A column narrower than this holds no message; the message gets a line of its own."""
 
 _WORDS = {
     ("Ready", "False"): "what is declared is not what runs; see below",
@@ -19,22 +18,21 @@ _WORDS = {
     ("Stalled", "True"): "nothing will change until somebody acts",
     ("Reconciling", "True"): "the operator is at work on it",
 }
-"""Where the operator says what stands below in full."""
-
+"""In place of the operator's message where a finding below repeats it."""
 
 ROOM = {"READY": 7, "REASON": 18, "SERVING": 9, "CPU": 14}
-"""Widths of what changes, for most values that come."""
+"""Widths of the columns that change in a watch."""
 
 
 class Overview:
-    """A row for each RiskPredictor; those that come later stay under the headings of the first."""
+    """A table with a row for each RiskPredictor, to which a watch adds aligned rows."""
 
     def __init__(self, *, namespaces: bool, wide: bool) -> None:
         self._namespaces, self._wide = namespaces, wide
         self._widths: list[int] = []
 
     def table(self, rows: Sequence[Summary], *, room: bool = False) -> str:
-        """Headings and rows; with room for what later rows may say."""
+        """Headings and rows; with ``room`` for longer values in later rows."""
         header = ["NAME", "READY", "REASON", "MODEL", "SERVING", "PODS", "CPU", "AGE"]
         header = [*(["NAMESPACE"] if self._namespaces else []), *header]
         header += ["SCALING", "URL", "IMAGE"] if self._wide else []
@@ -47,20 +45,29 @@ class Overview:
         return align(lines, widths=self._widths)
 
     def row(self, row: Summary) -> str:
-        """One more."""
+        """A later row."""
         return align([self._cells(row)], widths=self._widths)
 
     def _cells(self, r: Summary) -> list[str]:
-        cells = [r.name, r.ready, r.reason, r.model, r.serving, r.pods, r.cpu, age(r.created)]
+        cells = [
+            r.name,
+            r.ready,
+            r.reason,
+            r.model,
+            r.serving,
+            r.ready_of_wanted,
+            r.cpu,
+            age(r.created),
+        ]
         cells = [*([r.namespace] if self._namespaces else []), *cells]
         return [cell or NONE for cell in cells + ([r.scaling, r.url, r.image] * self._wide)]
 
 
-def describe(family: Family, last_events: int) -> str:
-    """The whole text."""
-    sections = [_tree(tree(family)), _conditions(family)]
-    sections += map(_finding, findings(family.predictor))
-    sections.append(_events(family, last_events) if last_events else "")
+def describe(resources: Resources, last_events: int) -> str:
+    """The whole text, with so many Events."""
+    sections = [_tree(tree(resources)), _conditions(resources)]
+    sections += map(_finding, findings(resources.predictor))
+    sections.append(_events(resources, last_events) if last_events else "")
     return "\n\n".join(filter(None, sections))
 
 
@@ -74,15 +81,15 @@ def _tree(root: Node) -> str:
 
 
 def _branches(node: Node, stem: str = "") -> Iterator[tuple[str, Node]]:
-    """Each node below, with the lines that lead to it."""
+    """Each node below, with the branch to draw before it."""
     for child in node.children:
         last = child is node.children[-1]
         yield stem + ("└─" if last else "├─"), child
         yield from _branches(child, stem + ("  " if last else "│ "))
 
 
-def _conditions(family: Family) -> str:
-    conditions = (family.predictor.get("status") or {}).get("conditions") or ()
+def _conditions(resources: Resources) -> str:
+    conditions = (resources.predictor.get("status") or {}).get("conditions") or ()
     rows = [
         (
             c["type"], c["status"], c["reason"], age(c["lastTransitionTime"]),
@@ -96,29 +103,26 @@ def _conditions(family: Family) -> str:
     return _folded(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), rows)
 
 
-def _events(family: Family, last: int) -> str:
+def _events(resources: Resources, last: int) -> str:
     rows = [
-        (
-            age(event_time(e)), e.get("type", ""), e.get("reason", ""),
-            _short(e["involvedObject"], family.name), e.get("message") or "-",
-        )
-        for e in family.events[:last]
-    ]  # fmt: skip
+        (age(e.time), e.type, e.reason, _short(e.object, resources.name), e.message or "-")
+        for e in map(event, resources.events[:last])
+    ]
     if not rows:
         return "No Events."
     return _folded(("EVENT", "TYPE", "REASON", "OBJECT", "MESSAGE"), rows)
 
 
-def _short(about: Body, name: str) -> str:
-    """Kind and the end of the name: all begin with the RiskPredictor's."""
-    kind = str(about.get("kind", ""))
+def _short(about: str, name: str) -> str:
+    """Kind and end of an object's name, which begins with the RiskPredictor's."""
+    kind, _, end = about.partition("/")
     kind = "HPA" if kind == "HorizontalPodAutoscaler" else kind
-    end = str(about.get("name", "")).removeprefix(name).rpartition("-")[2]
+    end = end.removeprefix(name).rpartition("-")[2]
     return f"{kind}/{end}" if end else kind
 
 
 def _folded(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose last column is folded below its heading, or has lines of its own."""
+    """A table whose last column is folded, or has lines of its own on a narrow terminal."""
     front = align([header[:-1], *(row[:-1] for row in rows)]).splitlines()
     width = max(map(len, front)) + len(GAP)
     if columns() - width < NARROW:
@@ -137,6 +141,6 @@ def _finding(finding: Finding) -> str:
     lines.append(fold(finding.message, "  "))
     if finding.steps:
         lines += ["What to do:", *(fold(step, "  ") for step in finding.steps)]
-    # Never folded: a command is to be copied.
+    # Commands are copied, so they are never folded.
     lines += [f"    {command}" for command in finding.commands]
     return "\n".join(lines)

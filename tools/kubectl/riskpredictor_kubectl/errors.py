@@ -1,10 +1,10 @@
-"""What the plug-in tells instead of doing what was asked."""
+"""The errors that end a command with a message."""
 
 from __future__ import annotations
 
 
 class PluginError(Exception):
-    """The message says what is wrong and, where there is one, the next step."""
+    """Says what is wrong and, if there is one, the next step."""
 
     prefix = "error: "
 
@@ -13,7 +13,7 @@ class PluginError(Exception):
 
 
 class ServerError(PluginError):
-    """The API server said no; worded as kubectl words it."""
+    """The API server refused a request; worded as kubectl words it."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)

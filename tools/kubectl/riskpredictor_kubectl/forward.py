@@ -1,6 +1,6 @@
-"""A loopback port that leads to a RiskPredictor's Service: ``kubectl port-forward``.
+"""Port-forwarding to the Service of a RiskPredictor, by ``kubectl port-forward``.
 
-kubectl itself, because it serves many connections at once over whatever lies between.
+kubectl serves many connections at once, over whatever lies between.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from riskpredictor_kubectl.cluster import Cluster
+from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
-from riskpredictor_kubectl.family import serving
+from riskpredictor_kubectl.resources import serving
 
 STOP_SECONDS = 5.0
 POD_SECONDS = 15
-"""How long a pod that starts is waited for."""
+"""How long kubectl waits for a pod that starts."""
 
 
 @dataclass
@@ -29,28 +29,28 @@ class Forwarding:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The local address of the predictor."""
         return f"http://127.0.0.1:{self.port}"
 
     def wait(self) -> None:
-        """Until it has ended: its pod went away, or the connection broke."""
+        """Wait until it ends: its pod went away, or the connection broke."""
         for _ in self.process.stdout or ():
             pass
         self.process.wait()
 
 
 @contextmanager
-def forwarding(cluster: Cluster, name: str, port: int = 0) -> Iterator[Forwarding]:
-    """Forward a port, a free one where it is 0, until the end of the block.
+def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]:
+    """Forward a local port, a free one if it is 0, until the end of the block.
 
     Raises:
-        PluginError: kubectl said why not, or there is nobody to talk to.
+        PluginError: no pod answers, or kubectl failed.
     """
-    serving(cluster, name)
+    serving(client, name)
     command = [
-        "kubectl", *cluster.target.kubectl_flags, "--namespace", cluster.namespace, "port-forward",
-        "--address=127.0.0.1", f"--pod-running-timeout={POD_SECONDS}s", f"service/{name}",
-        f"{port or ''}:http",
+        client.target.kubectl, *client.target.kubectl_flags, "--namespace", client.namespace,
+        "port-forward", "--address=127.0.0.1", f"--pod-running-timeout={POD_SECONDS}s",
+        f"service/{name}", f"{port or ''}:http",
     ]  # fmt: skip
     try:
         process = subprocess.Popen(

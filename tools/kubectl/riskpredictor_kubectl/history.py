@@ -1,4 +1,4 @@
-"""The revisions of a RiskPredictor: what its Deployment's ReplicaSets remember."""
+"""The revisions of a RiskPredictor, from the ReplicaSets of its Deployment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.family import owner
 from riskpredictor_kubectl.names import Body
+from riskpredictor_kubectl.resources import owns
 
 REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One template of pods that ran, or runs."""
+    """One pod template that ran, or runs."""
 
     number: int
     model: str
@@ -23,23 +23,23 @@ class Revision:
     pods: int
     created: str
     declared: bool
-    """It is the newest: the Deployment's own template."""
+    """Whether it is the Deployment's present template."""
     template: Body
 
     @property
     def state(self) -> str:
-        """In words."""
+        """What it does now, in words."""
         words = ["declared"] if self.declared else []
         words += ["serving"] if self.ready else ["starting"] if self.pods else []
         return ", ".join(words)
 
 
 def revisions(deployment: Body, replica_sets: Iterable[Body]) -> list[Revision]:
-    """Those of a Deployment, oldest first."""
+    """The revisions of a Deployment, oldest first."""
     mine = [
         each
         for each in replica_sets
-        if owner(each).get("uid") == deployment["metadata"]["uid"]
+        if owns(deployment, each)
         and (each["metadata"].get("annotations") or {}).get(REVISION, "").isdigit()
     ]
     newest = max((_number(each) for each in mine), default=0)

@@ -1,4 +1,4 @@
-"""Sends predictions from inside the cluster; runs as a script in a pod, so standard library only.
+"""Load generator. Runs as a script in a predictor's pod image: standard library only.
 
 Closed loop (the default): each user sends, waits for the answer, thinks, sends again. Open loop
 (``--rate``): requests start at their times whether or not the earlier ones were answered, and a
@@ -16,7 +16,7 @@ import json
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ PROFILES = {
 
 
 def share(profile: str, passed: float) -> float:
-    """The part of the users, or of the rate, at work when so much of the time (0 to 1) passed."""
+    """The share of the load at a time from 0, the start, to 1, the end."""
     match profile:
         case "ramp":
             return min(1.0, passed * 1.5)
@@ -47,7 +47,7 @@ def share(profile: str, passed: float) -> float:
 
 @dataclass
 class Window:
-    """What happened since the last report. Latencies are milliseconds."""
+    """Counts since the last report. Latencies are milliseconds."""
 
     latencies: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
@@ -89,30 +89,46 @@ def patient(rng: random.Random) -> bytes:
     return json.dumps(record).encode()
 
 
+@dataclass(frozen=True)
+class Demand:
+    """The load to make; each field is a flag. Times are seconds."""
+
+    users: int = 40
+    seconds: float = 60.0
+    think: float = 0.0
+    """Each user's mean pause between two requests."""
+    profile: str = "constant"
+    rate: float = 0.0
+    """Requests per second of the open loop; 0 for the closed one."""
+    warmup: float = 0.0
+    """Time at the beginning that the sums leave out."""
+
+    def flags(self) -> list[str]:
+        """The command line that asks for it."""
+        return [f"--{each.name}={getattr(self, each.name)}" for each in fields(self)]
+
+
 @dataclass
 class Plan:
-    """What the load is to be. Times are seconds, ``rate`` requests per second."""
+    """A load that has started."""
 
     url: str
-    users: int
-    seconds: float
-    think: float
-    profile: str
-    rate: float
+    demand: Demand
     started: float = field(default_factory=time.monotonic)
 
     @property
     def until(self) -> float:
         """The end, by the monotonic clock."""
-        return self.started + self.seconds
+        return self.started + self.demand.seconds
 
     def share(self) -> float:
-        """The part of the load that is due now."""
-        return share(self.profile, (time.monotonic() - self.started) / self.seconds)
+        """The share of the load that is due now."""
+        passed = (time.monotonic() - self.started) / self.demand.seconds
+        return share(self.demand.profile, passed)
 
 
 class Connection:
-    """One HTTP connection that is renewed now and then."""
+    """An HTTP connection that is renewed after some requests."""
 
     def __init__(self, url: str, rng: random.Random) -> None:
         parts = urlsplit(url)
@@ -123,7 +139,7 @@ class Connection:
         self._left = 0
 
     async def send(self, window: Window, due: float) -> None:
-        """One request, due at that time of the performance counter; what came of it is counted."""
+        """Send a request that is due at a time of the performance counter, and count the result."""
         try:
             async with asyncio.timeout(SECONDS_PER_REQUEST):
                 await self._send(window, due)
@@ -157,35 +173,35 @@ class Connection:
             self.close()
 
     def close(self) -> None:
-        """Close it; the next request opens another one."""
+        """Close the connection; the next request opens another."""
         if self._stream is not None:
             self._stream[1].close()
             self._stream = None
 
 
 async def user(plan: Plan, number: int, window: Window) -> None:
-    """One user of the closed loop, at work while the profile has room for that many."""
+    """One user of the closed loop, active while the profile has room for that many users."""
     rng = random.Random(number)
     connection = Connection(plan.url, rng)
     while time.monotonic() < plan.until:
-        if number >= plan.share() * plan.users:
+        if number >= plan.share() * plan.demand.users:
             connection.close()
             await asyncio.sleep(TICK_SECONDS)
             continue
         await connection.send(window, time.perf_counter())
-        if plan.think:
-            await asyncio.sleep(plan.think * rng.uniform(0.5, 1.5))
+        if plan.demand.think:
+            await asyncio.sleep(plan.demand.think * rng.uniform(0.5, 1.5))
     connection.close()
 
 
 async def arrivals(plan: Plan, window: Window) -> None:
     """The open loop: requests at exponential distances, on at most ``users`` connections.
 
-    Those for which none is free wait for one, and their waiting counts.
+    A request waits while none is free, and the wait counts as latency.
     """
     rng = random.Random(0)
     free: asyncio.Queue[Connection] = asyncio.Queue()
-    for number in range(plan.users):
+    for number in range(plan.demand.users):
         free.put_nowait(Connection(plan.url, random.Random(number)))
     sending: set[asyncio.Task[None]] = set()
     due = time.perf_counter()
@@ -198,7 +214,7 @@ async def arrivals(plan: Plan, window: Window) -> None:
             free.put_nowait(connection)
 
     while time.monotonic() < plan.until:
-        due += rng.expovariate(plan.rate)
+        due += rng.expovariate(plan.demand.rate)
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         # Thinning (Lewis and Shedler): drawn at the full rate, kept with the profile's share.
         if rng.random() >= plan.share():
@@ -206,7 +222,7 @@ async def arrivals(plan: Plan, window: Window) -> None:
         task = asyncio.create_task(send(due))
         sending.add(task)
         task.add_done_callback(sending.discard)
-    # Those that still wait for a connection were not answered in time: they failed.
+    # Requests that still wait for a connection failed.
     if sending:
         await asyncio.wait(sending, timeout=SECONDS_PER_REQUEST)
     for task in list(sending):
@@ -227,13 +243,14 @@ async def _read_response(reader: asyncio.StreamReader) -> tuple[int, dict[str, s
     return status, headers
 
 
-async def run(plan: Plan, warmup: float) -> None:
-    """Load as planned, reporting every second; the sums leave the warm-up out."""
+async def run(plan: Plan) -> None:
+    """Make the load and print a report every second; the sums leave the warm-up out."""
     window, total = Window(), Window()
-    if plan.rate:
+    warmup = plan.demand.warmup
+    if plan.demand.rate:
         tasks = [asyncio.create_task(arrivals(plan, window))]
     else:
-        tasks = [asyncio.create_task(user(plan, n, window)) for n in range(plan.users)]
+        tasks = [asyncio.create_task(user(plan, n, window)) for n in range(plan.demand.users)]
     while time.monotonic() < plan.until:
         before = time.monotonic()
         await asyncio.sleep(1.0)
@@ -241,7 +258,7 @@ async def run(plan: Plan, warmup: float) -> None:
         _move(window, total if time.monotonic() - plan.started > warmup else Window())
     await asyncio.gather(*tasks)
     _move(window, total)
-    report = total.report(plan.started, plan.seconds - warmup)
+    report = total.report(plan.started, plan.demand.seconds - warmup)
     print(json.dumps({**report, "done": True}), flush=True)
 
 
@@ -257,15 +274,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Load a predictor with simulated users.")
     parser.add_argument("--url", required=True)
-    parser.add_argument("--users", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--think", type=float, default=0.0, help="mean pause between requests, s")
-    parser.add_argument("--profile", choices=PROFILES, default="constant")
-    parser.add_argument("--rate", type=float, default=0.0, help="requests/s; 0: closed loop")
-    parser.add_argument("--warmup", type=float, default=0.0, help="seconds left out of the sums")
-    o = parser.parse_args()
-    plan = Plan(o.url, o.users, o.seconds, o.think, o.profile, o.rate)
-    asyncio.run(run(plan, o.warmup))
+    for each in fields(Demand):
+        parser.add_argument(f"--{each.name}", type=type(each.default), default=each.default)
+    options = vars(parser.parse_args())
+    asyncio.run(run(Plan(options.pop("url"), Demand(**options))))
 
 
 if __name__ == "__main__":

@@ -1,44 +1,137 @@
-"""The pod that sends load: the predictor's own image with the load generator in its command line.
+"""The pod that loads a RiskPredictor: a predictor's image that runs ``loadgen.py``.
 
-In the cluster, because that goes through the real Service and its load balancing, and measures
-neither the port-forward nor the network of whoever asks.
+The pod is in the cluster, so requests take the way through the Service to every pod, and neither
+a port-forward nor the user's network is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from riskpredictor_kubectl.names import Body
+from riskpredictor_kubectl import names
+from riskpredictor_kubectl.client import Client
+from riskpredictor_kubectl.errors import PluginError, ServerError
+from riskpredictor_kubectl.loadgen import Demand
+from riskpredictor_kubectl.names import Body, path
+from riskpredictor_kubectl.resources import serving
 
 SCRIPT = Path(__file__).with_name("loadgen.py")
+START_SECONDS = 120.0
 GRACE_SECONDS = 90
-"""After the load's own time Kubernetes ends the pod, even if nobody is there to remove it."""
+"""So long after the end of the load, Kubernetes ends a pod that nobody removed."""
+MOST_SECONDS = 900.0
+_HOPELESS = {
+    "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError",
+    "InvalidImageName",
+}  # fmt: skip
+
+Report = dict[str, Any]
+"""What ``loadgen.py`` says each second, or at the end about all seconds."""
 
 
-@dataclass(frozen=True)
-class Demand:
-    """What load is wanted; the flags of ``loadgen.py``."""
+def parse_seconds(text: str) -> float:
+    """The seconds in ``90``, ``90s`` or ``2m``, from 1 s to 15 m.
 
-    users: int
-    seconds: float
-    think: float = 0.0
-    """Each user's mean pause between two requests, in seconds."""
-    profile: str = "constant"
-    rate: float = 0.0
-    """Requests per second of the open loop; 0 for the closed one."""
-    warmup: float = 0.0
-    """Seconds at the beginning that the sums leave out."""
+    Raises:
+        ValueError: it is no such duration.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write 90s or 2m")
+    seconds = float(match[1]) * (60 if match[2] == "m" else 1)
+    if not 1 <= seconds <= MOST_SECONDS:
+        raise ValueError(f"{text} is not between 1s and 15m")
+    return seconds
 
-    def flags(self) -> list[str]:
-        """The command line."""
-        return [f"--{name}={value}" for name, value in asdict(self).items()]
+
+@contextmanager
+def load(client: Client, name: str, demand: Demand, image: str = "") -> Iterator[Iterator[Report]]:
+    """Load a RiskPredictor during the block; yields the reports, the last one about all.
+
+    Args:
+        client: of the cluster, with the namespace.
+        name: of the RiskPredictor.
+        demand: the load.
+        image: of the pod; the predictor's if empty.
+
+    Raises:
+        PluginError: no pod answers, another load is at work, or the pod does not start.
+    """
+    predictor, service = serving(client, name)
+    secrets = (predictor["spec"].get("image") or {}).get("pullSecrets") or ()
+    image = image or predictor["status"]["image"]
+    pod = manifest(f"{name}-riskpredictor-load", image, url_of(service), demand, secrets)
+    where = path(names.PODS, client.namespace, pod["metadata"]["name"])
+    _make_room(client, where)
+    client.request("POST", path(names.PODS, client.namespace), body=pod)
+    try:
+        _await_start(client, where)
+        yield _reports(client, where, demand)
+    finally:
+        _delete(client, where)
+
+
+def _make_room(client: Client, where: str) -> None:
+    left = client.find(where)
+    if left is None:
+        return
+    if (left.get("status") or {}).get("phase") in ("Pending", "Running"):
+        name = left["metadata"]["name"]
+        raise PluginError(
+            f"pod/{name} is at work on another load; wait for its end, or: "
+            f"kubectl delete pod {name} -n {client.namespace}"
+        )
+    _delete(client, where)
+
+
+def _delete(client: Client, where: str) -> None:
+    try:
+        client.request("DELETE", where, {"gracePeriodSeconds": 0})
+    except ServerError as error:
+        if error.status != 404:
+            raise
+
+
+def _await_start(client: Client, where: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    why = ""
+    while time.monotonic() < deadline and why not in _HOPELESS:
+        pod = client.get(where)
+        status = pod.get("status") or {}
+        if status.get("phase") not in (None, "Pending"):
+            return
+        states = [c.get("state") or {} for c in status.get("containerStatuses") or ()]
+        waiting: Body = next((s["waiting"] for s in states if "waiting" in s), {})
+        scheduled = names.condition(pod, "PodScheduled")
+        why = waiting.get("reason") or scheduled.get("message") or "Pending"
+        time.sleep(0.3)
+    raise PluginError(f"the pod that sends the load does not start: {why}")
+
+
+def _reports(client: Client, where: str, demand: Demand) -> Iterator[Report]:
+    said = ""
+    for line in client.lines(f"{where}/log", demand.seconds + START_SECONDS, follow="true"):
+        try:
+            report: Report = json.loads(line)
+        except ValueError:
+            said = line
+            continue
+        # Asked first, because whoever gets the report may change it.
+        last = "done" in report
+        yield report
+        if last:
+            return
+    raise PluginError(f"the pod that sends the load ended too early: {said or 'it said nothing'}")
 
 
 def url_of(service: Body) -> str:
-    """The address of a Service inside the cluster; no name, as a small cluster may have no DNS."""
+    """The address of a Service in the cluster: an IP, because a small cluster may have no DNS."""
     spec = service["spec"]
     host = spec["clusterIP"]
     return f"http://{f'[{host}]' if ':' in host else host}:{spec['ports'][0]['port']}"
@@ -47,13 +140,13 @@ def url_of(service: Body) -> str:
 def manifest(
     name: str, image: str, url: str, demand: Demand, pull_secrets: Sequence[Body] = ()
 ) -> dict[str, Any]:
-    """The pod. Fits Pod Security ``restricted``.
+    """The pod, which fits Pod Security ``restricted``.
 
     Args:
         name: of the pod.
         image: of a predictor.
-        url: what it loads.
-        demand: how.
+        url: to load.
+        demand: the load.
         pull_secrets: for the image.
     """
     container = {

@@ -1,4 +1,4 @@
-"""The names of the Kubernetes API that the plug-in speaks."""
+"""Names and paths of the Kubernetes API that the plug-in uses."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def path(resource: tuple[str, str], namespace: str = "", name: str = "") -> str:
 
 
 def condition(body: Body, name: str) -> Body:
-    """A condition from an object's status; empty if there is none of that type."""
+    """A condition of an object's status; empty if there is none of that type."""
     conditions = (body.get("status") or {}).get("conditions") or ()
     return next((c for c in conditions if c["type"] == name), {})
 
 
 def model_version(body: Body) -> str:
-    """The model version in the labels of a pod, or of what is a template for pods."""
+    """The model version in the labels of a pod or pod template."""
     return str((body["metadata"].get("labels") or {}).get(LABEL_MODEL_VERSION, ""))
 
 

@@ -1,4 +1,4 @@
-"""The flags that all commands share, with kubectl's names, and what TAB offers for them."""
+"""The flags that all commands share, named as kubectl's, and their completion."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.cluster import Cluster, Target, contexts
+from riskpredictor_kubectl.client import Client, Target, contexts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 COMPLETION_SECONDS = 3.0
-"""Longer, a shell must not hang at a TAB."""
+"""A shell must not hang longer than this at a TAB."""
 
 
 def _target(context: click.Context) -> Target:
-    """From the flags of the command, or else from those before it."""
+    """The target that the flags of a command, or else those before it, name."""
 
     def value(flag: str) -> str:
         at: click.Context | None = context
@@ -33,7 +33,7 @@ def _target(context: click.Context) -> Target:
 
 
 def _offer(find: Callable[[Target], list[str]]) -> Callable[..., list[CompletionItem]]:
-    """A completion; without a cluster nothing is offered, and nothing said."""
+    """A completion; offers nothing, silently, if the cluster does not answer."""
 
     def complete(
         context: click.Context, _: click.Parameter, incomplete: str
@@ -41,7 +41,7 @@ def _offer(find: Callable[[Target], list[str]]) -> Callable[..., list[Completion
         try:
             found = find(_target(context))
         except Exception:
-            # Whatever it is: the command itself says so when it runs.
+            # The command itself reports the error when it runs.
             return []
         return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 
@@ -49,13 +49,13 @@ def _offer(find: Callable[[Target], list[str]]) -> Callable[..., list[Completion
 
 
 def _namespaces(target: Target) -> list[str]:
-    cluster = Cluster(target, patience=COMPLETION_SECONDS)
-    return [str(b["metadata"]["name"]) for b in cluster.items(names.path(names.NAMESPACES))]
+    client = Client(target, patience=COMPLETION_SECONDS)
+    return [str(b["metadata"]["name"]) for b in client.items(names.path(names.NAMESPACES))]
 
 
 def _predictors(target: Target) -> list[str]:
-    cluster = Cluster(target, patience=COMPLETION_SECONDS)
-    return [str(b["metadata"]["name"]) for b in cluster.predictors(cluster.namespace)]
+    client = Client(target, patience=COMPLETION_SECONDS)
+    return [str(b["metadata"]["name"]) for b in client.predictors(client.namespace)]
 
 
 class PredictorName(click.ParamType[str]):
@@ -74,18 +74,18 @@ class PredictorName(click.ParamType[str]):
 
 
 def name_argument(*, required: bool = True) -> Callable[[F], F]:
-    """NAME, completed from the cluster."""
+    """The argument NAME, completed from the cluster."""
     return click.argument(
         "name", type=PredictorName(), required=required, shell_complete=_offer(_predictors)
     )
 
 
 def target_flags(function: F) -> F:
-    """``-n``, ``--context`` and ``--kubeconfig``."""
+    """Add ``-n``, ``--context`` and ``--kubeconfig``."""
     for flags, text, offer in (
         (("--kubeconfig",), "Path to the kubeconfig file.", None),
         (("--context",), "Context of the kubeconfig.", contexts),
-        (("-n", "--namespace"), "Namespace; the context's otherwise.", _namespaces),
+        (("-n", "--namespace"), "Namespace; by default the context's.", _namespaces),
     ):
         complete = None if offer is None else _offer(offer)
         kind = click.Path() if offer is None else None
@@ -94,8 +94,8 @@ def target_flags(function: F) -> F:
     return function
 
 
-def with_cluster(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the flags of ``target_flags`` and calls with the cluster that they mean."""
+def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags of ``target_flags``, and pass a client of the cluster that they name."""
 
     @target_flags
     @click.pass_context
@@ -103,19 +103,14 @@ def with_cluster(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(context: click.Context, /, **arguments: Any) -> Any:
         for flag in ("kubeconfig", "context", "namespace"):
             arguments.pop(flag)
-        return function(Cluster(_target(context)), **arguments)
+        return function(Client(_target(context)), **arguments)
 
     return wrapper
 
 
 def output_flag(*forms: str) -> Callable[[F], F]:
-    """``-o``."""
+    """Add ``-o`` with these values."""
     return click.option(
         "-o", "--output", "form", type=click.Choice(forms), default=None,
-        help="Other output than a table.",
+        help="Output format; by default a table.",
     )  # fmt: skip
-
-
-def to_screen(text: str) -> None:
-    """Something for a person that is no result: it must not end up in a pipe."""
-    click.echo(text, err=True)

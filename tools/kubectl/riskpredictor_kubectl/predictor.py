@@ -1,4 +1,4 @@
-"""The predictor's HTTP API: records in, predictions or its problems out."""
+"""A client of the predictor's HTTP API."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from riskpredictor_kubectl.errors import PluginError
 
 Record = dict[str, float | str]
 BATCH = 100
-"""Records in one request; a predictor takes 1000 unless it is configured to take fewer."""
+"""Records per request; a predictor takes 1000 unless it is configured to take fewer."""
 SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one value."""
+    """An error of the predictor about one value."""
 
     index: int | None
-    """Of the record; None where it is about no single one."""
+    """Of the record; None if it is about no single one."""
     field: str
     detail: str
 
 
 class RefusedError(Exception):
-    """The predictor's 422."""
+    """The predictor refused the records (422)."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(str(problems))
@@ -37,23 +37,23 @@ class RefusedError(Exception):
 
 
 class Predictor:
-    """One predictor, by its URL."""
+    """A predictor at a URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._http = urllib3.PoolManager(retries=False, timeout=SECONDS)
 
     def predict(self, record: Record) -> dict[str, Any]:
-        """One prediction.
+        """Predict for one record.
 
         Raises:
-            RefusedError: of what the record says, something cannot be.
+            RefusedError: the predictor refuses the record.
             PluginError: there is no answer.
         """
         return self._post(record)
 
     def predict_many(self, records: Sequence[Record]) -> list[dict[str, Any]]:
-        """A prediction for each; raises as ``predict``, after all were asked about."""
+        """Predict for each record; raises as ``predict``, with the problems of all records."""
         answers: list[dict[str, Any]] = []
         problems = []
         for start in range(0, len(records), BATCH):

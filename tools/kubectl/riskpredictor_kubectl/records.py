@@ -1,4 +1,4 @@
-"""Patients from a CSV file: rows become records, and what cannot is named by its line."""
+"""Reads patients from a CSV file; errors name the line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from riskpredictor_kubectl.errors import PluginError
 VITALS = ("heart_rate", "blood_pressure", "temperature", "oxygen_level")
 UNIT = "temperature_unit"
 SHOWN = 20
-"""How many of the bad rows are named."""
+"""How many problems an error lists."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Row:
 
     line: int
     cells: dict[str, str]
-    """As they are in the file, other columns too."""
+    """All columns as they are in the file."""
     record: dict[str, float | str]
-    """What is sent to the predictor: no column that it does not ask for."""
+    """What is sent to the predictor: only the columns that it asks for."""
 
 
 def read(lines: Iterable[str], name: str, unit: str = "") -> list[Row]:
@@ -32,10 +32,10 @@ def read(lines: Iterable[str], name: str, unit: str = "") -> list[Row]:
     Args:
         lines: the text.
         name: of the file, for messages.
-        unit: of all temperatures, where no column says.
+        unit: of the temperatures of rows that name none.
 
     Raises:
-        PluginError: something cannot be read; with every bad row, up to ``SHOWN``.
+        PluginError: the file cannot be read, with the first ``SHOWN`` problems.
     """
     reader = csv.DictReader(lines, strict=True)
     rows, problems = [], list[str]()
@@ -63,7 +63,7 @@ def read(lines: Iterable[str], name: str, unit: str = "") -> list[Row]:
 
 
 def refused(name: str, problems: list[str]) -> PluginError:
-    """The error about values, of a file where it has a name; nothing counts then."""
+    """The error about refused values, of a file if there is a name."""
     more = len(problems) - SHOWN
     lines = problems[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
     count = f"{len(problems)} value" + ("s" if len(problems) > 1 else "")
@@ -72,7 +72,7 @@ def refused(name: str, problems: list[str]) -> PluginError:
 
 
 def number(text: str) -> float | int | None:
-    """A number as JSON has it; None for anything else."""
+    """A number that JSON can hold; None for anything else."""
     try:
         value = float(text)
     except ValueError:
@@ -112,6 +112,6 @@ def _row(line: int, cells: dict[str, str], unit: str) -> tuple[Row, list[str]]:
 
 
 def _count(cells: dict[str, str]) -> int:
-    # DictReader puts what is too much under None, and None where something is missing.
+    # DictReader puts surplus cells under the key None, and the value None for missing ones.
     extra = cells.get(None, [])  # type: ignore[call-overload]
     return len([c for c in cells.values() if isinstance(c, str)]) + len(extra)

@@ -1,6 +1,6 @@
-"""The change of a RiskPredictor's spec that brings an earlier template of its pods back.
+"""The change of a RiskPredictor's spec that restores an earlier pod template.
 
-Compares two templates, so that what the API server or the operator fills in is no difference.
+Two templates are compared, so defaults of the API server and the operator are no difference.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def patch(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     """A JSON merge patch of the spec; empty if there is nothing to change.
 
     Args:
-        spec: as it is declared.
-        now: the template that it made.
-        then: the template that is wanted back.
+        spec: the present one.
+        now: the pod template that it made.
+        then: the pod template to restore.
     """
     changes = _difference(_declared(now), _declared(then))
     image_changes = _image(spec, now, then) | changes.pop("image", {})
@@ -37,7 +37,7 @@ def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if repository != wanted_repository:
         changes["repository"] = wanted_repository
-    # Without a tag it is the model version.
+    # The default tag is the model version.
     wanted_tag = None if tag == model_version(then) else tag
     if declared.get("tag") != wanted_tag:
         changes["tag"] = wanted_tag
@@ -50,7 +50,7 @@ def _split(template: Body) -> tuple[str, str]:
 
 
 def _declared(template: Body) -> dict[str, Any]:
-    """What of a template comes from the spec, named and nested as it is there."""
+    """The parts of a template that come from the spec, named and nested as there."""
     metadata, spec = template["metadata"], template["spec"]
     container = next(c for c in spec["containers"] if c["name"] == CONTAINER)
     resources = container.get("resources") or {}
@@ -58,7 +58,7 @@ def _declared(template: Body) -> dict[str, Any]:
         "image": _present(
             pullPolicy=container.get("imagePullPolicy"), pullSecrets=spec.get("imagePullSecrets")
         ),
-        # Empty is something else than absent here: the latter means the defaults.
+        # Empty and absent differ here: absent means the defaults.
         "resources": {name: resources.get(name) or {} for name in ("requests", "limits")},
         "podTemplate": _present(
             labels=_own(metadata.get("labels")),
@@ -86,7 +86,7 @@ def _own(entries: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _spread(template: Body) -> list[Any]:
-    """Without what the operator adds: its selector, and a constraint where there is none."""
+    """The constraints without what the operator adds: its selector, or its own constraint."""
     name = template["metadata"]["labels"][LABEL]
     own = {"matchLabels": {LABEL: name}}
     constraints = template["spec"].get("topologySpreadConstraints") or []
@@ -103,7 +103,7 @@ def _spread(template: Body) -> list[Any]:
 
 
 def _difference(now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
-    """As a merge patch: null removes."""
+    """The merge patch that makes ``then`` from ``now``; null removes."""
     changes: dict[str, Any] = {}
     for key in [*then, *(k for k in now if k not in then)]:
         before, after = now.get(key), then.get(key)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from riskpredictor_operator.core.manifests.autoscaler import build_autoscaler
-from riskpredictor_operator.core.manifests.deployment import build_deployment
+from riskpredictor_operator.core.manifests.deployment import RenderOptions, build_deployment
 from riskpredictor_operator.core.manifests.service import build_service
-from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import RiskPredictor
+
+__all__ = ["Desired", "RenderOptions", "render"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from riskpredictor_operator.core import api, metadata, names
-from riskpredictor_operator.core.api import Body
-from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Body
 
 PROGRESS_DEADLINE_SECONDS = 300
 """How long a roll-out may make no progress before it is called stalled. Half of the API's default:
 a predictor starts in seconds, the rest is time to pull its image."""
 
 DRAIN_SECONDS = 5
-"""How long a leaving pod goes on answering, so that every proxy has learnt that it leaves."""
+"""How long a terminating pod goes on answering, until every proxy has stopped sending to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What the operator's administrator chooses for all predictors."""
+
+    image_repository: str = "health-predictor"
+    """Image repository of predictors that name none."""
 
 
 def build_deployment(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
@@ -75,8 +83,8 @@ def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
         "affinity": template.affinity,
         "priorityClassName": template.priority_class_name,
         "serviceAccountName": template.service_account_name,
-        # The API's old name of the same, filled in by the API server: unless it is ours too, it
-        # stays when the new one goes, and brings that back.
+        # The deprecated alias, which the API server fills in: unless it is applied too, it stays
+        # when the field is removed, and brings it back.
         "serviceAccount": template.service_account_name,
     }
     # Empty lists and maps would make an unchanged apply look like a change.
@@ -101,7 +109,7 @@ def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
         # started but is not ready says so.
         "startupProbe": _probe("/health", period=1, timeout=2, failures=120),
         "readinessProbe": _probe("/ready", period=5, timeout=2, failures=2),
-        # Patient, because a busy pod is not a dead pod.
+        # A busy pod is not a dead pod.
         "livenessProbe": _probe("/health", period=10, timeout=5, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "securityContext": {

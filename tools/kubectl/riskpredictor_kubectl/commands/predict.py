@@ -9,11 +9,10 @@ from typing import Any, TextIO
 
 import click
 
-from riskpredictor_kubectl import text
-from riskpredictor_kubectl.cluster import Cluster
+from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.forward import forwarding
-from riskpredictor_kubectl.options import name_argument, output_flag, to_screen, with_cluster
-from riskpredictor_kubectl.output import emit
+from riskpredictor_kubectl.options import name_argument, output_flag, with_client
+from riskpredictor_kubectl.output import emit, notice, table
 from riskpredictor_kubectl.predictor import Predictor, Record, RefusedError
 from riskpredictor_kubectl.records import UNIT, VITALS, Row, number, read, refused
 
@@ -38,16 +37,16 @@ class Number(click.ParamType[float]):
 @name_argument()
 @click.option("--heart-rate", type=Number(), help="Beats per minute.")
 @click.option("--blood-pressure", type=Number(), help="Systolic, mmHg.")
-@click.option("--temperature", type=Number(), help="Of the body, in °F unless the unit is C.")
+@click.option("--temperature", type=Number(), help="Body temperature, in °F unless the unit is C.")
 @click.option("--temperature-unit", type=click.Choice(["C", "F"]), help="Default F.")
 @click.option("--oxygen-level", type=Number(), help="SpO2, percent.")
 @click.option("--csv", "file", type=click.File(encoding="utf-8-sig"),
-              help="A row for each patient, with a header line; - is standard input.")  # fmt: skip
+              help="Has a header line and a row per patient; - is standard input.")  # fmt: skip
 @output_flag("json", "yaml", "wide", "csv")
-@with_cluster
-def predict(cluster: Cluster, name: str, file: TextIO | None, form: str | None,
+@with_client
+def predict(client: Client, name: str, file: TextIO | None, form: str | None,
             **flags: Any) -> None:  # fmt: skip
-    """Ask about one patient, or those of a CSV file.
+    """Predict the risk of one patient, or of those in a CSV file.
 
     \b
       kubectl riskpredictor predict health-predictor --heart-rate 85 --blood-pressure 120 \\
@@ -55,7 +54,7 @@ def predict(cluster: Cluster, name: str, file: TextIO | None, form: str | None,
       kubectl riskpredictor predict health-predictor --csv patients.csv -o csv > risks.csv
 
     The CSV needs the columns heart_rate, blood_pressure, temperature and oxygen_level, and may have
-    temperature_unit. Others are shown again and not sent. If a row is refused, nothing is
+    temperature_unit. Other columns are shown again and not sent. If a row is refused, nothing is
     predicted, and the error names the line and the field.
     """
     unit = flags.pop(UNIT) or ""
@@ -64,28 +63,28 @@ def predict(cluster: Cluster, name: str, file: TextIO | None, form: str | None,
         missing = [_flag(flag) for flag in VITALS if flag not in given]
         if missing:
             raise click.UsageError(f"missing {', '.join(missing)} (or --csv FILE)")
-        _show_one(_one(cluster, name, {**flags, UNIT: unit} if unit else flags), form)
+        _show_one(_one(client, name, {**flags, UNIT: unit} if unit else flags), form)
     elif given:
         raise click.UsageError(f"{_flag(given[0])} and --csv exclude each other")
     else:
         rows = read(file, file.name, unit)
-        _show_many(rows, _many(cluster, name, file.name, rows), form)
+        _show_many(rows, _many(client, name, file.name, rows), form)
 
 
 def _flag(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def _one(cluster: Cluster, name: str, record: Record) -> Answer:
-    with forwarding(cluster, name) as forward:
+def _one(client: Client, name: str, record: Record) -> Answer:
+    with forwarding(client, name) as forward:
         try:
             return Predictor(forward.url).predict(record)
         except RefusedError as error:
             raise refused("", [f"{_flag(p.field)}: {p.detail}" for p in error.problems]) from None
 
 
-def _many(cluster: Cluster, name: str, file: str, rows: list[Row]) -> list[Answer]:
-    with forwarding(cluster, name) as forward:
+def _many(client: Client, name: str, file: str, rows: list[Row]) -> list[Answer]:
+    with forwarding(client, name) as forward:
         try:
             return Predictor(forward.url).predict_many([row.record for row in rows])
         except RefusedError as error:
@@ -99,7 +98,7 @@ def _many(cluster: Cluster, name: str, file: str, rows: list[Row]) -> list[Answe
 
 def _show_one(answer: Answer, form: str | None) -> None:
     for warning in answer["warnings"]:
-        to_screen(f"warning: {_flag(warning['field'])}: {warning['detail']}")
+        notice(f"warning: {_flag(warning['field'])}: {warning['detail']}")
     if form in ("json", "yaml"):
         emit(answer, form)
         return
@@ -107,11 +106,11 @@ def _show_one(answer: Answer, form: str | None) -> None:
     if form == "csv":
         click.echo(_csv(list(cells), [list(cells.values())]), nl=False)
         return
-    click.echo(text.table(_headings(cells), [list(cells.values())]))
+    click.echo(table(_headings(cells), [list(cells.values())]))
     shares = answer["contributions"]
     if form == "wide" and shares:
         rows = [[vital, f"{shares[vital]:+.3f}"] for vital in VITALS]
-        click.echo("\n" + text.table(["VITAL", "PUSHES TOWARDS HIGH"], rows))
+        click.echo("\n" + table(["VITAL", "PUSHES TOWARDS HIGH"], rows))
 
 
 def _show_many(rows: list[Row], answers: list[Answer], form: str | None) -> None:
@@ -128,15 +127,17 @@ def _show_many(rows: list[Row], answers: list[Answer], form: str | None) -> None
     if form == "csv":
         click.echo(_csv(header, body), nl=False)
     else:
-        click.echo(text.table(_headings(header), body))
+        click.echo(table(_headings(header), body))
     outside = sum(bool(answer["warnings"]) for answer in answers)
     if outside:
-        to_screen(f"warning: {outside} of {len(rows)} lie outside of what the model was trained on;"
-                  " -o json says in what")  # fmt: skip
+        notice(
+            f"warning: {outside} of {len(rows)} lie outside the training data;"
+            " -o json says in which values"
+        )
 
 
 def _cells(answer: Answer, *, every: bool = True) -> dict[str, str]:
-    """By the names that the columns of a CSV have; a file's own may be ``risk_level``."""
+    """The cells of an answer by their CSV columns; a file's own column may be ``risk_level``."""
     chances = {level.lower(): f"{p:.4f}" for level, p in answer["probabilities"].items()}
     return {
         "predicted_risk": answer["risk_level"],

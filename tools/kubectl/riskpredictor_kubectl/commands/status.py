@@ -9,32 +9,32 @@ from dataclasses import asdict, replace
 import click
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.cluster import Cluster
+from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.describe import Overview, describe
-from riskpredictor_kubectl.facts import Summary, everything, summaries, summary
-from riskpredictor_kubectl.family import gather, owner
 from riskpredictor_kubectl.names import Body, path
-from riskpredictor_kubectl.options import name_argument, output_flag, to_screen, with_cluster
-from riskpredictor_kubectl.output import emit
+from riskpredictor_kubectl.options import name_argument, output_flag, with_client
+from riskpredictor_kubectl.output import emit, notice
+from riskpredictor_kubectl.resources import autoscaler_of, gather
+from riskpredictor_kubectl.view import Summary, everything, summaries, summary
 
 NOT_READY = 3
 """Exit status with ``--exit-status``; 1 is for errors."""
 WATCH_SECONDS = 300
-"""A watch is renewed this often, so that a connection that died unnoticed is, too."""
+"""A watch is renewed this often, in case its connection died unnoticed."""
 
 
 @click.command()
 @name_argument(required=False)
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Of all namespaces.")
+@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="In all namespaces.")
 @output_flag("json", "yaml", "wide")
-@click.option("-w", "--watch", is_flag=True, help="Go on with a row whenever one changes.")
+@click.option("-w", "--watch", is_flag=True, help="Then print a row for each change.")
 @click.option("--events", default=8, show_default=True, type=click.IntRange(0), metavar="N",
-              help="How many of the last Events to show.")  # fmt: skip
+              help="Number of Events to show.")  # fmt: skip
 @click.option("--exit-status", "tell", is_flag=True,
-              help=f"Exit with {NOT_READY} unless all that is shown is Ready.")  # fmt: skip
-@with_cluster
+              help=f"Exit with {NOT_READY} unless everything shown is Ready.")  # fmt: skip
+@with_client
 def status(
-    cluster: Cluster,
+    client: Client,
     name: str | None,
     everywhere: bool,
     form: str | None,
@@ -51,57 +51,52 @@ def status(
         raise click.UsageError("a NAME is in one namespace; leave out NAME or --all-namespaces")
     if watch and tell:
         raise click.UsageError("--watch does not end by itself; leave out --exit-status or --watch")
-    namespace = "" if everywhere else cluster.namespace
+    namespace = "" if everywhere else client.namespace
     if watch:
-        _watch(cluster, namespace, name, form)
+        _watch(client, namespace, name, form)
         return
-    ready = _one(cluster, name, form, events) if name else _all(cluster, namespace, form)
+    ready = _one(client, name, form, events) if name else _all(client, namespace, form)
     if tell and not ready:
         click.get_current_context().exit(NOT_READY)
 
 
-def _one(cluster: Cluster, name: str, form: str | None, events: int) -> bool:
-    family = gather(cluster, cluster.namespace, name)
-    facts = everything(family)
+def _one(client: Client, name: str, form: str | None, events: int) -> bool:
+    resources = gather(client, client.namespace, name)
+    data = everything(resources)
     if form in ("json", "yaml"):
-        emit(facts | {"events": facts["events"][:events]}, form)
+        emit(data | {"events": data["events"][:events]}, form)
     else:
         if form == "wide":
-            rows = summaries([family.predictor], [family.autoscaler] if family.autoscaler else [])
+            rows = summaries([resources.predictor], filter(None, [resources.autoscaler]))
             click.echo(Overview(namespaces=False, wide=True).table(rows) + "\n")
-        click.echo(describe(family, events))
-    return bool(facts["ready"] == "True")
+        click.echo(describe(resources, events))
+    return bool(data["ready"] == "True")
 
 
-def _all(cluster: Cluster, namespace: str, form: str | None) -> bool:
-    predictors = cluster.predictors(namespace)
-    rows = summaries(predictors, _autoscalers(cluster, namespace) if predictors else [])
+def _all(client: Client, namespace: str, form: str | None) -> bool:
+    predictors = client.predictors(namespace)
+    rows = []
+    if predictors:
+        autoscalers = client.items(path(names.AUTOSCALERS, namespace), labelSelector=names.LABEL)
+        rows = summaries(predictors, autoscalers)
     if form in ("json", "yaml"):
         emit({"items": [asdict(row) for row in rows]}, form)
     elif rows:
         click.echo(Overview(namespaces=not namespace, wide=form == "wide").table(rows))
     else:
-        _nothing(namespace)
+        where = f" in {namespace} namespace." if namespace else ""
+        notice(f"No resources found{where}")
     return all(row.ready == "True" for row in rows)
 
 
-def _nothing(namespace: str) -> None:
-    to_screen(f"No resources found in {namespace} namespace." if namespace
-              else "No resources found")  # fmt: skip
-
-
-def _autoscalers(cluster: Cluster, namespace: str) -> list[Body]:
-    return cluster.items(path(names.AUTOSCALERS, namespace), labelSelector=names.LABEL)
-
-
-def _watch(cluster: Cluster, namespace: str, name: str | None, form: str | None) -> None:
-    """A table of all, then a row for each change; never ends by itself."""
+def _watch(client: Client, namespace: str, name: str | None, form: str | None) -> None:
+    """Print all, then a row for each change, without end."""
     shown: dict[str, Summary] = {}
     screen = Overview(namespaces=not namespace, wide=form == "wide")
-    for predictors in _changes(cluster, namespace, name):
-        rows = [summary(each, _autoscaler_of(cluster, each)) for each in predictors]
+    for predictors in _changes(client, namespace, name):
+        rows = [summary(each, autoscaler_of(client, each)) for each in predictors]
         if form not in ("json", "yaml"):
-            # The table has no column for it.
+            # The table does not show it, so a change of it is no new row.
             rows = [replace(row, message="") for row in rows]
         changed = {
             body["metadata"]["uid"]: row
@@ -119,33 +114,27 @@ def _watch(cluster: Cluster, namespace: str, name: str | None, form: str | None)
         shown |= changed
 
 
-def _changes(cluster: Cluster, namespace: str, name: str | None) -> Iterator[list[Body]]:
-    """First all there are, then those that changed."""
+def _changes(client: Client, namespace: str, name: str | None) -> Iterator[list[Body]]:
+    """All RiskPredictors, then those that changed, without end."""
     where = path(names.PREDICTORS, namespace)
     only = {"fieldSelector": f"metadata.name={name}"} if name else {}
     if name:
-        cluster.predictor(namespace, name)
+        client.predictor(namespace, name)
     while True:
-        listed = cluster.get(where, **only)
+        listed = client.get(where, **only)
         yield listed["items"]
         version = listed["metadata"]["resourceVersion"]
         while version:
-            events = cluster.lines(
+            events = client.lines(
                 where, WATCH_SECONDS + 30, watch="true", resourceVersion=version,
                 timeoutSeconds=WATCH_SECONDS, allowWatchBookmarks="true", **only,
             )  # fmt: skip
             for line in events:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    # The version is too old to go on from: all again.
+                    # The resourceVersion is too old: list again.
                     version = ""
                     break
                 version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] in ("ADDED", "MODIFIED"):
                     yield [event["object"]]
-
-
-def _autoscaler_of(cluster: Cluster, predictor: Body) -> Body | None:
-    metadata = predictor["metadata"]
-    found = cluster.find(path(names.AUTOSCALERS, metadata["namespace"], metadata["name"]))
-    return found if found is not None and owner(found).get("uid") == metadata["uid"] else None

@@ -1,0 +1,176 @@
+"""Children and pods as a running cluster shows them: the API server's defaults, the controllers'
+statuses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from unit.operator.builders import NAME, NAMESPACE, NOW, Object
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.kube import Body, Resource
+
+
+def live(
+    resource: Resource, manifest: Body, *, uid: str = "", version: int = 200, generation: int = 1
+) -> Object:
+    """A child as stored after an apply: with bookkeeping, and defaults for what was unsaid."""
+    body = copy.deepcopy(dict(manifest))
+    body["metadata"] |= {
+        "uid": uid or f"uid-of-{resource.plural}",
+        "resourceVersion": str(version),
+        "generation": generation,
+        "creationTimestamp": NOW,
+        "managedFields": [applied_fields(manifest)],
+    }
+    _DEFAULTS[resource](body["spec"])
+    return body
+
+
+def applied_fields(manifest: Body, manager: str = api.FIELD_MANAGER) -> Object:
+    """The ``managedFields`` entry of an apply, as far as the operator looks at it."""
+    owned: Object = {"f:replicas": {}} if "replicas" in manifest["spec"] else {}
+    return {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": manifest["apiVersion"],
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {**owned, "f:template": {}}},
+    }
+
+
+def _deployment_defaults(spec: Object) -> None:
+    spec.setdefault("replicas", 1)
+    spec.setdefault("revisionHistoryLimit", 10)
+    template = spec["template"]
+    template["metadata"].setdefault("creationTimestamp", None)
+    pod = template["spec"]
+    pod |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "x"} | pod
+    if "serviceAccountName" in pod:
+        pod["serviceAccount"] = pod["serviceAccountName"]
+    for container in pod["containers"]:
+        container["terminationMessagePath"] = "/dev/termination-log"
+        container["terminationMessagePolicy"] = "File"
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            container[probe]["successThreshold"] = 1
+
+
+def _service_defaults(spec: Object) -> None:
+    spec |= {
+        "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "internalTrafficPolicy": "Cluster",
+        "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
+    }  # fmt: skip
+    if spec["type"] != "ClusterIP":
+        spec["externalTrafficPolicy"] = "Cluster"
+        for port in spec["ports"]:
+            port.setdefault("nodePort", 31234)
+
+
+_DEFAULTS: dict[Resource, Callable[[Object], None]] = {
+    api.DEPLOYMENT: _deployment_defaults,
+    api.SERVICE: _service_defaults,
+    # Everything that has a default is rendered.
+    api.AUTOSCALER: lambda _: None,
+}
+
+
+def deployment_status(
+    pods: int, *, updated: int | None = None, available: int | None = None, observed: int = 1,
+    conditions: tuple[Object, ...] = (),
+) -> Object:  # fmt: skip
+    """A Deployment's status; without more words every pod is new and available."""
+    up = pods if available is None else available
+    status: Object = {"observedGeneration": observed, "conditions": list(conditions)}
+    counts = {
+        "replicas": pods,
+        "updatedReplicas": pods if updated is None else updated,
+        "readyReplicas": up,
+        "availableReplicas": up,
+    }
+    # The controller leaves out what is 0.
+    return status | {name: count for name, count in counts.items() if count}
+
+
+def condition(name: str, status: str, reason: str = "Because", message: str = "") -> Object:
+    """A condition of a child or pod."""
+    return {"type": name, "status": status, "reason": reason, "message": message}
+
+
+COMPLETE = condition("Progressing", "True", "NewReplicaSetAvailable")
+PROGRESSING = condition("Progressing", "True", "ReplicaSetUpdated")
+DEADLINE = condition("Progressing", "False", "ProgressDeadlineExceeded")
+
+
+def replica_failure(message: str) -> Object:
+    """Admission refuses the pods."""
+    return condition("ReplicaFailure", "True", "FailedCreate", message)
+
+
+def autoscaler_status(*conditions: Object) -> Object:
+    """An autoscaler's status with these conditions."""
+    return {"currentReplicas": 2, "currentMetrics": [], "conditions": list(conditions)}
+
+
+SCALING_ACTIVE = autoscaler_status(
+    condition("AbleToScale", "True", "ReadyForNewScale"),
+    condition("ScalingActive", "True", "ValidMetricFound"),
+)
+NO_METRICS = autoscaler_status(
+    condition("AbleToScale", "True", "SucceededGetScale"),
+    condition("ScalingActive", "False", "FailedGetResourceMetric", "no metrics"),
+)
+TWO_AUTOSCALERS = autoscaler_status(
+    condition("AbleToScale", "True", "SucceededGetScale"),
+    condition("ScalingActive", "False", "AmbiguousSelector", "pods are selected by two"),
+)
+SWITCHED_OFF = autoscaler_status(
+    condition("AbleToScale", "True", "SucceededGetScale"),
+    condition("ScalingActive", "False", "ScalingDisabled", "scaling is disabled"),
+)
+CANNOT_SCALE = autoscaler_status(
+    condition("AbleToScale", "False", "FailedGetScale", "forbidden by a policy")
+)
+
+
+def pod(
+    name: str = "risk-1", *, version: str = "v1", ready: bool = False, leaving: bool = False,
+    state: Object | None = None, last: Object | None = None, started: bool = False,
+    conditions: tuple[Object, ...] = (), container: str = api.CONTAINER,
+) -> Object:  # fmt: skip
+    """A predictor pod with one container, which waits to be created unless told otherwise."""
+    metadata: Object = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "labels": {api.LABEL_PREDICTOR: NAME, api.LABEL_MODEL_VERSION: version},
+    }
+    if leaving:
+        metadata["deletionTimestamp"] = NOW
+    its_container: Object = {
+        "name": container,
+        "image": f"health-predictor:{version}",
+        "state": state or ({"running": {}} if ready else waiting("ContainerCreating")),
+        "lastState": last or {},
+        "ready": ready,
+        "started": ready or started,
+    }
+    of_pod = (*conditions, condition("Ready", "True" if ready else "False"))
+    return {
+        "metadata": metadata,
+        "status": {"conditions": list(of_pod), "containerStatuses": [its_container]},
+    }
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    """A container's waiting state."""
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def terminated(reason: str, exit_code: int, message: str = "") -> Object:
+    """A container's terminated state."""
+    return {"terminated": {"reason": reason, "exitCode": exit_code, "message": message}}
+
+
+def unschedulable(message: str = "0/1 nodes are available") -> Object:
+    """The scheduler's word on a pod that fits nowhere."""
+    return condition("PodScheduled", "False", "Unschedulable", message)
