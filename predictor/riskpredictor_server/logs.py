@@ -1,33 +1,32 @@
-"""Log lines for people or machines, on stderr."""
+"""Log lines for people or machines, on stderr: the same JSON as the operator's."""
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
+from datetime import UTC, datetime
 
 import orjson
 
 from riskpredictor_server.settings import Settings
 
-_EXTRA = ("route", "status", "request_id")
+_EXTRA = ("request_id", "route", "status")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line: time, level, logger, message, fields of a request, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render a record with its request fields, if it has any."""
+        """Render a record."""
         line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         line |= {name: getattr(record, name) for name in _EXTRA if hasattr(record, name)}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line).decode()
 
 

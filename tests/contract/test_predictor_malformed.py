@@ -27,6 +27,12 @@ def chunks(body: bytes) -> bytes:
 MALFORMED: dict[str, tuple[bytes, int]] = {
     "no host": (get("/health", host=False), 400),
     "two hosts": (get("/health", "Host: y"), 400),
+    "a host with a path": (get("/health", "Host: x/y", host=False), 400),
+    "a host with a user": (get("/health", "Host: u@x", host=False), 400),
+    "two hosts in one": (get("/health", "Host: x, y", host=False), 400),
+    "a host with a bad port": (get("/health", "Host: x:http", host=False), 400),
+    "RTSP": (get("/health").replace(b"HTTP/", b"RTSP/"), 400),
+    "ICE": (b"SOURCE /health ICE/1.0\r\nHost: x\r\n\r\n", 400),
     "bare LF": (get("/health").replace(b"\r\n", b"\n"), 400),
     "bare LF in a header": (get("/health", "A: b\nC: d"), 400),
     "bare CR": (get("/health", "A: b\rC: d"), 400),

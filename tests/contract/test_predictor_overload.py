@@ -9,11 +9,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
+from statistics import median
 from typing import Any
 
 import pytest
+from bench.predictor.crowd import crowd
 from unit.predictor.support import HEALTHY, ServerProcess
+
+from support.api import eventually
+from support.rawhttp import RawClient, request
 
 MIB = 1024 * 1024
 INFER = "/v2/models/riskpredictor/infer"
@@ -22,11 +29,10 @@ TENSOR = {"name": "v", "shape": [1000, 4], "datatype": "FP64"}
 TENSORS = json.dumps({"inputs": [TENSOR | {"data": list(HEALTHY.values()) * 1000}]}).encode()
 
 
-def head(path: str, length: int) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {length}\r\n\r\n"
-    ).encode()
+def head(path: str, length: int, *fields: str) -> bytes:
+    """Of a request whose body is sent apart."""
+    json_body = ("Content-Type: application/json", f"Content-Length: {length}")
+    return request("POST", path, *json_body, *fields)
 
 
 def connect(server: ServerProcess, timeout: float = 20) -> socket.socket:
@@ -100,13 +106,11 @@ def test_a_client_that_sends_far_too_much_reads_why(path: str, body: bytes | Non
 
 
 def test_a_client_that_announces_far_too_much_and_sends_nothing_is_answered() -> None:
-    with ServerProcess() as server, connect(server) as sock:
-        sock.sendall(head("/predict", 10 * MIB))
-        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
-    with ServerProcess() as server, connect(server) as sock:
-        asking = head("/predict", 10 * MIB)[:-2] + b"Expect: 100-continue\r\n\r\n"
-        sock.sendall(asking)
-        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
+    with ServerProcess() as server:
+        for expectation in ((), ("Expect: 100-continue",)):
+            with RawClient(server.port) as client:
+                answer = client.send(head("/predict", 10 * MIB, *expectation)).answer()
+                assert answer.status == 413
 
 
 @pytest.mark.parametrize(("path", "body"), [("/predict", BATCH), (INFER, TENSORS)])
@@ -139,3 +143,41 @@ def test_of_a_burst_of_batches_as_many_are_taken_as_are_soon_answered(
     # Nobody waits long, whatever the answer: what all would have taken is not in any of them.
     assert max(seconds for _, seconds in answers) < 15
     assert set(health) == {200}
+
+
+@pytest.mark.parametrize("path", ["//predict", "/predict/", "/%70redict"])
+def test_no_spelling_of_a_path_goes_round_admission(path: str) -> None:
+    """What Flask answers costs twenty times as much, in a thread that the event loop waits for."""
+    body = json.dumps(HEALTHY).encode()
+    probes: list[float] = []
+    with (
+        # A process of its own: what the probes wait for is the server, not this interpreter.
+        ProcessPoolExecutor(1, get_context("spawn")) as attackers,
+        ServerProcess(max_lag="0.05", keepalive_requests="0") as server,
+    ):
+        server.get("/model")
+        attack = attackers.submit(crowd, server.port, path, body, 60, 4)
+        while not attack.done():
+            begun = time.monotonic()
+            assert server.get("/ready").status == 200
+            probes.append(time.monotonic() - begun)
+            time.sleep(0.05)
+        statuses = {status: len(times) for status, times in attack.result().items()}
+    if path == "/predict/":
+        assert statuses.get(503, 0) > statuses[404]
+    assert set(statuses) <= {200, 404, 503}, statuses
+    assert median(probes) < 0.2, sorted(probes)
+
+
+def test_out_of_file_descriptors_is_one_log_line_and_passes() -> None:
+    with ServerProcess(open_files=200) as server:
+        crowd = []
+        for _ in range(400):
+            with contextlib.suppress(OSError):
+                crowd.append(connect(server, timeout=1))
+        time.sleep(1.5)
+        for sock in crowd:
+            sock.close()
+        eventually(lambda: server.post("/predict", HEALTHY).status == 200)
+        assert "Traceback" not in server.log()
+        assert server.log().count("\n") < 6, server.log()

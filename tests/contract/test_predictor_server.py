@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,43 +18,16 @@ import pytest
 from unit.predictor.support import HEALTHY, ServerProcess, artifact, changed_copy
 
 from support.api import eventually
+from support.rawhttp import RawClient, request
 
-HEAD = (
-    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n"
-)
-
-
-def connect(server: ServerProcess) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
-
-
-def counts(server: ServerProcess, sample: str) -> bool:
-    """Whether its page of metrics has this line."""
-    return sample in server.get("/metrics").body.decode().splitlines()
-
-
-def in_flight(requests: int) -> str:
-    """The line for so many, beside the one that asks for the page."""
-    return f"riskpredictor_in_flight_requests {requests + 1}"
+IN_FLIGHT = "riskpredictor_in_flight_requests"
+POST = request("POST", "/predict", body=json.dumps(HEALTHY).encode())
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
     with ServerProcess(max_body_bytes="4096") as running:
         yield running
-
-
-def test_the_documented_curl_call_works(server: ServerProcess) -> None:
-    curl = shutil.which("curl")
-    if not curl:
-        pytest.skip("curl is not installed")
-    body = '{"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}'
-    command = [curl, "-sS", "-X", "POST", f"127.0.0.1:{server.port}/predict"]
-    command += ["-H", "Content-Type: application/json", "-d", body]
-    answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert answer["risk_level"] == "Low"
-    assert answer["model_version"] == "v1"
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/predict", "/model", "/"])
@@ -88,17 +58,6 @@ def test_wrong_method_type_and_size_are_problems(server: ServerProcess) -> None:
     assert server.post("/predict", {}).status == 422
 
 
-def test_a_chunked_body_is_read_and_bounded(server: ServerProcess) -> None:
-    head = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
-    body = json.dumps(HEALTHY).encode()
-    with connect(server) as sock:
-        sock.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
-        assert sock.recv(4096).startswith(b"HTTP/1.1 200")
-    with connect(server) as sock:
-        sock.sendall(head + b"1000\r\n" + b" " * 4096 + b"\r\n1000\r\n" + b" " * 4096 + b"\r\n")
-        assert sock.recv(4096).startswith(b"HTTP/1.1 413")
-
-
 def test_a_callers_request_id_comes_back_through_every_way_in(server: ServerProcess) -> None:
     """In the header of the answer, in its body and in that of an error."""
     for path in ("/predict", "/v2/models/riskpredictor/infer", "/health", "/model", "/absent"):
@@ -117,39 +76,32 @@ def test_a_callers_request_id_comes_back_through_every_way_in(server: ServerProc
 
 def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
     with ServerProcess(body_timeout="5", max_pending="40") as server, ExitStack() as connections:
-        stalled = [connections.enter_context(connect(server)) for _ in range(40)]
-        for sock in stalled:
-            sock.sendall(HEAD % 80 + b'{"heart')
-        eventually(lambda: counts(server, in_flight(40)))
+        clients = [connections.enter_context(RawClient(server.port)) for _ in range(42)]
+        *stalled, whole, refused = clients
+        for client in stalled:
+            client.send(POST[:-20])
+        eventually(lambda: server.sample(IN_FLIGHT) == 41)
         for path in ("/health", "/ready"):
             begun = time.monotonic()
             assert server.get(path).status == 200
             # Well before the stalled ones are ended.
             assert time.monotonic() - begun < 2
         # One that came whole, in one piece, takes no place; the 41st unfinished one is refused.
-        body = json.dumps(HEALTHY).encode()
-        with connect(server) as sock:
-            sock.sendall(HEAD % len(body) + body)
-            assert sock.recv(4096).startswith(b"HTTP/1.1 200")
-        with connect(server) as sock:
-            sock.sendall(HEAD % 80 + b'{"heart')
-            refused = sock.recv(4096)
-        assert refused.startswith(b"HTTP/1.1 503")
-        assert b"Retry-After: 1\r\n" in refused
-        assert b"application/problem+json" in refused
-        for sock in stalled:
-            assert sock.recv(4096).startswith(b"HTTP/1.1 408")
+        assert whole.send(POST).answer().status == 200
+        answer = refused.send(POST[:-20]).answer()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {client.answer().status for client in stalled} == {408}
         assert server.post("/predict", HEALTHY).status == 200
 
 
 def test_a_client_that_leaves_in_the_middle_is_only_counted() -> None:
     with ServerProcess(body_timeout="60") as server:
-        with connect(server) as sock:
-            sock.sendall(HEAD % 80 + b'{"heart')
-            eventually(lambda: counts(server, in_flight(1)))
-        left = 'riskpredictor_requests_total{route="/predict",status="499"} 1'
-        eventually(lambda: counts(server, left))
-        assert counts(server, in_flight(0))
+        with RawClient(server.port) as client:
+            client.send(POST[:-20])
+            eventually(lambda: not server.is_idle())
+        eventually(lambda: server.answered("/predict", 499) == 1)
+        assert server.is_idle()
         assert "Traceback" not in server.log()
 
 
@@ -179,21 +131,13 @@ def test_a_damaged_model_is_not_ready_and_says_why(tmp_path: Path) -> None:
 
 
 def test_connections_end_now_and_then_so_that_new_pods_get_some() -> None:
-    request = HEAD % len(json.dumps(HEALTHY)) + json.dumps(HEALTHY).encode()
-    with ServerProcess(keepalive_requests="5") as server, connect(server) as sock:
-        answered = 0
-        while True:
-            sock.sendall(request)
-            answer = sock.recv(4096)
-            if not answer:
-                break
-            answered += 1
-            assert answer.startswith(b"HTTP/1.1 200")
-            if b"Connection: close" in answer:
-                assert sock.recv(1) == b""
-                break
-            assert answered < 11
-        assert 1 <= answered <= 10
+    with ServerProcess(keepalive_requests="5") as server, RawClient(server.port) as client:
+        answers = [client.send(POST).answer()]
+        while not answers[-1].closes:
+            answers.append(client.send(POST).answer())
+        assert client.ended()
+        assert len(answers) <= 10
+        assert {answer.status for answer in answers} == {200}
 
 
 def test_a_taken_port_and_a_wrong_setting_end_with_one_line(server: ServerProcess) -> None:
@@ -230,11 +174,11 @@ def test_where_logs_are_json_a_server_that_cannot_start_says_so_in_json(
 def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() -> None:
     code = (
         "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
-        "from riskpredictor_server.front import Front;"
+        "from riskpredictor_server.asgi import Application;"
         "from riskpredictor_server.api.service import Service;"
         "from riskpredictor_server.settings import Settings;"
         "s = Service(Settings(model=Path(sys.argv[1]))); assert not s.reason, s.reason;"
-        "Front(s); s.predict(b'{}', 'application/json', 'x');"
+        "Application(s); s.predict(b'{}', 'application/json', 'x');"
         "heavy = {'sklearn', 'numpy', 'joblib', 'flask', 'prometheus_client'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -246,33 +190,27 @@ def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() ->
 
 def test_sigterm_under_load_loses_no_request() -> None:
     """Clients that get ``Connection: close`` reconnect elsewhere, as through a Service."""
-    body = json.dumps(HEALTHY).encode()
-    request = HEAD % len(body) + body
     answered: list[int] = []
     failures: list[str] = []
     stop = threading.Event()
 
-    def client(first: ServerProcess, second: ServerProcess) -> None:
-        target = first
-        while not stop.is_set():
-            try:
-                with connect(target) as sock:
-                    while not stop.is_set():
-                        sock.sendall(request)
-                        answer = sock.recv(8192)
-                        if not answer.startswith(b"HTTP/1.1 200"):
-                            failures.append(repr(answer[:80]))
-                            return
-                        answered.append(target.port)
-                        if b"Connection: close" in answer:
-                            target = second
-                            break
-            except OSError as error:
-                failures.append(repr(error))
-                return
+    def ask(*ports: int) -> None:
+        at = 0
+        try:
+            while not stop.is_set():
+                with RawClient(ports[at]) as client:
+                    closes = False
+                    while not (stop.is_set() or closes):
+                        answer = client.send(POST).answer()
+                        assert answer.status == 200
+                        answered.append(ports[at])
+                        closes = answer.closes
+                    at = 1
+        except (OSError, EOFError, AssertionError) as error:
+            failures.append(repr(error))
 
     with ServerProcess() as first, ServerProcess() as second:
-        threads = [threading.Thread(target=client, args=(first, second)) for _ in range(16)]
+        threads = [threading.Thread(target=ask, args=(first.port, second.port)) for _ in range(16)]
         for thread in threads:
             thread.start()
         try:
@@ -287,24 +225,9 @@ def test_sigterm_under_load_loses_no_request() -> None:
     assert failures == []
 
 
-def test_connections_that_never_end_do_not_keep_a_stopped_server() -> None:
-    with ServerProcess() as server, connect(server) as half, connect(server) as deaf:
-        half.sendall(b"GET /health HTTP/1.1\r\nHost:")
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.setblocking(False)
-        batch = json.dumps({"instances": [HEALTHY] * 1000}).encode()
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(100):
-                deaf.sendall(HEAD % len(batch) + batch)
-        time.sleep(1)
-        server.terminate()
-        assert server.process.wait(20) == 0
-        assert "connections are still open after 3 s, leaving them" in server.log()
-
-
 def test_a_second_signal_ends_the_server_at_once() -> None:
-    with ServerProcess() as server, connect(server) as sock:
-        sock.sendall(HEAD % 80 + b'{"heart')
+    with ServerProcess() as server, RawClient(server.port) as client:
+        client.send(POST[:-20])
         time.sleep(0.2)
         server.terminate()
         time.sleep(0.5)
@@ -321,20 +244,3 @@ def test_an_audit_line_is_written_before_the_server_leaves() -> None:
         assert server.process.wait(10) == 0
         (line,) = [line for line in server.log().splitlines() if line.startswith('{"audit"')]
     assert json.loads(line)["request_id"] == answer["request_id"]
-
-
-def test_sigterm_waits_for_a_body_that_is_on_its_way() -> None:
-    body = json.dumps(HEALTHY).encode()
-    with ServerProcess(body_timeout="60") as server, connect(server) as sock:
-        sock.sendall(HEAD % len(body) + body[:20])
-        eventually(lambda: counts(server, in_flight(1)))
-        server.terminate()
-        eventually(lambda: server.get("/ready").status == 503)
-        # Longer than it takes to find that nobody asks any more.
-        time.sleep(1)
-        assert server.process.poll() is None
-        sock.sendall(body[20:])
-        answer = sock.recv(4096)
-        assert answer.startswith(b"HTTP/1.1 200")
-        assert b"Connection: close" in answer
-        assert server.process.wait(10) == 0

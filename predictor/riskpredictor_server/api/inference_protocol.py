@@ -36,16 +36,6 @@ class _TensorError(Exception):
     """An input or output does not fit the protocol or the model; the message names it."""
 
 
-def infer_target(path: str) -> tuple[str, str, str | None] | None:
-    """Route, model and version of a path that asks to infer; None for any other path."""
-    match path.split("/"):
-        case ["", "v2", "models", name, "infer"] if name:
-            return MODEL_ROUTE + "/infer", name, None
-        case ["", "v2", "models", name, "versions", version, "infer"] if name and version:
-            return VERSION_ROUTE + "/infer", name, version
-    return None
-
-
 def server_metadata() -> Reply:
     """Answer ``GET /v2``."""
     return json_reply({"name": "riskpredictor-server", "version": __version__, "extensions": []})

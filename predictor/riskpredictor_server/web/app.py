@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from riskpredictor_server.api.inference_protocol import BINARY_HEADER
+from riskpredictor_server.api.openapi import EXAMPLE, document
 from riskpredictor_server.api.problems import Reply, problem
+from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
-from riskpredictor_server.web.responses import to_response
-from riskpredictor_server.web.routes import pages
-from riskpredictor_server.web.routes_v2 import v2
+from riskpredictor_server.model.vitals import VITALS
 
 log = logging.getLogger("riskpredictor")
 
@@ -28,8 +30,20 @@ def create_app(service: Service) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["riskpredictor"] = service
-    app.register_blueprint(pages)
-    app.register_blueprint(v2)
+    for route in ROUTES:
+        name = f"{route.method} {route.path}".replace(".", "_")
+        app.add_url_rule(route.path, name, _view(service, route), methods=[route.method])
+
+    @app.get("/")
+    def index() -> str:
+        """The web page."""
+        return render_template("index.html", vitals=VITALS, service=service)
+
+    @app.get("/docs")
+    def docs() -> str:
+        """The API description for people; no third party's script, works offline."""
+        api = document(service.settings)
+        return render_template("docs.html", api=api, example=json.dumps(EXAMPLE))
 
     @app.before_request
     def begin() -> None:
@@ -42,9 +56,25 @@ def create_app(service: Service) -> Flask:
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
-        return to_response(_problem(service, error))
+        return _response(_problem(service, error))
 
     return app
+
+
+def _view(service: Service, route: Route) -> Any:
+    def view(**arguments: str) -> Response:
+        content_type = request.headers.get("Content-Type", "")
+        binary = BINARY_HEADER in request.headers
+        call = Call(request.get_data(), content_type, g.request_id, binary, **arguments)
+        return _response(route.answer(service, call))
+
+    return view
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status, content_type=reply.content_type)
+    response.headers.extend(reply.headers)
+    return response
 
 
 def _finish(service: Service, response: Response) -> Response:

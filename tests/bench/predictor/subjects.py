@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 APPS = HERE / "apps"
 PREDICTOR = HERE.parents[2] / "predictor"
 FLASK = "Flask constant on granian"
+_ASGI = ("--lifespan", "off", "--port", "{port}", "constant_asgi:app")
 RECORD = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
 ROW = list(RECORD.values())
 V2 = {"inputs": [{"name": "vitals", "shape": [1, 4], "datatype": "FP64", "data": ROW}]}
@@ -41,12 +42,22 @@ class Subject:
 
 
 def own(python: str) -> tuple[Subject, ...]:
-    """The product, first, and its limit; run by ``python``."""
-    ours = (python, "-m", "riskpredictor_server", "--model", "{model}", "--port", "{port}")
+    """The product, first, and what its server costs as it comes; run by ``python``."""
+    uvicorn = (python, "-m", "uvicorn", "--no-access-log", "--http", "httptools", "--loop")
     return (
-        Subject("riskpredictor", ours),
-        Subject("limit: same server, constant", (python, str(APPS / "constant_own.py"))),
+        Subject("riskpredictor", _serve(python)),
+        Subject("bare ASGI constant on uvicorn", (*uvicorn, "asyncio", *_ASGI)),
     )
+
+
+def before(python: str, commit: str, checkout: Path) -> Subject:
+    """The product as it was, from a checkout of that commit."""
+    environment = {"PYTHONPATH": str(checkout / "predictor")}
+    return Subject(f"riskpredictor at {commit}", _serve(python), environment=environment)
+
+
+def _serve(python: str) -> tuple[str, ...]:
+    return (python, "-m", "riskpredictor_server", "--model", "{model}", "--port", "{port}")
 
 
 def usual(environments: Path) -> tuple[Subject, ...]:

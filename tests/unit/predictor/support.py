@@ -105,7 +105,8 @@ def _lower(headers: Message) -> dict[str, str]:
 class ServerProcess:
     """``python -m riskpredictor_server`` on loopback; a context manager."""
 
-    def __init__(self, model: Path | None = None, **environment: str) -> None:
+    def __init__(self, model: Path | None = None, open_files: int = 0, **environment: str) -> None:
+        """``open_files`` is the limit of its descriptors."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
@@ -120,6 +121,8 @@ class ServerProcess:
             **{f"RISKPREDICTOR_{name.upper()}": value for name, value in environment.items()},
         }
         command = [sys.executable, "-m", "riskpredictor_server"]
+        if open_files:
+            command = ["prlimit", f"--nofile={open_files}", *command]
         self.process = subprocess.Popen(command, env=env, stderr=self._log, stdout=self._log)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,118 @@
+"""The table of routes: Flask registers them from it, and the ASGI application answers hot ones.
+
+Pages for people are not in it: they need Flask, see ``web/``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from riskpredictor_server.api import inference_protocol as oip
+from riskpredictor_server.api.openapi import document
+from riskpredictor_server.api.problems import Reply, json_reply
+from riskpredictor_server.api.service import Service
+
+_MODEL, _VERSION = oip.MODEL_ROUTE, oip.VERSION_ROUTE
+
+
+class Call(NamedTuple):
+    """What the function of a route is given of a request."""
+
+    body: bytes
+    content_type: str
+    request_id: str
+    binary: bool = False
+    """Whether the client announced binary tensors."""
+    name: str = ""
+    """Of a model, from the path, as is the version."""
+    version: str | None = None
+
+
+class Route(NamedTuple):
+    """One method of one path."""
+
+    method: str
+    path: str
+    """As Flask writes it, and as metrics name it."""
+    answer: Callable[[Service, Call], Reply]
+    hot: bool = False
+    """Whether it is answered on the event loop, so that such a pod never imports Flask."""
+
+    probe: bool = False
+    """Whether it is answered under any load."""
+
+
+def _live_v2(_service: Service, _call: Call) -> Reply:
+    return json_reply({"live": True})
+
+
+def _ready_v2(service: Service, call: Call) -> Reply:
+    reply = service.ready(call.request_id)
+    return json_reply({"ready": True}) if reply.status == 200 else reply
+
+
+def _model_metadata(service: Service, call: Call) -> Reply:
+    if service.predictor is None:
+        return service.not_ready(call.request_id)
+    absent = service.absent(call.name, call.version, call.request_id)
+    return absent or oip.model_metadata(service.predictor, call.name)
+
+
+def _model_ready(service: Service, call: Call) -> Reply:
+    reply = service.ready(call.request_id)
+    if reply.status != 200:
+        return reply
+    absent = service.absent(call.name, call.version, call.request_id)
+    return absent or json_reply({"name": call.name, "ready": True})
+
+
+def _infer(service: Service, call: Call) -> Reply:
+    return service.infer(
+        call.name, call.version, call.binary, call.body, call.content_type, call.request_id
+    )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/predict",
+        lambda service, call: service.predict(call.body, call.content_type, call.request_id),
+        hot=True,
+    ),
+    Route("POST", _MODEL + "/infer", _infer, hot=True),
+    Route("POST", _VERSION + "/infer", _infer, hot=True),
+    Route("GET", "/health", lambda service, _: service.health(), hot=True, probe=True),
+    Route(
+        "GET", "/ready", lambda service, call: service.ready(call.request_id), hot=True, probe=True
+    ),
+    Route("GET", "/metrics", lambda service, _: service.exposition(), hot=True, probe=True),
+    Route("GET", "/model", lambda service, call: service.card(call.request_id)),
+    Route("GET", "/openapi.json", lambda service, _: json_reply(document(service.settings))),
+    Route("GET", "/v2", lambda _service, _call: oip.server_metadata()),
+    Route("GET", "/v2/health/live", _live_v2),
+    Route("GET", "/v2/health/ready", _ready_v2),
+    Route("GET", _MODEL, _model_metadata),
+    Route("GET", _VERSION, _model_metadata),
+    Route("GET", _MODEL + "/ready", _model_ready),
+    Route("GET", _VERSION + "/ready", _model_ready),
+)
+
+_FIXED = {(r.method, r.path): r for r in ROUTES if r.hot and "<" not in r.path}
+_PATTERNS = [
+    (r, re.compile(re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", r.path)))
+    for r in ROUTES
+    if r.hot and "<" in r.path
+]
+_NO_ARGUMENTS: dict[str, str] = {}
+
+
+def hot_route(method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+    """Find the hot route of a path, without escapes, and its arguments; HEAD asks like GET."""
+    route = _FIXED.get(("GET" if method == "HEAD" else method, path))
+    if route is None:
+        for candidate, pattern in _PATTERNS:
+            if candidate.method == method and (match := pattern.fullmatch(path)):
+                return candidate, match.groupdict()
+    return route, _NO_ARGUMENTS

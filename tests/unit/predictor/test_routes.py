@@ -1,0 +1,120 @@
+"""One table of routes, behind Flask, behind the ASGI application and behind other servers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from unit.predictor.support import HEALTHY, service
+
+from riskpredictor_server.admission import Admission
+from riskpredictor_server.api.routes import ROUTES, hot_route
+from riskpredictor_server.asgi import Application, Message, Scope
+from riskpredictor_server.web.app import create_app
+from support.rawhttp import RawClient, get, request
+
+BODY = json.dumps(HEALTHY).encode()
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_route_is_flasks_and_hot_ones_are_found_without_it(route: Any) -> None:
+    rules = {
+        (method, rule.rule)
+        for rule in create_app(service()).url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    assert (route.method, route.path) in rules
+    path = route.path.replace("<name>", "m").replace("<version>", "v1")
+    found, arguments = hot_route(route.method, path)
+    assert found is (route if route.hot else None)
+    if found and "<" in route.path:
+        assert arguments == {"name": "m", "version": "v1"} or arguments == {"name": "m"}
+
+
+def test_head_is_answered_where_get_is_and_nothing_else_is_hot() -> None:
+    assert hot_route("HEAD", "/health")[0] is hot_route("GET", "/health")[0]
+    for method, path in (("GET", "/predict"), ("POST", "/v2/models//infer"), ("POST", "/predict/")):
+        assert hot_route(method, path)[0] is None
+
+
+async def ask(application: Application, method: str, path: str, **more: Any) -> tuple[int, Any]:
+    """An answer of the application, called as any ASGI server would."""
+    headers = [(b"host", b"x"), (b"content-type", b"application/json")]
+    headers.append((b"content-length", b"%d" % len(BODY)))
+    scope: Scope = {"type": "http", "method": method, "path": path, "http_version": "1.1", **more}
+    scope.update(headers=headers, query_string=b"")
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": BODY, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/predict", 200),
+        ("//predict", 200),
+        ("/predict/", 404),
+        ("/v2/models/riskpredictor/infer", 400),
+        ("/v2//models/riskpredictor/infer", 308),
+        ("/absent", 404),
+    ],
+)
+async def test_overload_refuses_whatever_the_path_is_spelled_like(
+    path: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = Application(service())
+    if status != 308:
+        assert (await ask(application, "POST", path))[0] == status
+    for name in ("lag", "free"):
+        with monkeypatch.context() as patch:
+            patch.setattr(application.admission, name, 9.0 if name == "lag" else -1)
+            found, problem = await ask(application, "POST", path)
+            assert (found, problem["title"]) == (503, "Service unavailable")
+            for probe in ("/health", "//ready"):
+                assert (await ask(application, "GET", probe))[0] == 200
+
+
+async def test_a_prefix_that_a_proxy_announced_is_not_part_of_the_route() -> None:
+    application = Application(service())
+    status, answer = await ask(application, "POST", "/risk/predict", root_path="/risk")
+    assert (status, answer["risk_level"]) == (200, "Low")
+
+
+async def test_a_bug_is_a_500_problem_that_is_counted_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = Application(service())
+    monkeypatch.setattr(Admission, "reserve", lambda *_: 1 / 0)
+    status, answer = await ask(application, "POST", "/predict")
+    assert (status, answer["title"]) == (500, "Internal error")
+    assert "division" in caplog.text
+    assert application.service.metrics.in_flight == 0
+
+
+def test_flask_is_complete_behind_another_wsgi_server() -> None:
+    """As behind gunicorn or waitress: riskpredictor_server.wsgi has no more than this."""
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+    with make_server("127.0.0.1", 0, create_app(service()), handler_class=Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for sent, status in (
+            (get("/health"), 200),
+            (get("/metrics"), 200),
+            (request("POST", "/predict", body=BODY), 200),
+            (request("POST", "/v2/models/riskpredictor/infer", body=b"{}"), 400),
+        ):
+            with RawClient(server.server_port) as client:
+                assert client.send(sent).answer().status == status
+        server.shutdown()
