@@ -102,7 +102,7 @@ check: $(VENV)/.ready ## Formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	PYTHONPATH=tools/cluster $(VENV)/bin/lint-imports
 
 .PHONY: verify
 verify: reference lock ## Regenerate what is generated; fail if that changes a file

@@ -66,7 +66,7 @@ LAYERS = (
     gate("format", "ruff", "format", "--check", "."),
     gate("lint", "ruff", "check", "."),
     gate("types", "mypy"),
-    gate("imports", "lint-imports"),
+    Layer("imports", ("env", "PYTHONPATH=tools/cluster", str(BIN / "lint-imports"))),
     suite("unit", *SPREAD, "tests/unit"),
     Layer("programs", ("make", "programs")),
     suite("contract", *SPREAD, "tests/contract"),

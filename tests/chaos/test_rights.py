@@ -170,24 +170,18 @@ def _await_order(api: Api, found: dict[Right, Outcome], homes: dict[Right, Predi
 
 
 @pytest.mark.parametrize("right", ONE_BY_ONE, ids=_words)
-def test_a_missing_right_is_told(outcomes: dict[Right, Outcome], right: Right) -> None:
+def test_a_missing_right_is_told_and_all_heals_when_it_is_back(
+    outcomes: dict[Right, Outcome], right: Right
+) -> None:
     outcome = outcomes[right]
     if right in SPEECH:
         assert any(_names(right, line) for line in outcome.log), outcome.log
-        return
-    assert (outcome.ready["status"], outcome.ready["reason"]) == ("False", "Forbidden")
-    assert _names(right, outcome.ready["message"]), outcome.ready["message"]
-    assert "apply its roles again" in outcome.ready["message"]
-
-
-@pytest.mark.parametrize("right", ONE_BY_ONE, ids=_words)
-def test_it_is_not_insisted_on(outcomes: dict[Right, Outcome], right: Right) -> None:
-    assert outcomes[right].requests <= 5
-
-
-@pytest.mark.parametrize("right", ONE_BY_ONE, ids=_words)
-def test_all_heals_when_the_right_is_back(outcomes: dict[Right, Outcome], right: Right) -> None:
-    assert outcomes[right].disorder == []
+    else:
+        assert (outcome.ready["status"], outcome.ready["reason"]) == ("False", "Forbidden")
+        assert _names(right, outcome.ready["message"]), outcome.ready["message"]
+        assert "apply its roles again" in outcome.ready["message"]
+    assert outcome.requests <= 5, "it does not insist"
+    assert outcome.disorder == []
 
 
 # ---- rights in all namespaces: one after the other, the watches begin anew without them ----

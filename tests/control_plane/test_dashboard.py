@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a real operator and predictor: every panel has something to show."""
+"""A real Prometheus scrapes an operator and a predictor: panels show something, an alert fires."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support import prometheus
 from support.api import NAMESPACE, Api, eventually
-from support.cluster import ROOT, LocalCluster
+from support.cluster import ROOT
 from support.dashboard import Query, declared, filled, queries
 from support.predictors import Predictors
 
@@ -42,6 +42,8 @@ class Scene:
     """Of the dashboard's variables."""
     operator: str
     """What the operator exports."""
+    predictors: Predictors
+    key: Key
 
     def answer(self, query: Query) -> list[dict[str, Any]]:
         return self.prometheus.query(filled(query.expr, self.values))
@@ -80,7 +82,7 @@ def scene(
     with operators.running(operator_config, folder / "log", *flags), ServerProcess() as server:
         targets = {"operator": metrics, "predictors": server.port}
         labels = _labels(namespace, "risk")
-        with prometheus.running(folder, free_port(), targets, "1m", labels) as watching:
+        with prometheus.running(folder, free_port(), targets, "2s", labels) as watching:
             eventually(lambda: watching.up() == dict.fromkeys(targets, True), within=60)
             predictors = Predictors(api, namespace)
             key = predictors.create("risk")
@@ -93,7 +95,7 @@ def scene(
             url = f"http://127.0.0.1:{metrics}/metrics"
             with urllib.request.urlopen(url, timeout=30) as answer:
                 exposition = answer.read().decode()
-            yield Scene(watching, values, exposition)
+            yield Scene(watching, values, exposition, predictors, key)
     api.delete(NAMESPACE, Key("", namespace))
 
 
@@ -122,17 +124,10 @@ def test_the_lists_of_choices_are_filled_by_what_is_declared(scene: Scene) -> No
 
 
 def test_a_predictor_that_is_not_chosen_is_not_shown(scene: Scene) -> None:
-    other = Scene(scene.prometheus, {**scene.values, "predictor": "another"}, "")
+    other = replace(scene, values={**scene.values, "predictor": "another"})
     for query in queries(DASHBOARD):
         if "$predictor" in query.expr and "vector(0)" not in query.expr:
             assert not other.answer(query), query
-
-
-def test_the_installation_brings_this_dashboard(cluster: LocalCluster) -> None:
-    rendered = yaml.safe_load_all(cluster.kubectl("kustomize", "deploy/monitoring"))
-    (config,) = (document for document in rendered if document["kind"] == "ConfigMap")
-    assert config["metadata"]["labels"] == {"grafana_dashboard": "1"}
-    assert json.loads(config["data"]["riskpredictor.json"]) == DASHBOARD
 
 
 def test_the_page_of_metrics_has_whatever_the_operator_exports(scene: Scene) -> None:
@@ -144,3 +139,16 @@ def test_the_page_of_metrics_has_whatever_the_operator_exports(scene: Scene) -> 
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             assert not labels or set(re.findall(r"\w+", rows[name])) == labels, name
+
+
+def test_a_broken_version_fires_an_alert_and_the_mended_one_ends_it(api: Api, scene: Scene) -> None:
+    def fires() -> bool:
+        return "RiskPredictorNotReady" in scene.prometheus.firing()
+
+    eventually(lambda: not fires(), every=0.5)
+    api.limit(scene.key.namespace, pods="2")
+    scene.predictors.patch(scene.key, modelVersion="v2")
+    eventually(fires, within=120, every=0.5)
+    api.lift_the_limit(scene.key.namespace)
+    scene.predictors.wait(scene.key)
+    eventually(lambda: not fires(), within=120, every=0.5)

@@ -249,17 +249,6 @@ def test_marks_of_the_tools_do_not_reach_the_children(
         assert "environment" not in metadata["labels"]
 
 
-def test_the_base_is_refused_for_its_missing_version(cluster: LocalCluster) -> None:
-    cluster.kubectl("create", "namespace", _home("dev"))
-    rendered = cluster.kubectl("kustomize", str(EXAMPLE / "base"))
-    body = next(b for b in yaml.safe_load_all(rendered) if b["kind"] == RISKPREDICTOR.kind)
-    refused = cluster.try_kubectl(
-        "-n", _home("dev"), "apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(body)
-    )
-    assert refused.returncode != 0
-    assert "spec.modelVersion: Required value" in refused.stderr
-
-
 @pytest.fixture(scope="module")
 def tools(cluster: LocalCluster) -> None:
     """What Argo CD and Flux bring along, as far as the guide's commands need it."""

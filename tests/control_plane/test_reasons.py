@@ -157,14 +157,6 @@ def test_what_the_api_server_refuses_is_told_and_leaves_what_serves(
     predictors.wait(key)
 
 
-def test_what_is_refused_from_the_start_is_made_once_it_is_mended(predictors: Predictors) -> None:
-    wrong, right, _, _ = REFUSED["an affinity that breaks a rule"]
-    key = predictors.create(**wrong)
-    predictors.wait(key, "False", "ApplyRefused")
-    predictors.patch(key, **right)
-    predictors.wait(key)
-
-
 def test_a_policy_that_refuses_a_child(
     cluster: LocalCluster, api: Api, predictors: Predictors
 ) -> None:

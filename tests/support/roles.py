@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from support.api import eventually
 from support.audit import Right, granted_rights
 from support.cluster import LocalCluster
-from support.operator import ACCOUNT, SYSTEM
+from support.operator import ACCOUNT, SYSTEM, USER
 
 ROLE = f"clusterrole/{ACCOUNT}"
 LEASE_ROLE = f"role/{ACCOUNT}-lease"
-SECONDS = 1.0
-"""That the API server's authorizer takes to learn of a change."""
 
 Rules = list[dict[str, Any]]
 
@@ -53,11 +50,15 @@ class Role:
     @contextmanager
     def lacking(self, rights: Collection[Right]) -> Iterator[None]:
         """For the length of the block it grants less."""
-        self._set(without(self.body["rules"], rights))
+        self._replace(without(self.body["rules"], rights))
+        for right in rights:
+            self._await("no", right)
         try:
             yield
         finally:
-            self._set(self.body["rules"])
+            self._replace(self.body["rules"])
+            for right in rights:
+                self._await("yes", right)
 
     def grant(self, namespace: str, rules: Rules) -> None:
         """Grant the operator these rights in one namespace."""
@@ -73,7 +74,15 @@ class Role:
         listed = {"apiVersion": "v1", "kind": "List", "items": items}
         self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
 
-    def _set(self, rules: Rules) -> None:
-        body = copy.deepcopy(self.body) | {"rules": rules}
-        self.cluster.kubectl("replace", "-f", "-", stdin=json.dumps(body))
-        time.sleep(SECONDS)
+    def _replace(self, rules: Rules) -> None:
+        self.cluster.kubectl("replace", "-f", "-", stdin=json.dumps({**self.body, "rules": rules}))
+
+    def _await(self, answer: str, right: Right) -> None:
+        """Wait until the API server's authorizer knows, which takes it a moment."""
+        verb, group, resource = right
+        plural, _, sub = resource.partition("/")
+        asked = (
+            "-n", SYSTEM, "auth", "can-i", verb, f"{plural}.{group}/{ACCOUNT}".replace("./", "/"),
+            f"--subresource={sub}", f"--as={USER}",
+        )  # fmt: skip
+        eventually(lambda: self.cluster.try_kubectl(*asked).stdout.strip() == answer, every=0.1)
