@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from riskpredictor_server.api.service import Service
 from riskpredictor_server.asgi import Application
+from riskpredictor_server.http.server import Server, bind, connection_limit
 from riskpredictor_server.logs import complain, configure
-from riskpredictor_server.server import Server, bind, connection_limit
 from riskpredictor_server.settings import SettingsError, parse
 
 

@@ -14,9 +14,9 @@ import pytest
 from unit.predictor.support import service
 
 from riskpredictor_server.asgi import Application
+from riskpredictor_server.http.protocol import Connection
+from riskpredictor_server.http.server import Server, connection_limit
 from riskpredictor_server.logs import JsonFormatter
-from riskpredictor_server.protocol import Connection
-from riskpredictor_server.server import Server, connection_limit
 
 UNLIMITED = resource.RLIM_INFINITY
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 import uvicorn
 
 from riskpredictor_server.asgi import Application
-from riskpredictor_server.protocol import SPARE_CONNECTIONS, Connection
+from riskpredictor_server.http.protocol import SPARE_CONNECTIONS, Connection
 
 log = logging.getLogger("riskpredictor")
 

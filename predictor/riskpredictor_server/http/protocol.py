@@ -23,8 +23,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from riskpredictor_server.asgi import CROWDED, FAULT
-from riskpredictor_server.cycle import Cycle
-from riskpredictor_server.heads import (
+from riskpredictor_server.http.cycle import Cycle
+from riskpredictor_server.http.heads import (
     FIELDS,
     HEAD_BYTES,
     TOO_LONG,

@@ -10,7 +10,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from riskpredictor_server.admission import RefusedError
 from riskpredictor_server.asgi import Message
-from riskpredictor_server.heads import Fault
+from riskpredictor_server.http.heads import Fault
 
 
 class Cycle:
