@@ -85,25 +85,25 @@ def test_the_memory_is_whole_again_when_all_is_given_back() -> None:
     admission = Admission(Settings(max_body_bytes=10_000, max_pending_bytes=15_000))
     assert admission.reserve(LARGE_BYTES - 1) == 0
     taken = admission.reserve(9000)
-    assert (taken, admission.free) == (9000, 6000)
+    assert (taken, admission.free_bytes) == (9000, 6000)
     for size, status in ((6001, 503), (10_001, 413)):
         with pytest.raises(RefusedError) as refused:
             admission.reserve(size)
         assert refused.value.status == status
-    admission.free += taken
-    assert admission.free == 15_000
+    admission.free_bytes += taken
+    assert admission.free_bytes == 15_000
 
 
 async def test_only_so_many_may_wait() -> None:
     admission = Admission(Settings(max_pending=1))
-    async with admission.place("requests at once"):
+    async with admission.waiting_place("requests at once"):
         with pytest.raises(RefusedError, match="too many requests at once"):
-            async with admission.place("requests at once"):
+            async with admission.waiting_place("requests at once"):
                 pass
     assert admission.waiting == 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("lag", 0.6), ("free", -1)])
+@pytest.mark.parametrize(("name", "value"), [("lag", 0.6), ("free_bytes", -1)])
 def test_nothing_is_taken_on_that_cannot_be_answered_soon(name: str, value: float) -> None:
     admission = Admission(Settings())
     admission.check()

@@ -75,7 +75,7 @@ async def test_overload_refuses_whatever_the_path_is_spelled_like(
     application = Application(service())
     if status != 308:
         assert (await ask(application, "POST", path))[0] == status
-    for name in ("lag", "free"):
+    for name in ("lag", "free_bytes"):
         with monkeypatch.context() as patch:
             patch.setattr(application.admission, name, 9.0 if name == "lag" else -1)
             found, problem = await ask(application, "POST", path)
