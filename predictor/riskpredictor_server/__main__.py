@@ -1,4 +1,4 @@
-"""Serve a model: ``python -m riskpredictor_server --help``."""
+"""Command line of the server: ``python -m riskpredictor_server --help``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,13 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from riskpredictor_server.admission import Admission, RefusedError, counted_bytes, overloaded
+from riskpredictor_server.admission import (
+    LARGE_BYTES,
+    Admission,
+    RefusedError,
+    counted_bytes,
+    overloaded,
+)
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER
 from riskpredictor_server.api.problems import Reply, problem
 from riskpredictor_server.api.routes import Call, Route, hot_route
@@ -67,7 +73,7 @@ class _Request:
         """Return the length of its body; ``limit`` for one in chunks, whose length is not known."""
         if b"transfer-encoding" in self.headers:
             return limit
-        # The server refuses what is no number. int() refuses many digits, so drop leading zeros.
+        # llhttp refuses what is no number. int() refuses many digits, so drop leading zeros.
         return int(self.headers.get(b"content-length", b"").strip().lstrip(b"0") or 0)
 
     async def receive_part(self) -> bytes:
@@ -105,10 +111,12 @@ class Application:
         request.id = self.service.request_id(given.decode("latin-1") if given else None)
         status = CLIENT_GONE
         try:
-            status, headers, body = await self._respond(request)
+            try:
+                status, headers, body = await self._answer(request)
+            except Exception as error:
+                status, headers, body = self._answer_error(request, error)
             self.answered += 1
-            over_limit = OVER_CONNECTION_LIMIT in request.extensions
-            if self._closes_connection() or over_limit or not request.complete:
+            if self._closes_connection(request):
                 headers.append((b"connection", b"close"))
             # The memory of a response counts until the client has taken most of it.
             size = counted_bytes(body)
@@ -126,37 +134,35 @@ class Application:
                 seconds = perf_counter() - started
                 self.service.observe(request.label, status, seconds, request.id)
 
-    async def _respond(self, request: _Request) -> Response:
-        """Return the response to a request, also where it is refused or something fails."""
-        try:
-            return await self._admit(request)
-        except _ClientGoneError:
-            raise
-        except RefusedError as error:
+    def _answer_error(self, request: _Request, error: Exception) -> Response:
+        """Return the response to a request that was refused or failed; raise if its client left."""
+        if isinstance(error, _ClientGoneError):
+            raise error
+        request.counted = True
+        if isinstance(error, RefusedError):
             reply = problem(error.status, error.detail, request.id, headers=error.headers)
-        except Exception:
+        else:
             what = f"{request.scope['method']} {request.scope['path'][:200]}"
-            log.exception("%s failed", what, extra={"request_id": request.id})
+            log.error("%s failed", what, exc_info=error, extra={"request_id": request.id})
             request.label = "error"
             detail = "the server failed; its log has the reason under this request_id"
             reply = problem(500, detail, request.id)
-        request.counted = True
         return self._encode(reply, request.id)
 
-    async def _admit(self, request: _Request) -> Response:
+    async def _answer(self, request: _Request) -> Response:
         """Ask admission for a request, read its body, and answer it."""
-        admission = self.admission
+        admission, limit = self.admission, self._settings.max_body_bytes
         if INVALID_REQUEST in request.extensions:
             request.label = "malformed"
             raise RefusedError(*request.extensions[INVALID_REQUEST])
         route, arguments = hot_route(request.scope["method"], _route_path(request.scope))
         if route:
             request.label = route.path
-        announced = request.announced_bytes(self._settings.max_body_bytes)
+        announced = request.announced_bytes(limit)
         request.complete = not announced
         body = b""
         if announced and b"expect" not in request.headers:
-            # A body that has arrived already: if it is complete, a refusal keeps the connection.
+            # What has arrived already: if that is all, a refusal need not close the connection.
             body = await request.receive_part()
         if not (route and route.probe):
             if OVER_CONNECTION_LIMIT in request.extensions:
@@ -164,51 +170,50 @@ class Application:
             admission.check()
         reserved = admission.reserve(announced)
         try:
-            body = await self._read_body(request, body)
+            if not request.complete:
+                body = await self._read_rest(request, body)
+            if len(body) > limit:
+                raise admission.too_large()
             if reserved:
                 # How much a body in chunks takes is known only now.
-                surplus = reserved - counted_bytes(body)
-                admission.free_bytes += surplus
-                reserved -= surplus
+                admission.free_bytes += reserved
+                reserved = counted_bytes(body)
+                admission.free_bytes -= reserved
             if route is None:
                 return await self._answer_with_flask(request, body)
-            return await self._answer_hot(route, arguments, request, body)
+            if len(body) < LARGE_BYTES:
+                return self._answer_hot(route, arguments, request, body)
+            async with admission.batches.turn(len(body)):
+                admission.check_memory()
+                return self._answer_hot(route, arguments, request, body)
         finally:
             admission.free_bytes += reserved
 
-    async def _read_body(self, request: _Request, body: bytes) -> bytes:
-        """Return the whole body of which ``body`` is the first part.
+    async def _read_rest(self, request: _Request, body: bytes) -> bytes:
+        """Return ``body`` and what follows it, at most a little more than is allowed.
 
-        Raises RefusedError if it is too large, too slow, or if too many others are incomplete.
+        Raises RefusedError if that takes too long, or if too many other bodies are incomplete.
         """
         limit, seconds = self._settings.max_body_bytes, self._settings.body_timeout
-        if not (request.complete or body):
-            body = await request.receive_part()
-        if not request.complete:
-            parts = bytearray(body)
-            async with self.admission.waiting_place("unfinished request bodies"):
-                try:
-                    async with asyncio.timeout(seconds):
-                        while not request.complete and len(parts) <= limit:
-                            parts += await request.receive_part()
-                except TimeoutError:
-                    detail = f"the body did not arrive within {seconds:g} s"
-                    raise RefusedError(408, detail) from None
-            body = bytes(parts)
-        if len(body) > limit:
-            raise self.admission.too_large()
-        return body
+        body = body or await request.receive_part()
+        if request.complete:
+            return body
+        parts = bytearray(body)
+        async with self.admission.waiting_place("unfinished request bodies"):
+            try:
+                async with asyncio.timeout(seconds):
+                    while not request.complete and len(parts) <= limit:
+                        parts += await request.receive_part()
+            except TimeoutError:
+                raise RefusedError(408, f"the body did not arrive within {seconds:g} s") from None
+        return bytes(parts)
 
-    async def _answer_hot(
+    def _answer_hot(
         self, route: Route, arguments: dict[str, str], request: _Request, body: bytes
     ) -> Response:
         content_type = request.headers.get(b"content-type", b"").strip().decode("latin-1")
         call = Call(body, content_type, request.id, _BINARY in request.headers, **arguments)
-        if not counted_bytes(body):
-            return self._encode(route.answer(self.service, call), request.id)
-        async with self.admission.batches.turn(len(body)):
-            self.admission.check_memory()
-            return self._encode(route.answer(self.service, call), request.id)
+        return self._encode(route.answer(self.service, call), request.id)
 
     async def _answer_with_flask(self, request: _Request, body: bytes) -> Response:
         async with self.admission.waiting_place("requests at once"):
@@ -257,21 +262,21 @@ class Application:
             (b"x-request-id", request_id.encode()),
             (b"content-length", b"%d" % len(reply.body)),
         ]
-        headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers]
+        for name, value in reply.headers:
+            headers.append((name.lower().encode(), value.encode()))
         return reply.status, headers, reply.body
 
-    def _closes_connection(self) -> bool:
-        """Whether this response closes its connection.
+    def _closes_connection(self, request: _Request) -> bool:
+        """Whether the connection is to be closed after the response to ``request``.
 
         While the server drains, all do. Otherwise a few do: Kubernetes balances connections, not
         requests, so a new pod gets nothing from clients that keep theirs.
         """
-        if self.service.draining:
+        if self.answered >= self._next_close:
+            self._next_close = self._draw_next_close()
             return True
-        if self.answered < self._next_close:
-            return False
-        self._next_close = self._draw_next_close()
-        return True
+        over_limit = OVER_CONNECTION_LIMIT in request.extensions
+        return self.service.draining or over_limit or not request.complete
 
     def _draw_next_close(self) -> float:
         mean = self._settings.keepalive_requests

@@ -125,7 +125,8 @@ class Connection(HttpToolsProtocol):
         rest = self._parse(data)
         while rest is not None and not self._discarding:
             rest = self._parse_after_upgrade(rest)
-        self._answer_next()
+        if self._queue:
+            self._answer_next()
         if self._discarding:
             return
         cast(Any, self.transport).max_size = _BODY_READ_BYTES if self._in_body else HEAD_BYTES
