@@ -1,4 +1,4 @@
-"""No input gets a 5xx, a hang or a page of HTML out of the real server."""
+"""No input makes the real server answer 5xx or HTML, or hang."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHECKS = [
     checks.negative_data_rejection,
     checks.unsupported_method,
 ]
-# What refuses a malformed request; 413 is how a list that is too long ends when its text is, too.
+# Statuses of refusals. A list that is too long gets 413 if its text is too long as well.
 REFUSALS = [400, 404, 405, 413, 415, 422]
 SPLICES = [
     b"NaN",
@@ -104,7 +104,7 @@ def mutate(rng: random.Random) -> bytes:
     return bytes(body)
 
 
-def test_mutated_bodies_are_answered_or_refused_by_name(server: ServerProcess) -> None:
+def test_mutated_bodies_are_answered_or_refused_with_a_reason(server: ServerProcess) -> None:
     rng = random.Random(20_000)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     seen: dict[int, int] = {}
@@ -127,10 +127,8 @@ def test_mutated_bodies_are_answered_or_refused_by_name(server: ServerProcess) -
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_every_published_operation_keeps_its_promises(
-    server: ServerProcess, mode: GenerationMode
-) -> None:
-    """Cases that follow the schema, and cases that break it; answers must be as published."""
+def test_every_operation_answers_as_published(server: ServerProcess, mode: GenerationMode) -> None:
+    """For requests that follow the schema, and for requests that do not."""
     config = SchemathesisConfig.from_dict(
         {"checks": {"negative_data_rejection": {"expected-statuses": REFUSALS}}}
     )
@@ -143,7 +141,7 @@ def test_every_published_operation_keeps_its_promises(
         try:
             cases = operation.as_strategy(generation_mode=mode)
         except Unsatisfiable:
-            # A route without body and parameters cannot be asked wrongly.
+            # There is no wrong request for a route without body and parameters.
             continue
 
         @settings(

@@ -69,8 +69,11 @@ def _model_ready(service: Service, call: Call) -> Reply:
 
 
 def _infer(service: Service, call: Call) -> Reply:
-    return service.infer(
-        call.name, call.version, call.binary, call.body, call.content_type, call.request_id
+    if service.predictor is None:
+        return service.not_ready(call.request_id)
+    absent = service.absent(call.name, call.version, call.request_id)
+    return absent or oip.infer(
+        service.predictor, call.name, call.binary, call.body, call.content_type, call.request_id
     )
 
 

@@ -76,26 +76,6 @@ class Service:
             return self.not_ready(request_id)
         return self.predictor.reply(body, content_type, request_id)
 
-    def infer(
-        self,
-        name: str,
-        version: str | None,
-        binary: bool,
-        body: bytes,
-        content_type: str,
-        request_id: str,
-    ) -> Reply:
-        """Answer ``POST /v2/models/{name}/infer``.
-
-        ``binary`` tells whether the client announced binary tensors.
-        """
-        if self.predictor is None:
-            return self.not_ready(request_id)
-        absent = self.absent(name, version, request_id)
-        if absent:
-            return absent
-        return oip.infer(self.predictor, name, binary, body, content_type, request_id)
-
     def absent(self, name: str, version: str | None, request_id: str) -> Reply | None:
         """Return the 404 for a model or version that is not served here, else None."""
         own, served = self.settings.model_name, self.model.version if self.model else ""

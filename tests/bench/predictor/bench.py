@@ -17,8 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +25,7 @@ from bench.predictor.crowd import crowd, percentile
 from bench.predictor.measure import Running, median, running
 from bench.predictor.subjects import FLASK, Subject, before, own, peers, usual
 from bench.processes import Quota
-from unit.predictor.support import HEALTHY, artifact
+from unit.predictor.support import HEALTHY, artifact, repeating
 
 MILLICORES = 200
 Figures = dict[str, dict[str, list[float]]]
@@ -167,7 +165,10 @@ class Bench:
             ("100 records", {"instances": [HEALTHY] * 100}),
         ):
             data = json.dumps(body).encode()
-            with self.start(subject, quota=True) as server, _probing(server) as probes:
+            with (
+                self.start(subject, quota=True) as server,
+                repeating(lambda: max(map(server.get, ("/health", "/ready"))), 0.2) as probes,
+            ):
                 times = crowd(server.port, subject.path, data, 100, self.seconds * 3)
             answered, refused = times.pop(200, []), times.pop(503, [])
             broken = sum(map(len, times.values()))
@@ -183,7 +184,7 @@ class Bench:
                 f"Overload, 100 users, {name}, one 200m pod, {self.seconds * 3} s:"
                 f" {_spread(answered)} answered; {_spread(refused)} refused with 503; {broken}"
                 f" broken; slowest health or readiness answer {max(probes) * 1000:.0f} ms of"
-                f" {len(probes)}"
+                f" {2 * len(probes)}"
             )
         return found
 
@@ -198,26 +199,6 @@ class Bench:
                 ratios.append(call / row)
         print(f"Batch of 1,000: a row costs 1/{median(ratios):.0f} of a single call")
         return median(ratios)
-
-
-@contextlib.contextmanager
-def _probing(server: Running) -> Iterator[list[float]]:
-    """Probe a server in a thread; yield the seconds of each answer."""
-    seconds: list[float] = []
-    done = threading.Event()
-
-    def probe() -> None:
-        while not done.is_set():
-            seconds.extend((server.get("/health"), server.get("/ready")))
-            time.sleep(0.2)
-
-    thread = threading.Thread(target=probe)
-    thread.start()
-    try:
-        yield seconds
-    finally:
-        done.set()
-        thread.join()
 
 
 def _spread(seconds: list[float]) -> str:

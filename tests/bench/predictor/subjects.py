@@ -108,7 +108,6 @@ def peers() -> tuple[Subject, ...]:
             environment={"BENTOML_DO_NOT_TRACK": "True"},
             start_seconds=90,
         ),
-        Subject("MLflow", _peer("mlflow"), {"inputs": [ROW]}, "/invocations", start_seconds=120),
     )
 
 
