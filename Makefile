@@ -8,8 +8,8 @@ export PYTHONPATH := $R/operator:$R/predictor:$R/tools/kubectl:$R/tools/cluster:
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
-# On all cores.
-SPREAD := -n auto --dist worksteal
+# In more processes than there are cores, for some tests wait.
+SPREAD := -n $(shell python3 -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') --dist worksteal
 DEMO_NAME ?= demo
 # The oldest Kubernetes that is supported, and the newest that is known to work.
 VERSIONS ?= v1.30.14 v1.36.3

@@ -59,7 +59,8 @@ def suite(name: str, *arguments: str, cores: float = ALL, real: bool = False) ->
     return Layer(name, (sys.executable, "-m", "pytest", *arguments), cores, real)
 
 
-SPREAD = ("-n", "auto", "--dist", "worksteal")
+SPREAD = ("-n", str(CORES * 3 // 2), "--dist", "worksteal")
+"""In more processes than there are cores, for some tests wait."""
 BY_FILE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """In two processes, each with a cluster of its own."""
 LAYERS = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -140,6 +142,26 @@ def test_a_watch_shows_a_new_version_come(
     assert any(row.split()[1:4] == ["False", "RollingOut", "v2"] for row in rows)
     assert len(set(rows)) == len(rows), "only changes are shown"
     assert [row.index("risk") for row in rows] == [header.index("NAME")] * len(rows)
+
+
+def test_a_watch_for_scripts_is_one_document_after_the_other(
+    plugin: Plugin, predictors: Predictors, ready: Key
+) -> None:
+    with plugin.start("status", ready.name, "-w", "-o", "json") as process:
+        try:
+            assert process.stdout
+            documents: list[dict[str, Any]] = []
+            text = ""
+            while len(documents) < 2:
+                text += process.stdout.readline()
+                if text.endswith("}\n"):
+                    documents.append(json.loads(text))
+                    text = ""
+                    predictors.patch(ready, suspend=True)
+        finally:
+            process.terminate()
+    assert documents[0]["reason"] == "Ready"
+    assert documents[1]["reason"] in ("NotSeen", "Suspended")
 
 
 def test_history_and_the_way_back(
