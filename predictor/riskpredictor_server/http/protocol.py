@@ -149,7 +149,9 @@ class Connection(HttpToolsProtocol):
             self._newest.disconnect()
             if self._newest is self._active:
                 return False
-            self._queue.pop()
+            if self._queue:
+                # It is not there any more if an earlier response closed the connection.
+                self._queue.pop()
         return self._is_answering
 
     def pause_writing(self) -> None:
