@@ -1,6 +1,6 @@
 """Port-forwarding to the Service of a RiskPredictor, by ``kubectl port-forward``.
 
-kubectl serves many connections at once, over whatever lies between.
+kubectl forwards many connections at once, and speaks the API server's streaming protocols.
 """
 
 from __future__ import annotations
