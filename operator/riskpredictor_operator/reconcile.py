@@ -37,7 +37,7 @@ from riskpredictor_operator.runtime.workers import SLOW_RETRY_SECONDS
 from riskpredictor_operator.status_writer import StatusWriter
 
 POD_LOOK_SECONDS = (2.0, 15.0)
-"""Bounds of the time between two looks at pods that are not up yet. It grows with the wait."""
+"""Bounds of the time between two passes while pods are not up yet. It grows with the wait."""
 REPORT_FAILURE_AFTER_SECONDS = 5.0
 """How long writes of children may fail before the status says so: most failures end before."""
 
@@ -68,10 +68,10 @@ class Reconciler:
         self._status_writer = StatusWriter(self.client, self.cache, self.clock)
 
     async def reconcile(self, key: Key) -> float | None:
-        """One pass.
+        """Do one pass.
 
         Returns:
-            Seconds until the next one where time alone may bring news, else None.
+            Seconds until the next pass, if one is due without an event, else None.
 
         Raises:
             ApiError: try again after a back-off.

@@ -49,7 +49,7 @@ class GuardedRequest(aiohttp.ClientRequest):
         try:
             guard.get()()
         except Exception as error:
-            # This runs in a task of its own. aiohttp has not sent the head yet: it goes with the body.
+            # This runs in a task of its own. aiohttp sends the head only together with the body.
             if conn.protocol is not None:
                 conn.protocol.set_exception(error)
             return

@@ -115,19 +115,21 @@ def _await_start(client: Client, where: str) -> None:
 
 
 def _reports(client: Client, where: str, demand: Demand) -> Iterator[Report]:
-    said = ""
+    other_output = ""
     for line in client.lines(f"{where}/log", demand.seconds + START_SECONDS, follow="true"):
         try:
             report: Report = json.loads(line)
         except ValueError:
-            said = line
+            other_output = line
             continue
         # Look before the yield, because the caller may change the report.
         last = "done" in report
         yield report
         if last:
             return
-    raise PluginError(f"the pod that sends the load ended too early: {said or 'it said nothing'}")
+    raise PluginError(
+        f"the pod that sends the load ended too early: {other_output or 'it printed nothing'}"
+    )
 
 
 def url_of(service: Body) -> str:
