@@ -1,7 +1,7 @@
-"""Admission: every request but a probe is taken on here, or refused at once with 503.
+"""Admission control: accepts a request, or refuses it at once with 503. Probes are exempt.
 
-It bounds how long requests queue for the event loop, for their turn and for a page; how many wait
-for the rest of their body; and the memory of large bodies and of answers that are not read.
+It bounds how long requests wait for the event loop, for batches and for pages before them, how many
+wait for the rest of their body, and the memory of large bodies and unread responses.
 """
 
 from __future__ import annotations
@@ -11,50 +11,50 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from riskpredictor_server.api.problems import RETRY, Reply, problem
+from riskpredictor_server.api.problems import RETRY
 from riskpredictor_server.settings import Settings
 
 LARGE_BYTES = 4096
-"""From here on a body (about fifty records, half a millisecond of work) is a large one: it counts
-against the memory of all bodies and waits for its turn. Smaller ones are bounded by their number,
+"""Size from which a body is large (about fifty records, half a millisecond of work): it counts
+against the memory for bodies and waits for its turn. The number of smaller ones is bounded instead,
 so slow uploads never hold up single predictions."""
 BATCH_PACE = 4e-7
-"""Seconds per byte of a batch before anything was measured: a pod's under 200 millicores."""
+"""First estimate of the seconds per byte of a batch, as in a pod of 200 millicores."""
 PAGE_PACE = 0.02
-"""Seconds per page, likewise."""
-_MEMORY = 8
-"""Turns over which a pace is averaged: a CPU limit makes one slow and the next one quick."""
+"""First estimate of the seconds per page, likewise."""
+_AVERAGED_TURNS = 8
+"""Turns over which the pace is averaged: under a CPU limit a slow one follows a quick one."""
 
 
 class RefusedError(Exception):
-    """A request is not served; becomes a problem document."""
+    """Raised to refuse a request; the application answers with a problem document."""
 
     def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers
 
-    def reply(self, request_id: str) -> Reply:
-        """The answer."""
-        return problem(self.status, self.detail, request_id, headers=self.headers)
-
 
 def overloaded(detail: str) -> RefusedError:
-    """Overload: tell the client at once rather than let everybody wait."""
+    """Return the error for a request that comes at a time of overload."""
     return RefusedError(503, f"overloaded: {detail}", RETRY)
 
 
-class Queue:
-    """Turns, one at a time, first come, first served.
+def counted_bytes(body: bytes) -> int:
+    """Return how much a body counts against the memory limit: small ones count nothing."""
+    return len(body) if len(body) >= LARGE_BYTES else 0
 
-    A batch of 1,000 takes milliseconds of the one event loop, and under a CPU limit five times as
-    long on the clock; one batch a turn lets single predictions and probes pass in between. Who
-    would wait too long behind those that are queued already is refused: how long is known from
-    their sizes and from the pace of late. To look at what the last one waited would let a whole
-    burst in before anybody has waited.
+
+class Queue:
+    """Runs batches, or pages, one at a time in the order of their arrival.
+
+    A batch of 1,000 blocks the event loop for milliseconds, five times as long under a CPU limit.
+    Between two of them single predictions and probes are answered. A request that would wait too
+    long is refused: the wait is estimated from the sizes of those before it and the recent pace.
+    The last measured wait would not do, because a whole burst arrives before any of it has waited.
     """
 
     def __init__(self, what: str, longest_wait: float, pace: float) -> None:
-        """``pace`` is in seconds per unit of size until it was measured."""
+        """``pace`` is the first estimate of the seconds per unit of size."""
         self._what = what
         self._lock = asyncio.Lock()
         self._longest_wait = longest_wait
@@ -63,80 +63,84 @@ class Queue:
 
     @property
     def wait(self) -> float:
-        """Seconds until a newcomer's turn."""
+        """Estimated seconds that a request added now would wait."""
         return self._queued * self._pace
 
     @asynccontextmanager
     async def turn(self, size: int) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it inside the ``with``; raises RefusedError if that is long."""
+        """Wait for a turn, which lasts as long as the ``with``.
+
+        Raises RefusedError if the wait is too long.
+        """
         detail = f"{self._what} queue too long here"
         if self.wait > self._longest_wait:
             raise overloaded(detail)
         self._queued += size
-        came = monotonic()
+        queued_at = monotonic()
         try:
             async with self._lock:
-                begun = monotonic()
-                if begun - came > 2 * self._longest_wait:
-                    # The pace was thought to be better: do not keep the others waiting as well.
+                started = monotonic()
+                if started - queued_at > 2 * self._longest_wait:
+                    # The estimate was too low: let the others wait no longer because of this one.
                     raise overloaded(detail)
-                # A free lock is taken without a pause: make one, for the others on the loop. What
-                # they take is part of the pace.
+                # A free lock is acquired without giving way to other tasks, so do it here. Their
+                # time counts as part of the pace.
                 await asyncio.sleep(0)
                 yield
-                self._pace += ((monotonic() - begun) / size - self._pace) / _MEMORY
+                self._pace += ((monotonic() - started) / size - self._pace) / _AVERAGED_TURNS
         finally:
             self._queued -= size
 
 
 class Admission:
-    """The limits of one process and what is left of them."""
+    """The limits of one process, and how much of them is in use."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_lag = settings.max_lag
         self._max_body = settings.max_body_bytes
         self._max_waiting = settings.max_pending
         self.lag = 0.0
-        """Seconds that a ready callback lately waited for the event loop."""
+        """Seconds that the event loop was late at the last tick of the server."""
         self.waiting = 0
-        """Requests that wait for the rest of their body, or for a page."""
-        self.free = settings.max_pending_bytes
-        """Bytes left for large bodies; below zero when unread answers take more than there was."""
+        """Number of requests that wait for the rest of their body, or for a page."""
+        self.free_bytes = settings.max_pending_bytes
+        """Memory left for large bodies; negative while unread responses take more than there is."""
         self.batches = Queue("batches", settings.max_lag, BATCH_PACE)
         self.pages = Queue("pages", settings.max_lag, PAGE_PACE)
 
     def check(self) -> None:
-        """Raise RefusedError if a request that comes now cannot be answered soon."""
+        """Raise RefusedError if a new request could not be answered soon."""
         if self.lag > self._max_lag:
             raise overloaded("requests queue too long here")
         self.check_memory()
 
     def check_memory(self) -> None:
-        """Raise RefusedError while answers that clients do not read take all the memory."""
-        if self.free < 0:
+        """Raise RefusedError while unread responses take all the memory."""
+        if self.free_bytes < 0:
             raise overloaded("answers that nobody reads take all the memory")
 
     def reserve(self, size: int) -> int:
-        """Take memory for a body of at most ``size`` bytes; returns what to give back to ``free``.
+        """Reserve memory for a body of at most ``size`` bytes.
 
-        Raises RefusedError if it is too large, or too large now.
+        Returns what the caller has to add to ``free_bytes`` afterwards. Raises RefusedError if the
+        body is larger than allowed, or than the memory that is left.
         """
         if size > self._max_body:
             raise self.too_large()
         if size < LARGE_BYTES:
             return 0
-        if size > self.free:
+        if size > self.free_bytes:
             raise overloaded("large bodies take all the memory meant for them")
-        self.free -= size
+        self.free_bytes -= size
         return size
 
     def too_large(self) -> RefusedError:
-        """A body above the limit."""
+        """Return the error for a body above the limit."""
         return RefusedError(413, f"the body may have at most {self._max_body} bytes")
 
     @asynccontextmanager
-    async def place(self, what: str) -> AsyncIterator[None]:
-        """Count one that waits; raises RefusedError if enough of them do."""
+    async def waiting_place(self, what: str) -> AsyncIterator[None]:
+        """Count a waiting request inside the ``with``; raise RefusedError if too many wait."""
         if self.waiting >= self._max_waiting:
             raise overloaded(f"too many {what}")
         self.waiting += 1

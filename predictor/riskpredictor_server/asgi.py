@@ -1,7 +1,7 @@
-"""The ASGI application: answers hot routes itself, and hands every other request to Flask.
+"""The ASGI application: answers hot routes itself, and passes every other request to Flask.
 
-A body is complete before anything is done with it, so a client that stalls in the middle of one
-holds no thread.
+The whole body of a request is read first, so a client that stalls in the middle of one holds no
+thread.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from riskpredictor_server.admission import LARGE_BYTES, Admission, RefusedError, overloaded
+from riskpredictor_server.admission import (
+    LARGE_BYTES,
+    Admission,
+    RefusedError,
+    counted_bytes,
+    overloaded,
+)
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER
 from riskpredictor_server.api.problems import Reply, problem
-from riskpredictor_server.api.routes import Call, hot_route
+from riskpredictor_server.api.routes import Call, Route, hot_route
 from riskpredictor_server.api.service import Service
 
 log = logging.getLogger("riskpredictor")
 
 CLIENT_GONE = 499
-"""Status in metrics for a client that left before its answer."""
-CROWDED = "crowded"
-"""Extension of the scope: its connection is one beyond the limit, meant for probes."""
-FAULT = "fault"
-"""Extension of the scope: status and detail of what is no valid request."""
+"""Status in metrics for a client that left before its response."""
+OVER_CONNECTION_LIMIT = "over_connection_limit"
+"""Extension of the scope: the connection is one beyond the limit, meant for probes."""
+INVALID_REQUEST = "invalid_request"
+"""Extension of the scope: status and detail of the refusal of a malformed request."""
 
 _BINARY = BINARY_HEADER.encode()
 _BODILESS = frozenset((204, 304))
@@ -37,7 +43,7 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers without those of the connection, and body."""
 
 
@@ -46,7 +52,7 @@ class _ClientGoneError(Exception):
 
 
 class _Request:
-    """What is known of one request."""
+    """One request, and what has been found out about it."""
 
     __slots__ = ("complete", "counted", "extensions", "headers", "id", "label", "receive", "scope")
 
@@ -57,11 +63,27 @@ class _Request:
         self.extensions = scope.get("extensions") or {}
         self.id = ""
         self.label = "page"
-        """How metrics name its route."""
+        """Name of its route in metrics."""
         self.counted = True
-        """Whether its answer is to be counted here; Flask counts those that it gives."""
+        """Whether metrics count its response here; Flask counts its own."""
         self.complete = True
-        """Whether nothing of its body is left to come."""
+        """Whether the whole body has been received."""
+
+    def announced_bytes(self, limit: int) -> int:
+        """Return the length of its body; ``limit`` for one in chunks, whose length is not known."""
+        if b"transfer-encoding" in self.headers:
+            return limit
+        # llhttp refuses what is no number. int() refuses many digits, so drop leading zeros.
+        return int(self.headers.get(b"content-length", b"").strip().lstrip(b"0") or 0)
+
+    async def receive_part(self) -> bytes:
+        """Return the next part of its body. With our own server the first call never waits."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientGoneError
+        self.complete = not message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
 
 
 class Application:
@@ -71,12 +93,14 @@ class Application:
         self.service = service
         self.admission = Admission(service.settings)
         self.answered = 0
+        """Number of responses so far."""
         self._settings = service.settings
         self._metrics = service.metrics
         self._headers = [(name.lower().encode(), value.encode()) for name, value in service.headers]
-        self._next_close = self._after(0)
+        self._next_close = self._draw_next_close()
+        """Number of responses from which one closes its connection."""
         self._flask: Any = None
-        self._importing = asyncio.Lock()
+        self._flask_lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it."""
@@ -88,21 +112,20 @@ class Application:
         status = CLIENT_GONE
         try:
             try:
-                answer = await self._answer(request)
+                status, headers, body = await self._answer(request)
             except Exception as error:
-                answer = self._encode(self._problem(request, error), request.id)
-            status, headers, body = answer
+                status, headers, body = self._answer_error(request, error)
             self.answered += 1
-            if self._closes() or CROWDED in request.extensions or not request.complete:
+            if self._closes_connection(request):
                 headers.append((b"connection", b"close"))
-            # Until the client took it, or most of it, its memory counts.
-            size = len(body) if len(body) >= LARGE_BYTES else 0
-            self.admission.free -= size
+            # The memory of a response counts until the client has taken most of it.
+            size = counted_bytes(body)
+            self.admission.free_bytes -= size
             try:
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
             finally:
-                self.admission.free += size
+                self.admission.free_bytes += size
         except (_ClientGoneError, OSError):
             status = CLIENT_GONE
         finally:
@@ -111,93 +134,98 @@ class Application:
                 seconds = perf_counter() - started
                 self.service.observe(request.label, status, seconds, request.id)
 
-    def _problem(self, request: _Request, error: Exception) -> Reply:
-        """The reply to a request that is refused, or has failed."""
-        request.counted = True
+    def _answer_error(self, request: _Request, error: Exception) -> Response:
+        """Return the response to a request that was refused or failed; raise if its client left."""
         if isinstance(error, _ClientGoneError):
             raise error
+        request.counted = True
         if isinstance(error, RefusedError):
-            return problem(error.status, error.detail, request.id, headers=error.headers)
-        what = f"{request.scope['method']} {request.scope['path'][:200]}"
-        log.error("%s failed", what, exc_info=error, extra={"request_id": request.id})
-        request.label = "error"
-        detail = "the server failed; its log has the reason under this request_id"
-        return problem(500, detail, request.id)
+            reply = problem(error.status, error.detail, request.id, headers=error.headers)
+        else:
+            what = f"{request.scope['method']} {request.scope['path'][:200]}"
+            log.error("%s failed", what, exc_info=error, extra={"request_id": request.id})
+            request.label = "error"
+            detail = "the server failed; its log has the reason under this request_id"
+            reply = problem(500, detail, request.id)
+        return self._encode(reply, request.id)
 
-    async def _answer(self, request: _Request) -> Answer:
-        """Raises RefusedError, and whatever goes wrong."""
-        scope, headers, admission = request.scope, request.headers, self.admission
-        if FAULT in request.extensions:
+    async def _answer(self, request: _Request) -> Response:
+        """Ask admission for a request, read its body, and answer it."""
+        admission, limit = self.admission, self._settings.max_body_bytes
+        if INVALID_REQUEST in request.extensions:
             request.label = "malformed"
-            raise RefusedError(*request.extensions[FAULT])
-        route, arguments = hot_route(scope["method"], _path(scope))
+            raise RefusedError(*request.extensions[INVALID_REQUEST])
+        route, arguments = hot_route(request.scope["method"], _route_path(request.scope))
         if route:
             request.label = route.path
-        length = headers.get(b"content-length", b"")
-        # The server refuses what is no number, but not zeros, of which int() takes few.
-        most = int(length.strip().lstrip(b"0") or 0) if length else 0
-        if b"transfer-encoding" in headers:
-            most = self._settings.max_body_bytes
-        request.complete = not most
+        announced = request.announced_bytes(limit)
+        request.complete = not announced
         body = b""
-        if most and b"expect" not in headers:
-            # What is there anyhow: a refusal need not end the connection when that is all.
-            body = await _part(request)
+        if announced and b"expect" not in request.headers:
+            # What has arrived already: if that is all, a refusal need not close the connection.
+            body = await request.receive_part()
         if not (route and route.probe):
-            if CROWDED in request.extensions:
+            if OVER_CONNECTION_LIMIT in request.extensions:
                 raise overloaded("too many connections")
             admission.check()
-        reserved = admission.reserve(most)
+        reserved = admission.reserve(announced)
         try:
-            if not (request.complete or body):
-                body = await _part(request)
             if not request.complete:
-                body = await self._rest(request, body)
-            if len(body) > self._settings.max_body_bytes:
+                body = await self._read_rest(request, body)
+            if len(body) > limit:
                 raise admission.too_large()
             if reserved:
-                # Of a body in chunks only its end tells how much it takes.
-                surplus = reserved - (len(body) if len(body) >= LARGE_BYTES else 0)
-                admission.free += surplus
-                reserved -= surplus
+                # How much a body in chunks takes is known only now.
+                admission.free_bytes += reserved
+                reserved = counted_bytes(body)
+                admission.free_bytes -= reserved
             if route is None:
-                return await self._page(request, body)
-            kind, binary = headers.get(b"content-type", b""), _BINARY in headers
-            call = Call(body, kind.strip().decode("latin-1"), request.id, binary, **arguments)
+                return await self._answer_with_flask(request, body)
             if len(body) < LARGE_BYTES:
-                return self._encode(route.answer(self.service, call), request.id)
+                return self._answer_hot(route, arguments, request, body)
             async with admission.batches.turn(len(body)):
                 admission.check_memory()
-                return self._encode(route.answer(self.service, call), request.id)
+                return self._answer_hot(route, arguments, request, body)
         finally:
-            admission.free += reserved
+            admission.free_bytes += reserved
 
-    async def _rest(self, request: _Request, first: bytes) -> bytes:
-        """The whole of a body that comes in parts, or more than may come of it."""
-        seconds = self._settings.body_timeout
-        body = bytearray(first)
-        async with self.admission.place("unfinished request bodies"):
+    async def _read_rest(self, request: _Request, body: bytes) -> bytes:
+        """Return ``body`` and what follows it, at most a little more than is allowed.
+
+        Raises RefusedError if that takes too long, or if too many other bodies are incomplete.
+        """
+        limit, seconds = self._settings.max_body_bytes, self._settings.body_timeout
+        body = body or await request.receive_part()
+        if request.complete:
+            return body
+        parts = bytearray(body)
+        async with self.admission.waiting_place("unfinished request bodies"):
             try:
                 async with asyncio.timeout(seconds):
-                    while not request.complete and len(body) <= self._settings.max_body_bytes:
-                        body += await _part(request)
+                    while not request.complete and len(parts) <= limit:
+                        parts += await request.receive_part()
             except TimeoutError:
-                detail = f"the body did not arrive within {seconds:g} s"
-                raise RefusedError(408, detail) from None
-        return bytes(body)
+                raise RefusedError(408, f"the body did not arrive within {seconds:g} s") from None
+        return bytes(parts)
 
-    async def _page(self, request: _Request, body: bytes) -> Answer:
-        """Flask's answer."""
-        async with self.admission.place("requests at once"):
+    def _answer_hot(
+        self, route: Route, arguments: dict[str, str], request: _Request, body: bytes
+    ) -> Response:
+        content_type = request.headers.get(b"content-type", b"").strip().decode("latin-1")
+        call = Call(body, content_type, request.id, _BINARY in request.headers, **arguments)
+        return self._encode(route.answer(self.service, call), request.id)
+
+    async def _answer_with_flask(self, request: _Request, body: bytes) -> Response:
+        async with self.admission.waiting_place("requests at once"):
             if self._flask is None:
-                async with self._importing:
+                async with self._flask_lock:
                     self._flask = self._flask or await asyncio.to_thread(_flask, self.service)
             async with self.admission.pages.turn(1):
                 return await self._call_flask(request, body)
 
-    async def _call_flask(self, request: _Request, body: bytes) -> Answer:
+    async def _call_flask(self, request: _Request, body: bytes) -> Response:
         request.counted = False
-        # With an underscore a name could pass for another one with a hyphen.
+        # WSGI maps hyphens to underscores: drop names that could pass for another header.
         headers = [
             (name, value)
             for name, value in request.scope["headers"]
@@ -207,7 +235,7 @@ class Application:
             (b"content-length", b"%d" % len(body)),
             (b"x-request-id", request.id.encode()),
         ]
-        started: Message = {}
+        start: Message = {}
         parts: list[bytes] = []
 
         async def receive() -> Message:
@@ -215,71 +243,60 @@ class Application:
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                started.update(message)
+                start.update(message)
             else:
                 parts.append(message["body"])
 
         await self._flask({**request.scope, "headers": headers}, receive, send)
         data = b"".join(parts)
-        # Static files are dated; the server dates every answer.
-        headers = [each for each in started["headers"] if each[0] != b"date"]
-        if started["status"] not in _BODILESS and b"content-length" not in dict(headers):
+        # Flask dates static files, but the server adds a date to every response.
+        headers = [header for header in start["headers"] if header[0] != b"date"]
+        if start["status"] not in _BODILESS and b"content-length" not in dict(headers):
             headers.append((b"content-length", b"%d" % len(data)))
-        return started["status"], headers, data
+        return start["status"], headers, data
 
-    def _encode(self, reply: Reply, request_id: str) -> Answer:
+    def _encode(self, reply: Reply, request_id: str) -> Response:
         headers = [
             *self._headers,
             (b"content-type", reply.content_type.encode()),
             (b"x-request-id", request_id.encode()),
             (b"content-length", b"%d" % len(reply.body)),
         ]
-        headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers]
+        for name, value in reply.headers:
+            headers.append((name.lower().encode(), value.encode()))
         return reply.status, headers, reply.body
 
-    def _closes(self) -> bool:
-        """Whether this answer ends its connection.
+    def _closes_connection(self, request: _Request) -> bool:
+        """Whether the connection is to be closed after the response to ``request``.
 
-        While the server leaves, all do. Otherwise some do, because Kubernetes balances connections,
-        not requests: a pod that a roll-out or the autoscaler adds gets nothing from clients that
-        keep theirs.
+        While the server drains, all do. Otherwise a few do: Kubernetes balances connections, not
+        requests, so a new pod gets nothing from clients that keep theirs.
         """
-        if self.service.draining:
+        if self.answered >= self._next_close:
+            self._next_close = self._draw_next_close()
             return True
-        if self.answered < self._next_close:
-            return False
-        self._next_close = self._after(self.answered)
-        return True
+        over_limit = OVER_CONNECTION_LIMIT in request.extensions
+        return self.service.draining or over_limit or not request.complete
 
-    def _after(self, answered: int) -> float:
+    def _draw_next_close(self) -> float:
         mean = self._settings.keepalive_requests
-        return answered + random.randint(1, 2 * mean) if mean else inf  # noqa: S311
+        return self.answered + random.randint(1, 2 * mean) if mean else inf  # noqa: S311
 
 
-async def _part(request: _Request) -> bytes:
-    """What has come of its body since the last call; of our server the first never waits."""
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise _ClientGoneError
-    request.complete = not message.get("more_body", False)
-    part: bytes = message.get("body", b"")
-    return part
+def _route_path(scope: Scope) -> str:
+    """Return the path as Flask routes it: without a proxy's prefix, and with one leading slash.
 
-
-def _path(scope: Scope) -> str:
-    """The path below the prefix that a proxy announced, if any, and with one slash in front.
-
-    So Flask reads it: a path that goes to Flask must not be one that is answered here.
+    Otherwise a path such as ``//predict`` would be another route here than in Flask.
     """
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     return "/" + path.lstrip("/") if path[:2] == "//" else path
 
 
 def _flask(service: Service) -> Any:
-    """Flask as an ASGI application.
+    """Import Flask, and return its application as an ASGI one.
 
-    Imported when a page is first asked for: it is a third of the memory and half of the cold start,
-    and a pod that only predicts never needs it.
+    Called with the first request for a page: Flask takes a third of the memory and half of the cold
+    start, and a pod that only predicts never needs it.
     """
     from a2wsgi import WSGIMiddleware
 

@@ -1,4 +1,4 @@
-"""Log lines for people or machines, on stderr: the same JSON as the operator's."""
+"""Log lines on stderr, as text or as JSON in the operator's format."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EXTRA = ("request_id", "route", "status")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, fields of a request, traceback."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render a record."""
+        """Return the record's time, level, logger, message, request fields and traceback."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -30,8 +30,8 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
-def complain(text: str, log_format: str) -> None:
-    """Say on stderr why there will be no server: the bare text, or a log line for machines."""
+def print_startup_error(text: str, log_format: str) -> None:
+    """Print on stderr why the server cannot start, as a JSON log line if logs are JSON."""
     if log_format == "json":
         record = {"name": "riskpredictor", "levelname": "ERROR", "msg": text}
         text = JsonFormatter().format(logging.makeLogRecord(record))
@@ -39,7 +39,7 @@ def complain(text: str, log_format: str) -> None:
 
 
 def configure(settings: Settings) -> None:
-    """Install the handler. Called once by the process entry point, not on import."""
+    """Install the log handler. Called once by each entry point, not on import."""
     handler = logging.StreamHandler(sys.stderr)
     if settings.log_format == "json":
         handler.setFormatter(JsonFormatter())

@@ -1,6 +1,6 @@
 """Settings of the predictor: environment variables and flags of the same names.
 
-Each field of ``Settings`` documents itself: ``--help`` is made from them.
+``--help`` is made from the fields of ``Settings``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PREFIX = "RISKPREDICTOR_"
 
 
 class SettingsError(ValueError):
-    """A setting is missing or out of bounds; the message names it and the fix."""
+    """Raised for a wrong setting; the message names it and the values allowed."""
 
     log_format = "human"
-    """How to say so."""
+    """How the process is to print this error."""
 
 
 def _setting(
@@ -32,7 +32,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """How one server process runs. All limits are per process; a pod is one process."""
+    """Settings of one server process. All limits are per process; a pod is one process."""
 
     model: Path = _setting(  # noqa: RUF009 - a field, whose default never changes
         Path("model"), "artifact folder made by python -m riskpredictor_server.train"
@@ -111,12 +111,12 @@ def _flag(name: str) -> str:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """An unknown flag is a wrong setting like any other."""
+        """Raise SettingsError for an unknown flag."""
         raise SettingsError(f"{message}; --help lists what there is")
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Flags over environment over defaults; raises SettingsError."""
+    """Read settings from flags, then environment, then defaults; raise SettingsError."""
     parser = _Parser(
         prog="python -m riskpredictor_server",
         description="Serve a trained patient-risk model over HTTP.",
@@ -137,7 +137,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Setti
 
 
 def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from strings by name, completed from ``environ``; raises SettingsError."""
+    """Convert settings given by name, the others from ``environ``; raise SettingsError."""
     values: dict[str, Any] = {}
     for setting in fields(Settings):
         flag, variable = _flag(setting.name), PREFIX + setting.name.upper()

@@ -1,9 +1,8 @@
-"""For other WSGI servers: ``gunicorn riskpredictor_server.wsgi:application``.
+"""WSGI entry point for other servers: ``gunicorn riskpredictor_server.wsgi:application``.
 
 Settings come from the environment. The product's own server is ``python -m riskpredictor_server``.
-Give it one worker process (threads are fine): each worker counts for itself, so with several of
-them ``/metrics`` and the drift score show whichever worker answers, and counters jump between them.
-To use more cores, run more pods: each is scraped by itself.
+Run one worker process, with as many threads as needed: each process has metrics and a drift score
+of its own, so with several of them counters jump between scrapes. To use more cores, run more pods.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Damaged bytes on many connections at once: the server answers in HTTP, or ends, and lives on.
+"""Damaged requests on many connections: the server answers or closes each, and keeps running.
 
-Valid requests are cut, doubled, spoilt and split at random, seeded; some clients leave in the
-middle, with and without a good-bye.
+Valid requests are cut, repeated, damaged and split at random, with a seed; some clients leave in
+the middle, with a FIN or a reset.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ VALID = [
     get("http://x/ready"),
     get("/static/page.js"),
 ]
-SCRAPS = [
+INSERTIONS = [
     b"\r\n", b"\n", b"\0", b" ", b":", b"\xff", b"9" * 30, b"0\r\n\r\n", b"Host: y\r\n",
     b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Transfer-Encoding: chunked\r\n",
     b"Expect: magic\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"\x16\x03\x01\x02\x00", b"a" * 20_000,
 ]  # fmt: skip
-# 308: an empty segment in a path is pointed to the path without it.
+# 308: Flask redirects a path with an empty segment.
 EXPECTED = {200, 308, 400, 404, 405, 408, 411, 413, 414, 415, 417, 422, 431, 501, 503, 505}
 
 
@@ -61,19 +61,19 @@ def _damaged(rng: random.Random) -> bytes:
             case 2:
                 data[at:at] = data[at:end]
             case 3:
-                data[at:at] = rng.choice(SCRAPS)
+                data[at:at] = rng.choice(INSERTIONS)
             case _:
                 del data[at:]
     return bytes(data)
 
 
 def _talk(port: int, seed: int) -> list[int]:
-    """The statuses of the answers, all of which were whole."""
+    """Send damaged requests; return the statuses of the answers, which must be complete."""
     rng = random.Random(seed)
     data, leaves = _damaged(rng), rng.random() < 0.2
     statuses = []
     with RawClient(port) as client:
-        # The server may have closed by now, which is its right after an answer that says so.
+        # The server may close after an answer that says so, while this client still sends.
         with contextlib.suppress(ConnectionError):
             while data:
                 size = rng.choice((1, 7, 100, 5000, len(data)))
@@ -100,7 +100,7 @@ def _talk(port: int, seed: int) -> list[int]:
     return statuses
 
 
-def test_whatever_bytes_come_the_server_answers_in_http_and_lives_on() -> None:
+def test_damaged_requests_are_answered_or_closed() -> None:
     with ServerProcess(head_timeout="1", body_timeout="1", idle_timeout="1") as server:
         with ThreadPoolExecutor(CLIENTS) as pool:
             seeds = range(SEED, SEED + CONNECTIONS)

@@ -1,4 +1,4 @@
-"""The real server process, asked over loopback."""
+"""The real server process, over loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from unit.predictor.support import HEALTHY, ServerProcess, artifact, changed_copy
+from unit.predictor.support import HEALTHY, PREDICTOR, ServerProcess, artifact, changed_copy
 
 from support.api import eventually
 from support.rawhttp import RawClient, request
@@ -30,10 +30,10 @@ def server() -> Iterator[ServerProcess]:
         yield running
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/predict", "/model", "/"])
-def test_hot_and_flask_routes_carry_the_same_headers(server: ServerProcess, path: str) -> None:
+@pytest.mark.parametrize("path", ["/health", "/ready", "/predict", "/model", "/", "/absent"])
+def test_hot_and_flask_routes_have_the_same_headers(server: ServerProcess, path: str) -> None:
     answer = server.post(path, HEALTHY) if path == "/predict" else server.get(path)
-    assert answer.status == 200
+    assert answer.status == (404 if path == "/absent" else 200)
     assert answer.headers["x-served-by"] == "pod-under-test"
     assert answer.headers["x-model-version"] == "v1"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -43,7 +43,7 @@ def test_hot_and_flask_routes_carry_the_same_headers(server: ServerProcess, path
 @pytest.mark.parametrize(
     "path", ["/absent", "/%2e%2e/etc/passwd", "/%00", "/%ff", "/predict/", "/%2568ealth"]
 )
-def test_what_is_not_there_is_a_404_problem(server: ServerProcess, path: str) -> None:
+def test_an_unknown_path_is_a_404_problem(server: ServerProcess, path: str) -> None:
     answer = server.get(path)
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -58,8 +58,8 @@ def test_wrong_method_type_and_size_are_problems(server: ServerProcess) -> None:
     assert server.post("/predict", {}).status == 422
 
 
-def test_a_callers_request_id_comes_back_through_every_way_in(server: ServerProcess) -> None:
-    """In the header of the answer, in its body and in that of an error."""
+def test_every_route_returns_the_callers_request_id(server: ServerProcess) -> None:
+    """In the header, and in the body of predictions and errors."""
     for path in ("/predict", "/v2/models/riskpredictor/infer", "/health", "/model", "/absent"):
         body = json.dumps(HEALTHY if path == "/predict" else {}).encode()
         method = "GET" if path in ("/health", "/model") else "POST"
@@ -74,7 +74,7 @@ def test_a_callers_request_id_comes_back_through_every_way_in(server: ServerProc
         client.close()
 
 
-def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
+def test_stalled_bodies_block_nobody_and_time_out() -> None:
     with ServerProcess(body_timeout="5", max_pending="40") as server, ExitStack() as connections:
         clients = [connections.enter_context(RawClient(server.port)) for _ in range(42)]
         *stalled, whole, refused = clients
@@ -84,9 +84,9 @@ def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
         for path in ("/health", "/ready"):
             begun = time.monotonic()
             assert server.get(path).status == 200
-            # Well before the stalled ones are ended.
+            # Long before the stalled bodies time out.
             assert time.monotonic() - begun < 2
-        # One that came whole, in one piece, takes no place; the 41st unfinished one is refused.
+        # A complete body is answered; the 41st incomplete one is refused.
         assert whole.send(POST).answer().status == 200
         answer = refused.send(POST[:-20]).answer()
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -95,7 +95,7 @@ def test_stalled_bodies_hold_nobody_up_and_are_ended() -> None:
         assert server.post("/predict", HEALTHY).status == 200
 
 
-def test_a_client_that_leaves_in_the_middle_is_only_counted() -> None:
+def test_a_client_that_leaves_during_its_body_is_counted() -> None:
     with ServerProcess(body_timeout="60") as server:
         with RawClient(server.port) as client:
             client.send(POST[:-20])
@@ -130,7 +130,7 @@ def test_a_damaged_model_is_not_ready_and_says_why(tmp_path: Path) -> None:
         assert "scorer.json: digest mismatch" in server.log()
 
 
-def test_connections_end_now_and_then_so_that_new_pods_get_some() -> None:
+def test_connections_are_closed_after_some_answers() -> None:
     with ServerProcess(keepalive_requests="5") as server, RawClient(server.port) as client:
         answers = [client.send(POST).answer()]
         while not answers[-1].closes:
@@ -140,38 +140,34 @@ def test_connections_end_now_and_then_so_that_new_pods_get_some() -> None:
         assert {answer.status for answer in answers} == {200}
 
 
-def test_a_taken_port_and_a_wrong_setting_end_with_one_line(server: ServerProcess) -> None:
-    command = [sys.executable, "-m", "riskpredictor_server", "--port"]
-    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "predictor"), "PATH": "/usr/bin:/bin"}
-    taken = subprocess.run([*command, str(server.port)], capture_output=True, text=True, env=env)
-    assert taken.returncode == 1
-    assert taken.stderr.startswith(f"cannot listen on 127.0.0.1:{server.port}:")
-    wrong = subprocess.run([*command, "x"], capture_output=True, text=True, env=env)
-    assert wrong.returncode == 2
-    assert wrong.stderr == "--port=x: must be a whole number from 1 to 65535\n"
-
-
+@pytest.mark.parametrize("log_format", ["human", "json"])
 @pytest.mark.parametrize(
-    ("arguments", "words", "code"),
+    ("arguments", "message", "code"),
     [
+        (["--port", "{taken}"], "cannot listen on 127.0.0.1:{taken}:", 1),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:5000:", 1),
         (["--port", "x"], "--port=x: must be a whole number from 1 to 65535", 2),
         (["--prot", "1"], "unrecognized arguments: --prot 1; --help lists", 2),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:5000:", 1),
     ],
+    ids=["port in use", "address of another host", "wrong setting", "unknown flag"],
 )
-def test_where_logs_are_json_a_server_that_cannot_start_says_so_in_json(
-    arguments: list[str], words: str, code: int
+def test_a_server_that_cannot_start_prints_one_line(
+    server: ServerProcess, arguments: list[str], message: str, code: int, log_format: str
 ) -> None:
+    arguments = [each.format(taken=server.port) for each in arguments]
     command = [sys.executable, "-m", "riskpredictor_server", *arguments]
-    path = str(Path(__file__).parents[2] / "predictor")
-    env = {"PYTHONPATH": path, "RISKPREDICTOR_LOG_FORMAT": "json"}
+    env = {"PYTHONPATH": str(PREDICTOR), "RISKPREDICTOR_LOG_FORMAT": log_format}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
-    (line,) = map(json.loads, done.stderr.splitlines())
-    assert (line["level"], done.returncode) == ("error", code)
-    assert words in line["message"]
+    (line,) = done.stderr.splitlines()
+    if log_format == "json":
+        entry = json.loads(line)
+        assert entry["level"] == "error"
+        line = entry["message"]
+    assert line.startswith(message.format(taken=server.port))
+    assert done.returncode == code
 
 
-def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() -> None:
+def test_predictions_need_neither_scikit_learn_nor_numpy_nor_flask() -> None:
     code = (
         "import sys; from pathlib import Path; import riskpredictor_server.__main__;"
         "from riskpredictor_server.asgi import Application;"
@@ -182,14 +178,14 @@ def test_serving_imports_neither_scikit_learn_nor_numpy_nor_flask_to_answer() ->
         "heavy = {'sklearn', 'numpy', 'joblib', 'flask', 'prometheus_client'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    env = {"PYTHONPATH": str(Path(__file__).parents[2] / "predictor")}
+    env = {"PYTHONPATH": str(PREDICTOR)}
     command = [sys.executable, "-c", code, str(artifact())]
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_sigterm_under_load_loses_no_request() -> None:
-    """Clients that get ``Connection: close`` reconnect elsewhere, as through a Service."""
+def test_sigterm_under_load_fails_no_request() -> None:
+    """Clients that get ``Connection: close`` connect to another pod, as through a Service."""
     answered: list[int] = []
     failures: list[str] = []
     stop = threading.Event()
@@ -225,7 +221,7 @@ def test_sigterm_under_load_loses_no_request() -> None:
     assert failures == []
 
 
-def test_a_second_signal_ends_the_server_at_once() -> None:
+def test_a_second_signal_exits_at_once() -> None:
     with ServerProcess() as server, RawClient(server.port) as client:
         client.send(POST[:-20])
         time.sleep(0.2)
@@ -237,7 +233,7 @@ def test_a_second_signal_ends_the_server_at_once() -> None:
         assert "leaving at once" in server.log()
 
 
-def test_an_audit_line_is_written_before_the_server_leaves() -> None:
+def test_the_audit_log_is_written_out_before_exit() -> None:
     with ServerProcess(audit_log="on") as server:
         answer = server.post("/predict", HEALTHY).json()
         server.terminate()

@@ -1,6 +1,6 @@
-"""The table of routes: Flask registers them from it, and the ASGI application answers hot ones.
+"""The table of API routes. Flask registers all of them; the ASGI application answers the hot ones.
 
-Pages for people are not in it: they need Flask, see ``web/``.
+The HTML pages are not in it, see ``web/``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MODEL, _VERSION = oip.MODEL_ROUTE, oip.VERSION_ROUTE
 
 
 class Call(NamedTuple):
-    """What the function of a route is given of a request."""
+    """The parts of a request that a route's function gets."""
 
     body: bytes
     content_type: str
@@ -26,7 +26,7 @@ class Call(NamedTuple):
     binary: bool = False
     """Whether the client announced binary tensors."""
     name: str = ""
-    """Of a model, from the path, as is the version."""
+    """Name of a model, from the path, as is the version."""
     version: str | None = None
 
 
@@ -35,13 +35,13 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    """As Flask writes it, and as metrics name it."""
+    """In Flask's notation; also the name of the route in metrics."""
     answer: Callable[[Service, Call], Reply]
     hot: bool = False
-    """Whether it is answered on the event loop, so that such a pod never imports Flask."""
+    """Whether the event loop answers it, without Flask."""
 
     probe: bool = False
-    """Whether it is answered under any load."""
+    """Whether it is exempt from admission control."""
 
 
 def _live_v2(_service: Service, _call: Call) -> Reply:
@@ -69,8 +69,11 @@ def _model_ready(service: Service, call: Call) -> Reply:
 
 
 def _infer(service: Service, call: Call) -> Reply:
-    return service.infer(
-        call.name, call.version, call.binary, call.body, call.content_type, call.request_id
+    if service.predictor is None:
+        return service.not_ready(call.request_id)
+    absent = service.absent(call.name, call.version, call.request_id)
+    return absent or oip.infer(
+        service.predictor, call.name, call.binary, call.body, call.content_type, call.request_id
     )
 
 
@@ -109,7 +112,7 @@ _NO_ARGUMENTS: dict[str, str] = {}
 
 
 def hot_route(method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-    """Find the hot route of a path, without escapes, and its arguments; HEAD asks like GET."""
+    """Return the hot route of an unescaped path, and its arguments. HEAD is answered like GET."""
     route = _FIXED.get(("GET" if method == "HEAD" else method, path))
     if route is None:
         for candidate, pattern in _PATTERNS:

@@ -1,4 +1,4 @@
-"""What the process knows and answers, whichever server or framework carries the bytes."""
+"""The answers of one process, independent of HTTP server and framework."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Service:
-    """One process's model, counters and answers."""
+    """Holds the model and the metrics of one process, and answers its routes."""
 
     def __init__(self, settings: Settings) -> None:
-        """Loads the model. A bad one does not raise: the server runs and says why at /ready."""
+        """Load the model. If that fails, the server still runs, and /ready tells why."""
         self.settings = settings
         self.metrics = Metrics()
         self.draining = False
@@ -65,36 +65,19 @@ class Service:
         return self.predictor.model if self.predictor else None
 
     def request_id(self, given: str | None) -> str:
-        """The caller's id if it is a sane token, else a new one, unique to this process."""
+        """Return the caller's id if it is a valid token, else a new one of this process."""
         if given and _REQUEST_ID.fullmatch(given):
             return given
         return f"{self._boot}-{next(self._ids):x}"
 
     def predict(self, body: bytes, content_type: str, request_id: str) -> Reply:
-        """``POST /predict``."""
+        """Answer ``POST /predict``."""
         if self.predictor is None:
             return self.not_ready(request_id)
         return self.predictor.reply(body, content_type, request_id)
 
-    def infer(
-        self,
-        name: str,
-        version: str | None,
-        binary: bool,
-        body: bytes,
-        content_type: str,
-        request_id: str,
-    ) -> Reply:
-        """``POST /v2/models/{name}/infer``; ``binary`` if the client announced binary tensors."""
-        if self.predictor is None:
-            return self.not_ready(request_id)
-        absent = self.absent(name, version, request_id)
-        if absent:
-            return absent
-        return oip.infer(self.predictor, name, binary, body, content_type, request_id)
-
     def absent(self, name: str, version: str | None, request_id: str) -> Reply | None:
-        """The 404 for a model or version that is not served here."""
+        """Return the 404 for a model or version that is not served here, else None."""
         own, served = self.settings.model_name, self.model.version if self.model else ""
         if name != own:
             return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
@@ -104,29 +87,29 @@ class Service:
         return None
 
     def health(self) -> Reply:
-        """``GET /health``: the process answers."""
+        """Answer ``GET /health``: the process is alive."""
         return self._health
 
     def ready(self, request_id: str) -> Reply:
-        """``GET /ready``: the model is loaded and its golden cases pass, and we are not leaving."""
+        """Answer ``GET /ready``: the model is loaded and verified, and no drain has begun."""
         if self.model is None or self.draining:
             return self.not_ready(request_id)
         return json_reply({"status": "ready", "model_version": self.model.version})
 
     def not_ready(self, request_id: str) -> Reply:
-        """503 with the reason."""
+        """Return 503 with the reason why there are no predictions."""
         reason = "shutting down" if self.draining else self.reason
         extra: dict[str, Any] = {"reason": reason}
         return problem(503, f"not ready: {reason}", request_id, headers=RETRY, **extra)
 
     def card(self, request_id: str) -> Reply:
-        """``GET /model``."""
+        """Answer ``GET /model``."""
         if self.model is None:
             return self.not_ready(request_id)
         return Reply(200, JSON, orjson.dumps(self.model.card))
 
     def exposition(self) -> Reply:
-        """``GET /metrics``."""
+        """Answer ``GET /metrics``."""
         gauges: list[tuple[str, str, dict[str, str], float]] = [
             (
                 "riskpredictor_ready",
@@ -155,12 +138,12 @@ class Service:
         return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Write out the audit log."""
         if self.audit:
             self.audit.close()
 
     def observe(self, route: str, reply_status: int, seconds: float, request_id: str) -> None:
-        """Count and, if asked for, log one answered request. Never anything from its body."""
+        """Count an answered request, and log it if the access log is on; never its body."""
         self.metrics.requests.observe(route, reply_status, seconds)
         if self.settings.access_log == "on":
             extra = {"route": route, "status": reply_status, "request_id": request_id}

@@ -1,1 +1,1 @@
-"""HTTP/1.1: uvicorn's server and connections, with the limits and checks that they lack."""
+"""uvicorn's HTTP/1.1 server and connections, with the limits and checks that they lack."""

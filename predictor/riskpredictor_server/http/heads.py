@@ -1,23 +1,23 @@
-"""Heads of requests that llhttp, the parser, lets pass and RFC 9110 and RFC 9112 forbid."""
+"""Checks of request heads that llhttp, the parser, accepts and RFC 9110 or RFC 9112 forbid."""
 
 from __future__ import annotations
 
 import re
 
 HEAD_BYTES = 16_384
-"""Longest head of a request."""
-FIELDS = 100
-"""Most headers of a request, and most trailers: each takes a hundred bytes beside its own."""
-_ONCE = (b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect")
+"""Most bytes of the head of a request."""
+MAX_HEADERS = 100
+"""Most headers, and most trailers, of a request: each takes a hundred bytes beside its own."""
+_SINGLE_HEADERS = (b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:\d{0,5})?")
 _OTHER_PROTOCOL = re.compile(rb" +(RTSP|ICE)/\d")
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, in the order of arrival."""
-Fault = tuple[int, str]
-"""Status and detail."""
-TOO_LONG: Fault = (431, f"the head of a request may have at most {HEAD_BYTES} bytes")
-TOO_MANY: Fault = (431, f"a request may have at most {FIELDS} headers")
+HttpError = tuple[int, str]
+"""Status and detail of a refusal."""
+HEAD_TOO_LONG: HttpError = (431, f"the head of a request may have at most {HEAD_BYTES} bytes")
+TOO_MANY_HEADERS: HttpError = (431, f"a request may have at most {MAX_HEADERS} headers")
 
 
 def is_too_long(method: bytes, target: bytes, headers: Headers) -> bool:
@@ -26,31 +26,31 @@ def is_too_long(method: bytes, target: bytes, headers: Headers) -> bool:
     return size + sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_BYTES
 
 
-def names_another_protocol(target: bytes, raw: bytes) -> bool:
-    """Whether the request line, somewhere in ``raw``, ends in RTSP or ICE instead of HTTP.
+def names_another_protocol(target: bytes, data: bytes) -> bool:
+    """Whether the request line, somewhere in ``data``, names RTSP or ICE instead of HTTP.
 
-    llhttp takes these names, and does not tell.
+    llhttp accepts these names, and does not report which one it found.
     """
-    if b"RTSP/" not in raw and b"ICE/" not in raw:
+    if b"RTSP/" not in data and b"ICE/" not in data:
         return False
     return any(
-        raw.startswith(target, m.start() - len(target)) for m in _OTHER_PROTOCOL.finditer(raw)
+        data.startswith(target, m.start() - len(target)) for m in _OTHER_PROTOCOL.finditer(data)
     )
 
 
-def fault(
+def find_error(
     method: bytes, version: str, headers: Headers, fields: dict[bytes, bytes]
-) -> Fault | None:
-    """What is wrong with a head; ``fields`` are the headers by name, ``version`` is "1.1" and such.
+) -> HttpError | None:
+    """Return what is wrong with a head, if anything.
 
-    Chunks beside a length, two lengths and other doubtful framings never come here: llhttp refuses
-    them.
+    ``version`` is "1.1" or the like; ``fields`` has the headers by name. llhttp has refused a
+    length beside chunks, two lengths and other ambiguous framings before.
     """
     if version not in ("1.1", "1.0"):
         return 505, f"HTTP/{version} is not spoken here, only HTTP/1.1 and HTTP/1.0"
     if len(headers) != len(fields):
         names = [name for name, _ in headers]
-        for name in _ONCE:
+        for name in _SINGLE_HEADERS:
             if names.count(name) > 1:
                 return 400, f"the header {name.decode().title()} is given more than once"
     if b"host" not in fields:
@@ -68,7 +68,10 @@ def fault(
             return 400, "a body's last Transfer-Encoding must be chunked, or its end is not known"
         if others:
             return 501, "the only Transfer-Encoding is chunked"
-    expected = fields.get(b"expect", b"100-continue") if version == "1.1" else b"100-continue"
-    if expected.strip().lower() != b"100-continue":
+    if (
+        b"expect" in fields
+        and version == "1.1"
+        and (fields[b"expect"].strip().lower() != b"100-continue")
+    ):
         return 417, "the only expectation that can be met is 100-continue"
     return None

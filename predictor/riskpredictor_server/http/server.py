@@ -1,14 +1,14 @@
-"""uvicorn's server: watches deadlines and lag, and leaves in good order."""
+"""uvicorn's server, which also watches deadlines and event loop lag, and drains on SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn, cast
@@ -20,27 +20,26 @@ from riskpredictor_server.http.protocol import SPARE_CONNECTIONS, Connection
 
 log = logging.getLogger("riskpredictor")
 
-BACKLOG = 1024
 _TICK = 0.1
 """Seconds between two calls of uvicorn's on_tick."""
 _QUIET = 0.5
-"""Seconds without a request after which a draining server believes that its clients left."""
+"""Seconds without a request after which a draining server takes its clients to be gone."""
 _CLOSE_SECONDS = 3.0
-"""Longest wait for connections to end once nothing is accepted any more: after 5 s in which a pod
-waits for its end to be known and 20 s of drain, still within the 30 s that Kubernetes grants."""
+"""Longest wait for connections to close after the drain. With the 5 s of a pod's preStop hook and
+20 s of drain it stays within the 30 s that Kubernetes grants."""
 _UNSENT_BYTES = 131_072
-"""Of an answer, in the kernel, beyond what the client's window takes: its memory is the pod's too.
-Connections inherit it."""
+"""Most unsent bytes that the kernel buffers for a connection: they count against the pod's memory.
+Connections inherit it from the listening socket."""
 _OWN_FILES = 64
-"""Descriptors for everything but connections."""
-_MANY_FILES = (65_536, 10_240)
-"""Asked for where there is no hard limit; macOS grants the second at most."""
+"""File descriptors reserved for everything but connections."""
+_FILES_IF_UNLIMITED = (65_536, 10_240)
+"""Limits of open files to try where there is no hard limit; macOS grants the second at most."""
 _REPEAT_SECONDS = 10.0
-"""Between two log lines that say that descriptors ran out."""
+"""Least time between two log lines about a lack of file descriptors."""
 
 
 class Server(uvicorn.Server):
-    """Serves one Application."""
+    """Serves one Application on bound sockets."""
 
     def __init__(self, app: Application) -> None:
         super().__init__(
@@ -56,58 +55,72 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                backlog=BACKLOG,
+                backlog=1024,
             )
         )
         self.app = app
-        self._due = monotonic()
-        self._drain_end = self._quiet_since = 0.0
-        self._answered = -1
-        self._out_of_files_told = -_REPEAT_SECONDS
+        self._next_tick = monotonic()
+        self._drain_end = 0.0
+        """When draining ends at the latest."""
+        self._quiet_since = 0.0
+        """When, while draining, a request was last seen."""
+        self._answered_before = -1
+        """Number of responses at the last tick while draining."""
+        self._out_of_files_logged = -_REPEAT_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections."""
+        """Start to accept connections."""
         asyncio.get_running_loop().set_exception_handler(self._loop_error)
         await super().startup(sockets)
         settings = self.app.service.settings
         log.info("listening on http://%s:%d", settings.host, settings.port)
-        self._due = monotonic() + _TICK
+        self._next_tick = monotonic() + _TICK
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: measure lag, end connections that are late; True to stop."""
+        """Measure lag and end connections past their deadline; return whether to stop.
+
+        uvicorn calls this ten times a second.
+        """
         now = monotonic()
-        self.app.admission.lag = max(0.0, now - self._due)
+        self.app.admission.lag = max(0.0, now - self._next_tick)
         for connection in [each for each in self._connections if each.deadline < now]:
             try:
                 connection.expire()
             except Exception:
-                # One connection must not end the watch over all.
+                # A bug in one connection must not stop the deadlines of all others.
                 log.exception("a connection could not be ended in order")
                 connection.transport.abort()
         stop = await super().on_tick(counter)
-        self._due = monotonic() + _TICK
-        return stop or (self.app.service.draining and self._is_drained(now))
+        self._next_tick = monotonic() + _TICK
+        return stop or (self.app.service.draining and self._drain_is_complete(now))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """The first signal asks to drain, a second one is meant."""
+        """Drain on the first signal; exit on the second."""
         service = self.app.service
         if service.draining:
             log.warning("signal %d again, leaving at once", sig)
-            self.leave(128 + sig)
+            self.exit_now(128 + sig)
         service.draining = True
         log.info("draining: %d in flight", service.metrics.in_flight)
         self._quiet_since = monotonic()
         self._drain_end = self._quiet_since + service.settings.drain_seconds
 
-    def _is_drained(self, now: float) -> bool:
-        """Whether nobody asked for anything for a while; each was sent away with its answer."""
-        unread = sum(each.is_unread for each in self._connections)
-        if self.app.answered != self._answered or self.app.service.metrics.in_flight > unread:
-            self._answered, self._quiet_since = self.app.answered, now
+    def _drain_is_complete(self, now: float) -> bool:
+        """Whether no request came for a while, or the time to drain is over.
+
+        Each response asks its client to close the connection. Responses that clients leave unread
+        do not count as requests in flight.
+        """
+        unread = sum(each.has_unread_response for each in self._connections)
+        if (
+            self.app.answered != self._answered_before
+            or self.app.service.metrics.in_flight > unread
+        ):
+            self._answered_before, self._quiet_since = self.app.answered, now
         return now >= min(self._quiet_since + _QUIET, self._drain_end)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End idle connections at once, and wait for the others a little."""
+        """Close idle connections at once, and wait a little for the others."""
         for server in self.servers:
             server.close()
         for sock in sockets or ():
@@ -115,18 +128,18 @@ class Server(uvicorn.Server):
         for connection in self._connections:
             connection.shutdown()
         end = monotonic() + _CLOSE_SECONDS
-        while self._connections and monotonic() < end:  # noqa: ASYNC110 - uvicorn's set tells nobody
+        while self._connections and monotonic() < end:  # noqa: ASYNC110 - a plain set of uvicorn's
             await asyncio.sleep(_TICK / 2)
         if self._connections:
-            # Half a request, or an answer that its client does not read.
+            # With half a request, or with a response that the client does not read.
             log.warning("connections are still open after %g s, leaving them", _CLOSE_SECONDS)
         log.info("stopped")
 
-    def leave(self, code: int) -> NoReturn:
-        """End the process without a look back.
+    def exit_now(self, code: int) -> NoReturn:
+        """Write out the logs and exit without waiting for threads.
 
-        A normal exit waits for the thread of the pages, and that may wait for ever: to write to a
-        log that nobody reads, say.
+        A normal exit joins Flask's thread, which can hang for ever, for example while it writes to
+        a log that nobody reads.
         """
         self.app.service.close()
         logging.shutdown()
@@ -138,19 +151,22 @@ class Server(uvicorn.Server):
         return cast(list[Connection], list(self.server_state.connections))
 
     def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """asyncio tells for each connection, with a traceback, that descriptors ran out."""
+        """Log a lack of file descriptors in one line.
+
+        asyncio reports it for every waiting connection, each time with a traceback.
+        """
         error = context.get("exception")
         if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
             loop.default_exception_handler(context)
-        elif monotonic() > self._out_of_files_told + _REPEAT_SECONDS:
-            self._out_of_files_told = monotonic()
+        elif monotonic() > self._out_of_files_logged + _REPEAT_SECONDS:
+            self._out_of_files_logged = monotonic()
             log.error("out of file descriptors: new connections wait; raise the limit (ulimit -n)")
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that has its address, and does not listen yet; raises OSError if it is taken.
+    """Return a bound socket that does not listen yet; raise OSError if the address is taken.
 
-    ``::`` means every address, those of IPv4 too.
+    ``::`` binds every address, those of IPv4 too.
     """
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind)
@@ -168,26 +184,20 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def connection_limit(wanted: int) -> int:
-    """Raise the limit of open files as far as allowed; returns how many connections fit, at most
-    ``wanted``.
+    """Raise the limit of open files, and return how many connections fit, at most ``wanted``.
 
-    A connection is a file. Out of files, nobody gets in, probes neither.
+    Without a free file descriptor no connection is accepted, not even that of a probe.
     """
     try:
         import resource
     except ImportError:
         # Windows has no such limit.
         return wanted
-    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for number in _candidates(most, resource.RLIM_INFINITY):
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))
-        except (ValueError, OSError):
-            continue
-        files = number
-        break
+    files, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard_limit == resource.RLIM_INFINITY
+    for candidate in _FILES_IF_UNLIMITED if unlimited else (hard_limit,):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (candidate, hard_limit))
+            files = candidate
+            break
     return max(1, min(wanted, files - SPARE_CONNECTIONS - _OWN_FILES))
-
-
-def _candidates(most: int, unlimited: int) -> Iterable[int]:
-    return _MANY_FILES if most == unlimited else (most,)

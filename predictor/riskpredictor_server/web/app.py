@@ -26,7 +26,7 @@ CSP = (
 
 
 def create_app(service: Service) -> Flask:
-    """All routes over one Service. Runs under any WSGI server."""
+    """Return a Flask application with all routes of a Service, for any WSGI server."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["riskpredictor"] = service
@@ -36,12 +36,12 @@ def create_app(service: Service) -> Flask:
 
     @app.get("/")
     def index() -> str:
-        """The web page."""
+        """Render the form for predictions."""
         return render_template("index.html", vitals=VITALS, service=service)
 
     @app.get("/docs")
     def docs() -> str:
-        """The API description for people; no third party's script, works offline."""
+        """Render the API documentation, without scripts from elsewhere."""
         api = document(service.settings)
         return render_template("docs.html", api=api, example=json.dumps(EXAMPLE))
 
@@ -84,7 +84,7 @@ def _finish(service: Service, response: Response) -> Response:
         response.headers["Content-Security-Policy"] = CSP
         response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Request-Id"] = g.request_id
-    # Only routes of ours become label values: a client must not grow the metrics.
+    # Label values are known routes only, or clients could add series without end.
     route = request.url_rule.rule if request.url_rule else "unknown"
     seconds = time.perf_counter() - g.started
     service.observe(route, response.status_code, seconds, g.request_id)

@@ -1,4 +1,4 @@
-"""Users in a closed loop, each answer timed with its status: wrk mixes refusals with answers."""
+"""A load generator that times each answer with its status, which wrk does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BROKEN = 0
 
 
 def crowd(port: int, path: str, body: bytes, users: int, seconds: float) -> dict[int, list[float]]:
-    """Seconds of every answer, by status."""
+    """Send requests in a closed loop per user; return the seconds of each answer by status."""
     return asyncio.run(_crowd(port, path, body, users, seconds))
 
 
@@ -49,6 +49,6 @@ async def _user(port: int, request: bytes, end: float, took: dict[int, list[floa
 
 
 def percentile(values: list[float], share: float) -> float:
-    """NaN for none."""
+    """Return a percentile, NaN for no values."""
     ranked = sorted(values)
     return ranked[min(int(share * len(ranked)), len(ranked) - 1)] if ranked else float("nan")

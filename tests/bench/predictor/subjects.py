@@ -1,4 +1,4 @@
-"""What is compared: how each server is started and asked."""
+"""The servers to compare: how each is started, and its request."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-APPS = HERE / "apps"
-PREDICTOR = HERE.parents[2] / "predictor"
+from unit.predictor.support import HEALTHY, PREDICTOR
+
+ENVIRONMENTS = Path.home() / ".cache/riskpredictor/bench"
+"""Virtual environments of granian and the peers; README.md tells how to make them."""
+APPS = Path(__file__).resolve().parent / "apps"
 FLASK = "Flask constant on granian"
-_ASGI = ("--lifespan", "off", "--port", "{port}", "constant_asgi:app")
-RECORD = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
-ROW = list(RECORD.values())
+ROW = list(HEALTHY.values())
 V2 = {"inputs": [{"name": "vitals", "shape": [1, 4], "datatype": "FP64", "data": ROW}]}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One server. ``command`` may hold {port}; {model} is the artifact folder of v1."""
+    """One server. Its command may contain {port}, and {model} for the artifact folder."""
 
     name: str
     command: tuple[str, ...]
-    body: object = field(default_factory=lambda: RECORD)
+    body: object = field(default_factory=lambda: HEALTHY)
     path: str = "/predict"
     environment: Mapping[str, str] = field(default_factory=dict)
     start_seconds: int = 20
@@ -33,25 +33,35 @@ class Subject:
         return [part.format(port=port, model=model) for part in self.command]
 
     def env(self, port: int, model: Path) -> dict[str, str]:
-        own = {key: value.format(port=port, model=model) for key, value in self.environment.items()}
         path = f"{PREDICTOR}{os.pathsep}{APPS}"
-        return {**os.environ, "PYTHONPATH": path, "MODEL": str(model), "PORT": str(port), **own}
+        own = {"PYTHONPATH": path, "MODEL": str(model), "PORT": str(port), **self.environment}
+        return {**os.environ, **own}
 
     def payload(self) -> str:
         return json.dumps(self.body)
 
 
 def own(python: str) -> tuple[Subject, ...]:
-    """The product, first, and what its server costs as it comes; run by ``python``."""
-    uvicorn = (python, "-m", "uvicorn", "--no-access-log", "--http", "httptools", "--loop")
+    """Return the product, and uvicorn with an application that does nothing, run by ``python``."""
+    uvicorn = (
+        python,
+        "-m",
+        "uvicorn",
+        "--no-access-log",
+        "--http",
+        "httptools",
+        "--loop",
+        "asyncio",
+    )
+    constant = ("--lifespan", "off", "--port", "{port}", "constant_asgi:app")
     return (
         Subject("riskpredictor", _serve(python)),
-        Subject("bare ASGI constant on uvicorn", (*uvicorn, "asyncio", *_ASGI)),
+        Subject("bare ASGI constant on uvicorn", (*uvicorn, *constant)),
     )
 
 
 def before(python: str, commit: str, checkout: Path) -> Subject:
-    """The product as it was, from a checkout of that commit."""
+    """Return the product as of ``commit``, which is checked out in ``checkout``."""
     environment = {"PYTHONPATH": str(checkout / "predictor")}
     return Subject(f"riskpredictor at {commit}", _serve(python), environment=environment)
 
@@ -60,58 +70,50 @@ def _serve(python: str) -> tuple[str, ...]:
     return (python, "-m", "riskpredictor_server", "--model", "{model}", "--port", "{port}")
 
 
-def usual(environments: Path) -> tuple[Subject, ...]:
-    """The usual ways, on granian with one thread, if that is installed under ``environments``."""
-    python = environments / "granian/bin/python"
-
-    def granian(app: str) -> tuple[str, ...]:
-        return (
-            *(str(python), "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
-            *("--blocking-threads", "1", "--port", "{port}", app),
-        )
-
-    if not python.exists():
-        return ()
-    return (
-        Subject("bare WSGI constant on granian", granian("constant_wsgi:app")),
-        Subject(FLASK, granian("constant_flask:app")),
-        Subject("scikit-learn inside Flask on granian", granian("sklearn_flask:app")),
+def usual() -> tuple[Subject, ...]:
+    """Return WSGI applications on granian with one thread, if granian is installed."""
+    granian = (
+        *(str(ENVIRONMENTS / "granian/bin/python"), "-m", "granian", "--interface", "wsgi"),
+        *("--http", "1", "--no-ws", "--blocking-threads", "1", "--port", "{port}"),
+    )
+    return _installed(
+        Subject("bare WSGI constant on granian", (*granian, "constant_wsgi:app")),
+        Subject(FLASK, (*granian, "constant_flask:app")),
+        Subject("scikit-learn inside Flask on granian", (*granian, "sklearn_flask:app")),
     )
 
 
-def peers(environments: Path) -> tuple[Subject, ...]:
-    """Those of the peers that are installed under ``environments``, each in its own."""
-    every = (
+def peers() -> tuple[Subject, ...]:
+    """Return the peers that are installed."""
+    bento = (str(ENVIRONMENTS / "bentoml/bin/bentoml"), "serve", "peer_bentoml:Risk")
+    return _installed(
         Subject(
             "KServe",
-            (str(environments / "kserve/bin/python"), str(APPS / "peer_kserve.py")),
+            _peer("kserve"),
             {"instances": [ROW]},
             "/v1/models/risk:predict",
             start_seconds=60,
         ),
         Subject(
             "MLServer",
-            (str(environments / "mlserver/bin/python"), str(APPS / "peer_mlserver.py")),
+            _peer("mlserver"),
             V2 | {"outputs": [{"name": "predict_proba"}]},
             "/v2/models/risk/infer",
             start_seconds=90,
         ),
         Subject(
             "BentoML",
-            (
-                *(str(environments / "bentoml/bin/bentoml"), "serve", "peer_bentoml:Risk"),
-                *("--port", "{port}", "--working-dir", str(APPS)),
-            ),
+            (*bento, "--port", "{port}", "--working-dir", str(APPS)),
             {"instances": [ROW]},
             environment={"BENTOML_DO_NOT_TRACK": "True"},
             start_seconds=90,
         ),
-        Subject(
-            "MLflow",
-            (str(environments / "mlflow/bin/python"), str(APPS / "peer_mlflow.py")),
-            {"inputs": [ROW]},
-            "/invocations",
-            start_seconds=120,
-        ),
     )
-    return tuple(each for each in every if Path(each.command[0]).exists())
+
+
+def _peer(name: str) -> tuple[str, ...]:
+    return (str(ENVIRONMENTS / name / "bin/python"), str(APPS / f"peer_{name}.py"))
+
+
+def _installed(*subjects: Subject) -> tuple[Subject, ...]:
+    return tuple(each for each in subjects if Path(each.command[0]).exists())

@@ -1,4 +1,4 @@
-"""Shared by the predictor's tests: trained artifacts, services, a real server process."""
+"""Helpers of the predictor's tests: trained artifacts, services, a server process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from bench.processes import rss_mib
 
@@ -31,6 +33,7 @@ from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES
 from riskpredictor_server.settings import Settings
 from support.rawhttp import Answer
 
+T = TypeVar("T")
 PREDICTOR = Path(__file__).resolve().parents[3] / "predictor"
 HEALTHY = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
 SICK = {"heart_rate": 130, "blood_pressure": 85, "temperature": 103.5, "oxygen_level": 86}
@@ -90,12 +93,31 @@ def service(**changes: Any) -> Service:
 
 
 def free_port() -> int:
-    """Below the ephemeral ports: a client that retries one of those can connect to itself."""
+    """Return a free port below the ephemeral ones, where a retrying client can reach itself."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port
+
+
+@contextlib.contextmanager
+def repeating(call: Callable[[], T], pause: float) -> Iterator[list[T]]:
+    """Call a function in a thread again and again; yield the list of its results."""
+    results: list[T] = []
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(pause):
+            results.append(call())
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(repeat)
+        try:
+            yield results
+        finally:
+            done.set()
+            future.result(20)
 
 
 def _lower(headers: Message) -> dict[str, str]:
@@ -153,17 +175,24 @@ class ServerProcess:
         self.process.send_signal(signal.SIGTERM)
 
     def sample(self, name: str) -> float:
-        """One line of the page of metrics, 0 if it is not there."""
+        """Return a sample of /metrics, 0 if it is not there."""
         page = self.get("/metrics").body.decode()
         found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def answered(self, route: str, status: int) -> float:
-        """How often, by its own count."""
+        """Return how many requests it counted by route and status."""
         return self.sample(f'riskpredictor_requests_total{{route="{route}",status="{status}"}}')
 
+    def serves(self) -> bool:
+        """Whether it accepts a connection and answers a prediction."""
+        try:
+            return self.post("/predict", HEALTHY).status == 200
+        except OSError:
+            return False
+
     def is_idle(self) -> bool:
-        """Whether nothing is in flight but the question itself."""
+        """Whether nothing is in flight but this request for metrics."""
         return self.sample("riskpredictor_in_flight_requests") == 1
 
     def resident_mib(self) -> float:

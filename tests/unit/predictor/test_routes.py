@@ -1,4 +1,4 @@
-"""One table of routes, behind Flask, behind the ASGI application and behind other servers."""
+"""The table of routes in Flask, in the ASGI application and under another WSGI server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = json.dumps(HEALTHY).encode()
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_is_flasks_and_hot_ones_are_found_without_it(route: Any) -> None:
+def test_flask_has_every_route_and_hot_ones_are_found_without_it(route: Any) -> None:
     rules = {
         (method, rule.rule)
         for rule in create_app(service()).url_map.iter_rules()
@@ -34,14 +34,14 @@ def test_every_route_is_flasks_and_hot_ones_are_found_without_it(route: Any) -> 
         assert arguments == {"name": "m", "version": "v1"} or arguments == {"name": "m"}
 
 
-def test_head_is_answered_where_get_is_and_nothing_else_is_hot() -> None:
+def test_head_is_answered_like_get_and_other_paths_are_not_hot() -> None:
     assert hot_route("HEAD", "/health")[0] is hot_route("GET", "/health")[0]
     for method, path in (("GET", "/predict"), ("POST", "/v2/models//infer"), ("POST", "/predict/")):
         assert hot_route(method, path)[0] is None
 
 
 async def ask(application: Application, method: str, path: str, **more: Any) -> tuple[int, Any]:
-    """An answer of the application, called as any ASGI server would."""
+    """Call the application as an ASGI server does; return status and document."""
     headers = [(b"host", b"x"), (b"content-type", b"application/json")]
     headers.append((b"content-length", b"%d" % len(BODY)))
     scope: Scope = {"type": "http", "method": method, "path": path, "http_version": "1.1", **more}
@@ -69,13 +69,13 @@ async def ask(application: Application, method: str, path: str, **more: Any) -> 
         ("/absent", 404),
     ],
 )
-async def test_overload_refuses_whatever_the_path_is_spelled_like(
+async def test_overload_refuses_every_spelling_of_a_path(
     path: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     application = Application(service())
     if status != 308:
         assert (await ask(application, "POST", path))[0] == status
-    for name in ("lag", "free"):
+    for name in ("lag", "free_bytes"):
         with monkeypatch.context() as patch:
             patch.setattr(application.admission, name, 9.0 if name == "lag" else -1)
             found, problem = await ask(application, "POST", path)
@@ -84,13 +84,13 @@ async def test_overload_refuses_whatever_the_path_is_spelled_like(
                 assert (await ask(application, "GET", probe))[0] == 200
 
 
-async def test_a_prefix_that_a_proxy_announced_is_not_part_of_the_route() -> None:
+async def test_the_prefix_of_a_proxy_is_not_part_of_the_route() -> None:
     application = Application(service())
     status, answer = await ask(application, "POST", "/risk/predict", root_path="/risk")
     assert (status, answer["risk_level"]) == (200, "Low")
 
 
-async def test_a_bug_is_a_500_problem_that_is_counted_and_logged(
+async def test_a_bug_is_a_500_problem_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     application = Application(service())
@@ -101,8 +101,8 @@ async def test_a_bug_is_a_500_problem_that_is_counted_and_logged(
     assert application.service.metrics.in_flight == 0
 
 
-def test_flask_is_complete_behind_another_wsgi_server() -> None:
-    """As behind gunicorn or waitress: riskpredictor_server.wsgi has no more than this."""
+def test_flask_serves_all_routes_under_another_wsgi_server() -> None:
+    """riskpredictor_server.wsgi is no more than this application."""
 
     class Quiet(WSGIRequestHandler):
         def log_message(self, *_: Any) -> None: ...

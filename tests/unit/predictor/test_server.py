@@ -1,4 +1,4 @@
-"""What of the server needs no socket: limits of the operating system, and log lines."""
+"""The server without sockets: the limit of open files, deadlines and log lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNLIMITED = resource.RLIM_INFINITY
     ],
     ids=["enough", "few", "very few", "macOS", "refused, unlimited", "refused"],
 )
-def test_connections_fit_into_the_open_files_that_are_allowed(
+def test_the_connection_limit_follows_the_limit_of_open_files(
     limits: tuple[int, int],
     most_granted: int,
     asked: list[int],
@@ -54,13 +54,12 @@ def test_connections_fit_into_the_open_files_that_are_allowed(
     assert seen == asked
 
 
-def test_where_there_is_no_such_limit_none_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows has no module of that name."""
+def test_windows_has_no_limit_of_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)
     assert connection_limit(2048) == 2048
 
 
-async def test_running_out_of_files_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_lack_of_file_descriptors_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     server, loop = Server(Application(service())), asyncio.get_running_loop()
     caplog.clear()
     for _ in range(1000):
@@ -72,7 +71,7 @@ async def test_running_out_of_files_is_one_line(caplog: pytest.LogCaptureFixture
     assert len(caplog.records) == 2
 
 
-async def test_no_connection_ends_the_watch_over_all(
+async def test_a_bug_in_one_connection_does_not_stop_deadlines(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Transport(asyncio.Transport):
@@ -97,8 +96,8 @@ async def test_no_connection_ends_the_watch_over_all(
     assert "could not be ended" in caplog.text
 
 
-def test_a_json_line_is_the_operators_too() -> None:
-    """Its keys and their order; the operator's own test has the same ones."""
+def test_json_lines_have_the_operators_format() -> None:
+    """The operator's own test expects the same keys."""
     try:
         int("boom")
     except ValueError:
