@@ -1,7 +1,7 @@
 """``python -m riskpredictor_operator``: settings, start-up checks, leader election, controller.
 
-Exit status: 0 after an orderly stop, 1 when something ended that must not (the lease was lost, a
-watch cannot go on) and the pod has to restart, 2 for unusable settings, 3 when a start-up check
+Exit status: 0 after an orderly stop, 1 when the operator cannot go on and the pod has to
+restart (the lease was lost, a watch failed), 2 for unusable settings, 3 when a start-up check
 failed.
 """
 
@@ -10,21 +10,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 
 import uvloop
 
 from riskpredictor_operator import __version__, metrics, preflight
-from riskpredictor_operator.controller import Controller, unless
+from riskpredictor_operator.controller import Controller
 from riskpredictor_operator.core import api
 from riskpredictor_operator.kube import Key
 from riskpredictor_operator.preflight import PreflightError
 from riskpredictor_operator.runtime import logs
 from riskpredictor_operator.runtime import metrics as runtime_metrics
 from riskpredictor_operator.runtime.client import Client
-from riskpredictor_operator.runtime.leader_election import LeaderElector
+from riskpredictor_operator.runtime.leader_election import WRITE_FRACTION, LeaderElector
 from riskpredictor_operator.runtime.probes import ProbeServer
+from riskpredictor_operator.runtime.stopping import run_unless_stopped, stop_on_signals
 from riskpredictor_operator.runtime.transport import NoClusterError, connect
 from riskpredictor_operator.runtime.watch import CONNECTION_ERRORS
 from riskpredictor_operator.settings import Settings, default_identity, load, own_namespace
@@ -46,8 +46,9 @@ def main() -> int:
 
 async def run(settings: Settings) -> int:
     """Connect, check, lead, work; returns the exit status."""
-    # A write leaves within two thirds of the lease (leader_election.py); this is the rest.
-    write_seconds = settings.lease_seconds / 3 if settings.leader_election else 0.0
+    # A write may leave until WRITE_FRACTION of the lease is over; the rest is for it to arrive.
+    arrive_seconds = settings.lease_seconds * (1 - WRITE_FRACTION)
+    write_seconds = arrive_seconds if settings.leader_election else 0.0
     agent = f"riskpredictor-operator/{__version__}"
     try:
         transport = await connect(agent, settings.request_seconds, write_seconds)
@@ -56,12 +57,12 @@ async def run(settings: Settings) -> int:
         return EXIT_PREFLIGHT
     client = Client(transport, api.FIELD_MANAGER)
     server: ProbeServer | None = None
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     try:
         lease = Key(own_namespace(settings), settings.lease_name)
         elector = _elector(client, settings, lease)
         checks = preflight.check(client, settings.namespace, lease if elector else None)
-        if not await unless(stop, checks):
+        if not await run_unless_stopped(stop, checks):
             return 0
         controller = Controller(client, settings, stop)
         server = await _serve(settings)
@@ -69,21 +70,12 @@ async def run(settings: Settings) -> int:
             return 0
         return await _control(controller, elector)
     except PreflightError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message says all
+        logger.error("%s", error)  # noqa: TRY400 - the message is enough
         return EXIT_PREFLIGHT
     finally:
         if server is not None:
             await server.stop()
         await client.close()
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT, until kopf takes the signals over."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def _elector(client: Client, settings: Settings, lease: Key) -> LeaderElector | None:
@@ -107,25 +99,25 @@ async def _serve(settings: Settings) -> ProbeServer | None:
 
 
 async def _lead(elector: LeaderElector, stop: asyncio.Event) -> bool:
-    """Wait for the lease; False when told to stop before."""
-    if await unless(stop, elector.acquire()):
+    """Wait for the lease; False if told to stop before this replica has it."""
+    if await run_unless_stopped(stop, elector.acquire()):
         return True
     await elector.release()
     return False
 
 
 async def _control(controller: Controller, elector: LeaderElector | None) -> int:
-    async def forever() -> None:
+    async def never_lost() -> None:
         await asyncio.Event().wait()
 
-    async def nothing() -> None:
+    async def nothing_to_release() -> None:
         return
 
     if elector is None:
         runtime_metrics.LEADER.set(1)
-        why = await controller.run(forever, nothing)
+        why = await controller.run(never_lost, nothing_to_release)
     else:
-        why = await controller.run(elector.lost, elector.release)
+        why = await controller.run(elector.wait_until_lost, elector.release)
     if why:
         logger.error("ending: %s", why)
         return EXIT_FAILED

@@ -1,4 +1,4 @@
-"""Runs the operator of one leader's term: cache, queue, workers, relists and watches."""
+"""Runs one leader's term: cache, queue, workers, relists and watches."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from riskpredictor_operator.core.rollout import is_rolling
 from riskpredictor_operator.kube import ApiError, Key
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
-from riskpredictor_operator.runtime import metrics
+from riskpredictor_operator.runtime import metrics as runtime_metrics
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import Client
 from riskpredictor_operator.runtime.relist import ClusterRestoredError, Relister
+from riskpredictor_operator.runtime.stopping import run_unless_stopped
 from riskpredictor_operator.runtime.watch import Watcher
 from riskpredictor_operator.runtime.workers import Workers
 from riskpredictor_operator.runtime.workqueue import WorkQueue
@@ -30,23 +31,24 @@ from riskpredictor_operator.settings import Settings
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 0.5
-"""How long passes under way may go on after the order to stop; a hand-over takes under a second."""
-END_SECONDS = 10.0
+"""How long passes under way may go on after the order to stop. It is short, because the
+lease is released after it."""
+WATCH_END_SECONDS = 10.0
 """How long kopf may take to end its watches; it waits up to five seconds for its own workers."""
 
 
 class Controller:
-    """Runs from winning the lease to losing it, or to the end of the process."""
+    """Runs while this replica leads: until the lease is lost or the process is told to stop."""
 
     def __init__(self, client: Client, settings: Settings, stop: asyncio.Event) -> None:
         self._settings = settings
         self._client = client
         self._stop = stop
         queue: WorkQueue[Key] = WorkQueue()
-        metrics.QUEUE_DEPTH.set_function(partial(len, queue))
+        runtime_metrics.QUEUE_DEPTH.set_function(partial(len, queue))
         self._cache = Cache(api.WATCHED, trim)
         for resource in api.WATCHED:
-            objects = metrics.OBJECTS.labels(resource.plural)
+            objects = runtime_metrics.OBJECTS.labels(resource.plural)
             objects.set_function(partial(self._cache.count, resource))
         options = RenderOptions(image_repository=settings.image_repository)
         self._limiter = RolloutLimiter(settings.max_rolls, queue.add)
@@ -59,31 +61,34 @@ class Controller:
         self._watcher = Watcher(self._cache, queue, self._relister, api.WATCHED)
 
     async def run(
-        self, lost: Callable[[], Coroutine[Any, Any, None]], stopped: Callable[[], Awaitable[None]]
+        self,
+        wait_until_lost: Callable[[], Coroutine[Any, Any, None]],
+        release: Callable[[], Awaitable[None]],
     ) -> str:
         """Work until told to stop, or until something ends that must not.
 
         Args:
-            lost: returns when the lease is lost.
-            stopped: awaited on the way out, after the last write; releases the lease.
+            wait_until_lost: returns when the lease is lost.
+            release: releases the lease; awaited on the way out, after the last write.
 
         Returns:
             Why it ended; empty after an orderly stop.
         """
-        # kopf takes the signals over only later, and this may take as long as an outage does.
-        if not await unless(self._stop, self._first_list()):
-            await stopped()
+        # The first list may take as long as an outage of the API server. kopf, which reacts to
+        # signals later, does not run yet.
+        if not await run_unless_stopped(self._stop, self._first_list()):
+            await release()
             return ""
         self._workers.start()
         guards = {
-            asyncio.create_task(lost(), name="lease"): "the lease was lost",
+            asyncio.create_task(wait_until_lost(), name="lease"): "the lease was lost",
             asyncio.create_task(self._workers.died(), name="workers"): "a worker died",
             asyncio.create_task(self._relister.run(), name="relists"): "the relists ended",
         }
-        watching = asyncio.create_task(self._watch(stopped), name="kopf")
+        watching = asyncio.create_task(self._watch(release), name="kopf")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         await asyncio.wait([watching, stopping, *guards], return_when=asyncio.FIRST_COMPLETED)
-        # An orderly stop ends the workers too, so it has to be asked about first.
+        # Check for an orderly stop first: it ends the workers too, and that is no failure.
         why = "" if watching.done() or self._stop.is_set() else _why_ended(guards)
         self._stop.set()
         await self._workers.drain(0.0 if why else DRAIN_SECONDS)
@@ -104,11 +109,11 @@ class Controller:
         self._limiter.recover(k for k in keys if is_rolling(self._cache.get(api.DEPLOYMENT, k)))
         logger.info("listed %d RiskPredictors in %.1f s", len(keys), time.monotonic() - started)
 
-    async def _watch(self, stopped: Callable[[], Awaitable[None]]) -> None:
+    async def _watch(self, release: Callable[[], Awaitable[None]]) -> None:
         async def cleanup() -> None:
             self._stop.set()
             await self._workers.drain(DRAIN_SECONDS)
-            await stopped()
+            await release()
 
         settings = self._settings
         login = self._client.transport.connection
@@ -117,32 +122,12 @@ class Controller:
         )
 
 
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do ``work``, unless told to stop before it is done; then it is cancelled.
-
-    Returns:
-        Whether the work was done. What it raises is raised.
-    """
-    working = asyncio.create_task(work, name="work")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            return False
-        await working
-        return True
-    finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
-
-
 async def _end(watching: asyncio.Task[None], others: Iterable[asyncio.Task[Any]]) -> None:
-    await asyncio.wait([watching], timeout=END_SECONDS)
+    await asyncio.wait([watching], timeout=WATCH_END_SECONDS)
     tasks = [watching, *others]
     for task in tasks:
         task.cancel()
-    # What does not end in time ends with the process.
+    # A task that is still not done is left alone: the process exits.
     await asyncio.wait(tasks, timeout=1.0)
 
 

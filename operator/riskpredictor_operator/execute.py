@@ -22,10 +22,17 @@ logger = logging.getLogger(__name__)
 async def execute(
     client: Client, cache: Cache, rp: RiskPredictor, plan: Plan
 ) -> tuple[Explanation, ...]:
-    """Execute a plan. Returns permanent errors, explained; raises transient ones."""
+    """Execute a plan, stage by stage, until a write fails.
+
+    Returns:
+        The permanent errors of a stage (verdict REPORT), explained.
+
+    Raises:
+        Exception: any other error of a write; the first one, if several of a stage failed.
+    """
     for stage in plan.stages:
         results = await asyncio.gather(
-            *(_do(client, cache, rp, step) for step in stage), return_exceptions=True
+            *(_write_child(client, cache, rp, step) for step in stage), return_exceptions=True
         )
         refused = []
         for step, result in zip(stage, results, strict=True):
@@ -40,7 +47,7 @@ async def execute(
     return ()
 
 
-async def _do(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:
+async def _write_child(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:
     resource, live = target_of(step), None
     match step:
         case Apply(_, manifest, uid):
@@ -76,7 +83,7 @@ async def _do(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> No
 async def _read_again(client: Client, cache: Cache, rp: RiskPredictor, step: Step) -> None:
     """Refresh the cached child after a conflict, so that the next pass does not start from it.
 
-    A foreign object stays out of the cache, for no watch would report its deletion.
+    A foreign object is not put into the cache: no watch would report its deletion.
     """
     resource = target_of(step)
     live = await client.get(resource, rp.key)
@@ -87,7 +94,8 @@ async def _read_again(client: Client, cache: Cache, rp: RiskPredictor, step: Ste
 
 
 def _with_uid(manifest: Body, uid: str) -> Body:
-    """The manifest for exactly that object: the API server refuses another of the same name."""
+    """The manifest with the live object's uid, so that the API server refuses to apply it to a new
+    object of the same name."""
     return {**manifest, "metadata": {**manifest["metadata"], "uid": uid}} if uid else manifest
 
 

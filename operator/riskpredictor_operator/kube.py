@@ -1,6 +1,6 @@
 """Kubernetes vocabulary: kinds, keys, objects as JSON, and what an API error asks for.
 
-Shared by ``runtime`` and ``core``, which do not import each other. Pure, and without a word about
+Shared by ``runtime`` and ``core``, which do not import each other. Pure, and knows nothing of
 RiskPredictors.
 """
 

@@ -1,4 +1,8 @@
-"""Prometheus metrics about RiskPredictors; each help text documents name, unit and labels."""
+"""Prometheus metrics about RiskPredictors; each help text documents name, unit and labels.
+
+Those of watches, queue, workers and lease are in ``runtime/metrics.py``, which modules outside
+``runtime`` import as ``runtime_metrics``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Start-up checks: is there an API server, the CRD, and every permission?
 
-A missing one is told in one line at start, instead of as failures of every pass.
+What is missing is logged in one line at start; otherwise every pass would fail because of it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from riskpredictor_operator.runtime.client import LEASE, Client
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 60.0
-"""How long an API server that does not answer is waited for."""
+API_SERVER_WAIT_SECONDS = 60.0
+"""How long to wait for an API server that does not answer."""
 
 
 class PreflightError(Exception):
@@ -73,7 +73,7 @@ async def check(client: Client, namespace: str, lease: Key | None) -> None:
         answers = await asyncio.gather(*(client.allowed(*right) for right in wanted))
     except ApiError as error:
         raise PreflightError(
-            f"the API server does not tell the operator's rights: {error}"
+            f"cannot ask the API server for the operator's rights: {error}"
         ) from error
     missing = [
         f"{verb} {resource.plural}{'/' + sub if sub else ''}"
@@ -92,7 +92,7 @@ async def _served(client: Client) -> bool:
     """Whether the API server serves RiskPredictors; waits while it does not answer at all."""
     last: Exception | None = None
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(API_SERVER_WAIT_SECONDS):
             while True:
                 try:
                     return await client.serves(api.RISKPREDICTOR)

@@ -1,7 +1,7 @@
 """One level-triggered pass over one RiskPredictor: observe, plan, apply, observe again, report.
 
-It does not ask what happened. It compares what is declared with what is there, writes the
-difference and reports what is there then.
+A pass does not depend on which event queued the key. It compares the declared state with the
+observed one, writes the difference and reports the result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.names import selector_of
-from riskpredictor_operator.core.observed import Child, Observed, ownership_of
+from riskpredictor_operator.core.observed import Child, Children, ownership_of
 from riskpredictor_operator.core.plan import Plan, make_plan
 from riskpredictor_operator.core.refusals import explain_refusal
 from riskpredictor_operator.core.rollout import is_settled, starts_unrequested
@@ -37,10 +37,9 @@ from riskpredictor_operator.runtime.workers import SLOW_RETRY_SECONDS
 from riskpredictor_operator.status_writer import StatusWriter
 
 POD_LOOK_SECONDS = (2.0, 15.0)
-"""Bounds of the time between two looks at pods that are not up yet. It grows with the wait."""
-PATIENCE_SECONDS = 5.0
-"""How long writes of children may fail before the status says so: most failures are over by then,
-and a server in trouble is not helped by more writes."""
+"""Bounds of the time between two passes while pods are not up yet. It grows with the wait."""
+REPORT_FAILURE_AFTER_SECONDS = 5.0
+"""How long writes of children may fail before the status says so: most failures end before."""
 
 
 def now_utc() -> datetime.datetime:
@@ -50,7 +49,11 @@ def now_utc() -> datetime.datetime:
 
 @dataclass
 class Reconciler:
-    """Reconciles one key at a time; keeps no state between passes but since when writes fail."""
+    """Reconciles RiskPredictors; each call of ``reconcile`` is one pass over one of them.
+
+    Between passes it keeps, by key, since when writes fail. The limiter keeps which predictors roll
+    out or wait for it, and the status writer when it last wrote. A restart may lose all of it.
+    """
 
     client: Client
     cache: Cache
@@ -65,10 +68,10 @@ class Reconciler:
         self._status_writer = StatusWriter(self.client, self.cache, self.clock)
 
     async def reconcile(self, key: Key) -> float | None:
-        """One pass.
+        """Do one pass.
 
         Returns:
-            Seconds until the next one where time alone may bring news, else None.
+            Seconds until the next pass, if one is due without an event, else None.
 
         Raises:
             ApiError: try again after a back-off.
@@ -83,30 +86,31 @@ class Reconciler:
         except SpecError as error:
             return await self._report_invalid(key, body, error)
         try:
-            seen = await self._apply(rp, body)
+            seen = await self._write_children(rp, body)
         except ApiError as error:
             if verdict_of(error) is not Verdict.REPORT:
                 await self._report_failure(body, rp, error)
                 raise
             seen = Observation(problems=(explain_refusal(error, f"the children of {key}"),))
         if seen is None:
-            # At once, for what was found instead: its event may find the cache up to date.
+            # Start over with what the cache holds now. The watch event about it may come later,
+            # change nothing in the cache and queue nothing.
             return 0.0
         self._failing_since.pop(key, None)
         seen = await self._observe_result(rp, seen)
-        if not self.limiter.waits(key) and (rp.suspend or _is_at_rest(rp, seen)):
+        if not self.limiter.waits(key) and (rp.suspend or _deployment_settled(rp, seen)):
             self.limiter.done(key)
-        put_off = await self._report(body, rp, seen)
-        return _earlier(put_off, self._next_look(rp, seen))
+        status_due = await self._report(body, rp, seen)
+        return _earlier(status_due, self._next_pass(rp, seen))
 
     def _forget(self, key: Key) -> None:
         self._status_writer.forget(key)
         self.limiter.done(key)
         self._failing_since.pop(key, None)
 
-    async def _apply(self, rp: RiskPredictor, body: Body) -> Observation | None:
-        """Write what differs; returns what kept it from more, or None if the RiskPredictor is gone
-        or being deleted."""
+    async def _write_children(self, rp: RiskPredictor, body: Body) -> Observation | None:
+        """Write the children that differ; returns the problems that prevented a write, or None if
+        the RiskPredictor is gone or being deleted."""
         desired = render(rp, self.options)
         observed = await self._observe(rp)
         plan = make_plan(rp, desired, observed)
@@ -121,7 +125,7 @@ class Reconciler:
         return replace(seen, problems=seen.problems + refused)
 
     def _must_wait(
-        self, rp: RiskPredictor, body: Body, desired: Desired, observed: Observed
+        self, rp: RiskPredictor, body: Body, desired: Desired, observed: Children
     ) -> bool:
         """Whether the Deployment has to wait for a slot; the limiter queues the key then."""
         status, live = body.get("status") or {}, observed.deployment.ours
@@ -130,9 +134,9 @@ class Reconciler:
             return False
         return not self.limiter.admit(rp.key)
 
-    async def _observe(self, rp: RiskPredictor) -> Observed:
-        """The children as cached. Those missing there are read: a foreign object has no label that
-        would bring it into the cache."""
+    async def _observe(self, rp: RiskPredictor) -> Children:
+        """The children, from the cache or, where it has none, from the API server: a foreign object
+        has no label that would bring it into the cache."""
         wanted = [api.DEPLOYMENT, api.SERVICE, *([api.AUTOSCALER] if rp.autoscaled else [])]
         missing = [resource for resource in wanted if not self.cache.knows(resource, rp.key)]
         found = await asyncio.gather(*(self.client.get(resource, rp.key) for resource in missing))
@@ -143,13 +147,14 @@ class Reconciler:
             children[resource] = _child(rp, body)
             if body is not None and children[resource].ours is not None:
                 self.cache.put(resource, body)
-        return Observed(children[api.DEPLOYMENT], children[api.SERVICE], children[api.AUTOSCALER])
+        return Children(children[api.DEPLOYMENT], children[api.SERVICE], children[api.AUTOSCALER])
 
     async def _still_exists(self, rp: RiskPredictor) -> bool:
         """Whether the RiskPredictor is still there, asked before a child is created.
 
-        If a watch missed its deletion, creating children would race with the garbage collector for
-        ever."""
+        If a watch missed its deletion, the operator would create children and the garbage collector
+        would delete them, over and over.
+        """
         live = await self.client.get(api.RISKPREDICTOR, rp.key)
         if live is None:
             identity = {"namespace": rp.key.namespace, "name": rp.key.name, "uid": rp.uid}
@@ -161,7 +166,7 @@ class Reconciler:
         return True
 
     async def _observe_result(self, rp: RiskPredictor, seen: Observation) -> Observation:
-        """Add what is there now. Pods are listed only while the Deployment has not settled."""
+        """Add the children as they are after the writes, and pods of an unsettled Deployment."""
         deployment = _child(rp, self.cache.get(api.DEPLOYMENT, rp.key)).ours
         autoscaler = _child(rp, self.cache.get(api.AUTOSCALER, rp.key)).ours
         seen = replace(seen, deployment=deployment, autoscaler=autoscaler)
@@ -183,13 +188,14 @@ class Reconciler:
         return await self._status_writer.write(rp.key, rp.uid, previous, status)
 
     async def _report_failure(self, body: Body, rp: RiskPredictor, error: ApiError) -> None:
-        """Ready must not stay True while children cannot be written, although it will pass."""
+        """Report ApplyFailed once writes have failed for a while. Without it, Ready would stay True
+        although the children cannot be written."""
         now = self.monotonic()
         passed = now - self._failing_since.setdefault(rp.key, now)
-        # Without an answer (0), an admission webhook may hang: the status can be written then. Not
-        # after 429: a server that asks for fewer requests gets no further one.
-        if (error.status >= 500 or error.status == 0) and passed >= PATIENCE_SECONDS:
-            message = f"writing the children fails: {error}; trying on"
+        # No answer (0) may mean that an admission webhook hangs: a status can still be written.
+        # After 429 it is not written: the server asks for fewer requests.
+        if (error.status >= 500 or error.status == 0) and passed >= REPORT_FAILURE_AFTER_SECONDS:
+            message = f"cannot write the children: {error}; retrying"
             why = Explanation(reasons.APPLY_FAILED, message)
             with suppress(ApiError):
                 seen = await self._observe_result(rp, Observation(waiting=why))
@@ -205,12 +211,15 @@ class Reconciler:
         return 0.0 if self._spec_changed(key, generation) else SLOW_RETRY_SECONDS
 
     def _spec_changed(self, key: Key, generation: int) -> bool:
-        """Whether the spec changed during this pass. If the answer to a write brought the new one
-        into the cache, its event changes nothing there and queues nothing."""
+        """Whether the spec changed during this pass.
+
+        Its watch event may not queue the key: it changes nothing in the cache if the answer to a
+        write has already brought the new spec there.
+        """
         known = self.cache.get(api.RISKPREDICTOR, key)
         return known is not None and known["metadata"]["generation"] != generation
 
-    def _next_look(self, rp: RiskPredictor, seen: Observation) -> float | None:
+    def _next_pass(self, rp: RiskPredictor, seen: Observation) -> float | None:
         if self._spec_changed(rp.key, rp.generation):
             return 0.0
         if seen.problems or seen.waiting is not None:
@@ -235,7 +244,7 @@ def _earlier(first: float | None, second: float | None) -> float | None:
     return min((each for each in (first, second) if each is not None), default=None)
 
 
-def _is_at_rest(rp: RiskPredictor, seen: Observation) -> bool:
+def _deployment_settled(rp: RiskPredictor, seen: Observation) -> bool:
     return seen.deployment is not None and is_settled(rp, seen.deployment)
 
 

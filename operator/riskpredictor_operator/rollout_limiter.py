@@ -32,7 +32,7 @@ class RolloutLimiter:
         self._update_metrics()
 
     def admit(self, key: Key) -> bool:
-        """Whether a predictor may roll out now; if not, it is woken when it is its turn."""
+        """Whether a predictor may roll out now; if not, it is woken when a slot is free for it."""
         admitted = key in self._rolling or len(self._rolling) < self.limit
         if admitted:
             self._rolling.add(key)
@@ -61,7 +61,10 @@ class RolloutLimiter:
         self._wake_next()
 
     def _wake_next(self) -> None:
-        """Also when no slot has just become free: the one that was woken for it may be gone."""
+        """Wake a waiting predictor for every free slot, not only for one that has just become free.
+
+        A predictor that was woken earlier may be gone.
+        """
         free = max(0, self.limit - len(self._rolling))
         for waiting in tuple(islice(self._waiting, free)):
             self.wake(waiting)

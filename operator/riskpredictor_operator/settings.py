@@ -50,7 +50,9 @@ class Settings:
         True, "Whether to hold a Lease, so that of several replicas only one writes."
     )
     lease_name: str = _setting("riskpredictor-operator", "Name of the Lease.")
-    lease_seconds: float = _setting(15.0, "How long a leader that fell silent is still waited for.")
+    lease_seconds: float = _setting(
+        15.0, "How long a silent leader keeps the Lease before another replica takes it."
+    )
     identity: str = _setting("", "Name in the Lease. Empty: host name and process id.")
     http_host: str = _setting("0.0.0.0", "Address of /healthz, /readyz and /metrics.")  # noqa: S104
     http_port: int = _setting(

@@ -1,4 +1,4 @@
-"""Writes the status of a RiskPredictor: only where it differs, and mere progress not too often."""
+"""Writes the status of a RiskPredictor if it differs; mere progress at most every two seconds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from riskpredictor_operator.runtime.client import Client
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 2.0
-"""Least time between two writes that only show the progress of a roll-out. There is much of it, and
-each write costs the API server as much as the write of a child."""
+"""Least time between two writes that show only the progress of a roll-out. Its counts change often,
+and each status write costs the API server as much as the write of a child."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class StatusWriter:
             return None
         if is_progress(previous, status) and key in self._written:
             passed = (self.clock() - self._written[key]).total_seconds()
-            # Negative: the clock was set back.
+            # It is negative after the clock was set back.
             if 0 <= passed < PROGRESS_SECONDS:
                 return PROGRESS_SECONDS - passed
         # In a merge patch, null removes a field.

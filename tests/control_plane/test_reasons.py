@@ -264,7 +264,7 @@ def test_an_admission_webhook_that_fails_is_told_and_outlived(
             assert body["status"]["servingVersion"] == "v1"
             assert predictors.condition(key, "Reconciling")["status"] == "True"
             assert predictors.condition(key, "Available")["status"] == "True"
-            assert "trying on" in predictors.condition(key)["message"]
+            assert "retrying" in predictors.condition(key)["message"]
         finally:
             cluster.kubectl("delete", "validatingwebhookconfiguration", name)
     assert predictors.wait(key, within=60)["status"]["servingVersion"] == "v2"

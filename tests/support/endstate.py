@@ -9,7 +9,7 @@ import kstatus
 from riskpredictor_operator.core import api as names
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.core.manifests import RenderOptions, render
-from riskpredictor_operator.core.observed import Child, Observed, ownership_of
+from riskpredictor_operator.core.observed import Child, Children, ownership_of
 from riskpredictor_operator.core.plan import make_plan
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Resource
@@ -82,7 +82,7 @@ def _of(
     if status.get("servingVersion") != spec["modelVersion"]:
         found.append(f"serving {status.get('servingVersion')}, not {spec['modelVersion']}")
     rp = parse(body)
-    observed = Observed(
+    observed = Children(
         *(Child(children[r], ownership_of(children[r], rp.key, rp.uid)) for r in CHILDREN)
     )
     plan = make_plan(rp, render(rp, OPTIONS), observed)

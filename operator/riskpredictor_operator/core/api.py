@@ -1,4 +1,5 @@
-"""Names of the API that this operator serves: its kinds, labels, annotations and field managers."""
+"""Constants of the Kubernetes API: the kinds that the operator reads and writes, and the labels,
+annotations, field managers and container name that it uses in them."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ WATCHED = {RISKPREDICTOR: "", **dict.fromkeys(CHILDREN, LABEL_PREDICTOR)}
 
 FIELD_MANAGER = "riskpredictor-operator"
 HANDOVER_MANAGER = "riskpredictor-operator-handover"
-"""Holds ``spec.replicas`` of a Deployment between the operator's letting go and the autoscaler's
-taking it: a field that no manager owns would fall back to its default, 1."""
+"""Owns ``spec.replicas`` of a Deployment from when the operator gives it up until the autoscaler
+takes it: a field that no manager owns would fall back to its default, 1."""
 
 CONTAINER = "predictor"
 CONTAINER_PORT = 5000

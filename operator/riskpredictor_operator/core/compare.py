@@ -29,14 +29,14 @@ Source: ``x-kubernetes-list-map-keys`` in the API server's OpenAPI document. ``p
 """
 
 _OWNED_WHOLE = frozenset({"selector", "labelSelector", "nodeSelector", "tolerations"})
-"""Fields to which nobody may add: one more label in a Service's selector and it selects no pod.
+"""Fields to which nobody may add: with one more label in its selector, a Service selects no pod.
 
 Source: ``x-kubernetes-map-type: atomic`` and, for tolerations, ``x-kubernetes-list-type: atomic``.
 """
 
 
 def is_applied(rendered: Body, live: Body) -> bool:
-    """Whether ``live`` still is, in every rendered field, what an apply of ``rendered`` leaves."""
+    """Whether applying ``rendered`` would leave every rendered field of ``live`` as it is."""
     annotations = live["metadata"].get("annotations") or {}
     wanted = rendered["metadata"]["annotations"][ANNOTATION_HASH]
     return annotations.get(ANNOTATION_HASH) == wanted and all(

@@ -92,7 +92,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Children:
     """The live children of one RiskPredictor, as a plan starts from them."""
 
     deployment: Child
@@ -107,17 +107,17 @@ _KEPT_METADATA = (
 
 
 def trim(resource: Resource, body: Body) -> Body:
-    """The part of an object that the operator reads: the rest is most of its size and changes.
+    """The part of an object that the operator reads. The rest is most of its size, and changes.
 
     ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
-    autoscaler's status to its conditions and its wish: its metrics change every few seconds.
+    autoscaler's status to its conditions and desired replicas: metrics change every few seconds.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
     if resource == api.DEPLOYMENT and owns_replicas(body):
         entries = body["metadata"]["managedFields"]
         metadata["managedFields"] = [entry for entry in entries if _owns_replicas(entry)]
     if resource == api.RISKPREDICTOR:
-        # kubectl's copy of the whole object, and nothing that the operator reads.
+        # kubectl keeps a copy of the whole object there; the operator reads none of them.
         metadata.pop("annotations", None)
     status = body.get("status") or {}
     if resource == api.AUTOSCALER:

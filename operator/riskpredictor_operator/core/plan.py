@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.compare import is_applied, renumbered_ports
 from riskpredictor_operator.core.manifests import Desired
-from riskpredictor_operator.core.observed import Child, Observed, Ownership, owns_replicas
+from riskpredictor_operator.core.observed import Child, Children, Ownership, owns_replicas
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body, Resource
 
@@ -68,9 +68,9 @@ class Plan:
 
     stages: tuple[tuple[Step, ...], ...]
     foreign: tuple[Resource, ...]
-    """Somebody else's."""
+    """Kinds of children whose name is taken by somebody else's object."""
     leftover: tuple[Resource, ...]
-    """Being deleted."""
+    """Kinds of children of which an old object is still being deleted."""
 
     def without(self, resource: Resource) -> Plan:
         """The same plan without the writes to one child."""
@@ -92,10 +92,10 @@ def target_of(step: Step) -> Resource:
     return api.DEPLOYMENT if isinstance(step, HandOver) else step.resource
 
 
-def make_plan(rp: RiskPredictor, desired: Desired, observed: Observed) -> Plan:
+def make_plan(rp: RiskPredictor, desired: Desired, observed: Children) -> Plan:
     """The writes that turn observed into desired; none if nothing differs.
 
-    Objects of others are reported and left alone, and so are children on their way out.
+    Objects of others, and children that are being deleted, are reported and left alone.
     """
     wanted = [(api.DEPLOYMENT, desired.deployment, observed.deployment),
               (api.SERVICE, desired.service, observed.service)]  # fmt: skip
@@ -127,7 +127,7 @@ def _apply(
     rp: RiskPredictor, resource: Resource, manifest: Body, child: Child, autoscaler: Child
 ) -> Apply | None:
     if child.ownership is Ownership.MISSING:
-        return Apply(resource, _first(rp, resource, manifest, autoscaler), uid="")
+        return Apply(resource, _manifest_to_create(rp, resource, manifest, autoscaler), uid="")
     if child.ownership is Ownership.ORPHAN:
         return Apply(resource, manifest, child.uid)
     if child.ours is None or is_applied(manifest, child.ours):
@@ -135,9 +135,14 @@ def _apply(
     return Apply(resource, manifest, child.uid)
 
 
-def _first(rp: RiskPredictor, resource: Resource, manifest: Body, autoscaler: Child) -> Body:
-    """A new Deployment starts at ``minReplicas`` instead of 1 or, if it was deleted under load, at
-    what its autoscaler last wanted. From then on the number is the autoscaler's."""
+def _manifest_to_create(
+    rp: RiskPredictor, resource: Resource, manifest: Body, autoscaler: Child
+) -> Body:
+    """The manifest with which a child is created.
+
+    A new Deployment starts at ``minReplicas`` instead of 1 or, if it was deleted under load, at
+    what its autoscaler last wanted. From then on the number is the autoscaler's.
+    """
     if resource != api.DEPLOYMENT or not rp.autoscaled:
         return manifest
     status = (autoscaler.ours or {}).get("status") or {}
@@ -146,15 +151,19 @@ def _first(rp: RiskPredictor, resource: Resource, manifest: Body, autoscaler: Ch
     return {**manifest, "spec": spec}
 
 
-def _autoscaler(desired: Desired, observed: Observed) -> dict[str, Any] | None:
-    """None for a foreign Deployment too: an autoscaler finds its target by name and would scale
-    it."""
+def _autoscaler(desired: Desired, observed: Children) -> dict[str, Any] | None:
+    """The autoscaler that should exist.
+
+    None while the Deployment is foreign, too: an autoscaler finds its target by name and would
+    scale it. ``_removals`` then deletes one that exists.
+    """
     foreign = observed.deployment.ownership is Ownership.FOREIGN
     return None if foreign else desired.autoscaler
 
 
-def _removals(wanted: Body | None, observed: Observed) -> tuple[Step, ...]:
-    """Before a fixed number is applied the autoscaler goes, or it would change it back."""
+def _removals(wanted: Body | None, observed: Children) -> tuple[Step, ...]:
+    """Delete the autoscaler where none is wanted: for a fixed size, which it would change back, and
+    beside a foreign Deployment, which it would scale."""
     child = observed.autoscaler
     if wanted is None and child.ownership in (Ownership.OURS, Ownership.ORPHAN):
         return (Delete(api.AUTOSCALER, child.uid),)
@@ -173,7 +182,7 @@ def _replacements(
     )
 
 
-def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Observed) -> tuple[Step, ...]:
+def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Children) -> tuple[Step, ...]:
     deployment = observed.deployment
     if not rp.autoscaled or deployment.ownership not in (Ownership.OURS, Ownership.ORPHAN):
         return ()

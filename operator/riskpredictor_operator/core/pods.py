@@ -1,4 +1,8 @@
-"""Which pods answer, and why others do not come up."""
+"""Which pods answer, and why others do not come up.
+
+The reason of Ready is chosen later, from this and more: ``rollout.rollout_of`` puts the reason of a
+roll-out together, and ``status.build_status`` prefers problems of the children to it.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,17 @@ _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
      "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
 )  # fmt: skip
-_START_REASONS = frozenset(
-    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError",
-     "ContainerCannotRun"}
-)  # fmt: skip
-"""The last two are of a container that ended before its program began, seen while the kubelet waits
-to try again."""
+"""Reasons of a waiting container whose image cannot be pulled."""
+_CREATE_REASONS = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+)
+"""Reasons of a waiting container that cannot be created."""
+_START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
+"""Reasons of a terminated container whose program could not be started."""
 
 
 def is_ready(pod: Body) -> bool:
-    """Whether a pod answers requests: ready and not on its way out."""
+    """Whether a pod answers requests: ready, and not being deleted."""
     return "deletionTimestamp" not in pod["metadata"] and any(
         condition["type"] == "Ready" and condition["status"] == "True"
         for condition in _status(pod).get("conditions") or ()
@@ -39,27 +44,31 @@ def serving_versions(pods: Iterable[Body]) -> str:
     return ",".join(sorted({version_of(pod) for pod in pods if is_ready(pod)} - {""}))
 
 
-def first_problem(pods: Iterable[Body], version: str, now: str = "") -> Explanation | None:
-    """The gravest problem of the pods of the declared version, or of any if it has none.
+def worst_problem(pods: Iterable[Body], version: str, now: str = "") -> Explanation | None:
+    """The most severe problem of the pods that are not ready, by the order of ``_SEVERITY``.
 
-    It does not depend on the order of the pods, so that the status is stable.
+    Only pods of the declared version count or, if none of them is unready, those of every version;
+    pods that are being deleted never do. The order of the pods does not matter, so that the status
+    is stable.
 
     Args:
         pods: pods of one predictor.
         version: the declared model version.
         now: RFC 3339 time; a container that has only just started is given time to become ready.
-            Empty gives none.
+            If empty, it is given none.
     """
-    live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and not is_ready(pod)]
-    mine = [pod for pod in live if version_of(pod) == version]
-    problems = [problem for pod in (mine or live) if (problem := problem_of(pod, now)) is not None]
+    unready = [p for p in pods if "deletionTimestamp" not in p["metadata"] and not is_ready(p)]
+    declared = [pod for pod in unready if version_of(pod) == version]
+    problems = [
+        problem for pod in (declared or unready) if (problem := problem_of(pod, now)) is not None
+    ]
     return min(problems, key=lambda p: (_SEVERITY.index(p.reason), p.message), default=None)
 
 
 READY_SECONDS = 10.0
 """How long a started container may be unready: two periods of the readiness probe."""
 
-_SEVERITY = (
+_SEVERITY = (  # the most severe first
     reasons.IMAGE_PULL_FAILED,
     reasons.OUT_OF_MEMORY,
     reasons.CRASH_LOOPING,
@@ -90,14 +99,14 @@ def _container_problem(container: Body, now: str) -> Explanation | None:
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     image = container.get("image", "")
     if reason in _IMAGE_REASONS:
-        # A failing pull alternates between these two; a status must not.
+        # A failing pull alternates between these two reasons; the status must not.
         detail = "" if reason in ("ErrImagePull", "ImagePullBackOff") else f" ({reason})"
         return Explanation(
             reasons.IMAGE_PULL_FAILED,
             f"image {image} cannot be pulled{detail}; check spec.modelVersion and spec.image, "
             "and that the image is in the registry",
         )
-    if reason in _START_REASONS:
+    if reason in _CREATE_REASONS:
         return _start_failed(image, message or reason)
     if container.get("started") and not container.get("ready"):
         return None if _just_started(state.get("running") or {}, now) else _NOT_READY

@@ -76,7 +76,7 @@ CRASH_LOOPING: Final = "CrashLooping"
 """The predictor container keeps exiting.
 
 Symptom: Pods in `CrashLoopBackOff`, RESTARTS grows.
-Fix: Read what it said last; if the model is at fault, put the last good `modelVersion` back.
+Fix: Read the end of its log; if the model is at fault, put the last good `modelVersion` back.
 Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20 --previous
 Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 OUT_OF_MEMORY: Final = "OutOfMemory"
@@ -115,7 +115,7 @@ Run: kubectl describe resourcequota -n NAMESPACE"""
 PODS_REFUSED: Final = "PodsRefused"
 """Admission (Pod Security, a policy) refuses the pods.
 
-Symptom: No new pods at all; a ReplicaSet's Events say who refuses them.
+Symptom: No new pods at all; a ReplicaSet's Events name what refuses them.
 Fix: Change the policy, or what it objects to in `spec.podTemplate` (a service account that does
 not exist, for example)."""
 

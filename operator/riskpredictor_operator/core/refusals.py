@@ -1,4 +1,4 @@
-"""Explains the API server's refusals, as a condition will tell them."""
+"""Turns a refusal of the API server into the reason and message of a condition."""
 
 from __future__ import annotations
 

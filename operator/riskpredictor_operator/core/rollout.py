@@ -66,23 +66,25 @@ def rollout_of(
         rp: what is declared.
         deployment: the live Deployment.
         its_pods: its pods; may be empty where ``is_settled`` holds.
-        now: RFC 3339 time, for the allowance of ``pods.first_problem``.
+        now: RFC 3339 time, for ``pods.worst_problem``.
     """
     status = deployment.get("status") or {}
     settled = is_settled(rp, deployment)
     wanted = wanted_replicas(rp, deployment)
-    declared = _template_version(deployment)
-    # Until then, conditions and counts are those of the previous template.
+    template_version = _template_version(deployment)
+    # Until it is observed, conditions and counts are those of the previous template.
     observed = _is_observed(deployment)
     stalled = observed and not settled and _deadline_exceeded(status)
     if settled:
-        serving = declared if wanted else ""
-        why = Explanation(reasons.READY, f"{declared} is served by {wanted} of {wanted} pods")
+        serving = template_version if wanted else ""
+        message = f"{template_version} is served by {wanted} of {wanted} pods"
+        why = Explanation(reasons.READY, message)
     else:
         serving = pods.serving_versions(its_pods)
-        cause = (
-            _refusal(status) or pods.first_problem(its_pods, declared, now) if observed else None
-        )
+        cause = None
+        if observed:
+            problem = pods.worst_problem(its_pods, template_version, now)
+            cause = _pods_refused(status) or problem
         why = _progress(rp, deployment, serving, stalled, cause)
     return Rollout(
         replicas=status.get("replicas", 0),
@@ -103,16 +105,16 @@ def _progress(
     wanted = wanted_replicas(rp, deployment)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     version = _template_version(deployment)
-    now = f"{serving.replace(',', ' and ')} still answers" if serving else "nothing answers yet"
+    meanwhile = _meanwhile(serving)
     if cause is not None:
-        return Explanation(cause.reason, f"{version}: {cause.message}; meanwhile {now}")
+        return Explanation(cause.reason, f"{version}: {cause.message}; {meanwhile}")
     if stalled:
         see = f"kubectl describe pods -l {names.selector_of(rp.key)}"
-        message = f"{version} makes no progress; see {see}; meanwhile {now}"
+        message = f"{version} makes no progress; see {see}; {meanwhile}"
         return Explanation(reasons.ROLLOUT_STALLED, message)
     if deployment["spec"].get("paused"):
         resume = f"kubectl -n {rp.key.namespace} rollout resume deployment/{rp.key.name}"
-        message = f"the Deployment is paused; resume it: {resume}; meanwhile {now}"
+        message = f"the Deployment is paused; resume it: {resume}; {meanwhile}"
         return Explanation(reasons.ROLLOUT_PAUSED, message)
     if not _is_observed(deployment):
         return Explanation(reasons.ROLLING_OUT, f"rolling out {version}")
@@ -124,11 +126,20 @@ def _progress(
     return Explanation(reasons.ROLLING_OUT, message)
 
 
+def _meanwhile(serving: str) -> str:
+    """What answers requests until the roll-out is done."""
+    if not serving:
+        return "meanwhile nothing answers yet"
+    versions = serving.split(",")
+    verb = "answers" if len(versions) == 1 else "answer"
+    return f"meanwhile {' and '.join(versions)} still {verb}"
+
+
 _COMPLETE = "NewReplicaSetAvailable"
 """Reason of the Deployment's Progressing condition once a roll-out has finished."""
 
 
-def _refusal(status: Body) -> Explanation | None:
+def _pods_refused(status: Body) -> Explanation | None:
     """Why admission refuses the pods, by the Deployment's ReplicaFailure condition."""
     failure = _condition(status, "ReplicaFailure")
     if failure.get("status") != "True":

@@ -45,7 +45,7 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class PodTemplate:
-    """What is passed through to the pods, verbatim."""
+    """Fields that are passed through to the pods unchanged."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -21,15 +21,15 @@ from riskpredictor_operator.kube import Body, Key
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one pass found after its writes, and what kept it from more."""
+    """The children after the writes of one pass, and the problems that prevented writes."""
 
     deployment: Body | None = None
     autoscaler: Body | None = None
     pods: Sequence[Body] = field(default=())
     problems: tuple[Explanation, ...] = ()
-    """What stays so until somebody acts."""
+    """Problems that last until somebody acts. Ready shows only the first."""
     waiting: Explanation | None = None
-    """What has to pass before the next step."""
+    """What a write waits for; it ends by itself."""
 
 
 def build_status(
@@ -47,7 +47,7 @@ def build_status(
     deployment = seen.deployment
     rollout = None if deployment is None else rollout_of(rp, deployment, seen.pods, now)
     current = [
-        *_summary(rp, seen, rollout, _failing_seconds(previous, now)),
+        *_readiness(rp, seen, rollout, _failing_seconds(previous, now)),
         _available(rollout),
         _autoscaling(rp, seen.autoscaler),
     ]
@@ -90,26 +90,28 @@ def is_progress(before: Body, after: Body) -> bool:
     """Whether a status differs only in the progress of a roll-out: counts, messages, the versions
     that answer, the first pod.
 
-    What flips Ready, changes its reason or takes the last pod away is more than that.
+    A change of Ready or its reason, and the loss of the last pod, are more than progress.
     """
-    return _essence(before, after) == _essence(after, after)
+    return _without_progress(before, after) == _without_progress(after, after)
 
 
 _PROGRESS_FIELDS = frozenset({"replicas", "readyReplicas", "servingVersion", "conditions"})
 
 
-def _essence(status: Body, after: Body) -> dict[str, Any]:
-    essence = {name: value for name, value in status.items() if name not in _PROGRESS_FIELDS}
+def _without_progress(status: Body, after: Body) -> dict[str, Any]:
+    """The parts of a status that mere progress leaves alone. Available is one of them, unless it is
+    True in ``after``: then the first pod has come up."""
+    rest = {name: value for name, value in status.items() if name not in _PROGRESS_FIELDS}
     available = conditions.find(after.get("conditions") or (), conditions.AVAILABLE) or {}
-    essence["conditions"] = [
+    rest["conditions"] = [
         (c["type"], c["status"], c["reason"], c.get("observedGeneration"))
         for c in status.get("conditions") or ()
         if c["type"] != conditions.AVAILABLE or available.get("status") != "True"
     ]
-    return essence
+    return rest
 
 
-def _summary(
+def _readiness(
     rp: RiskPredictor, seen: Observation, rollout: Rollout | None, failing: float
 ) -> list[Condition]:
     """Ready, with Reconciling or Stalled where one of them holds."""
@@ -132,18 +134,18 @@ def _summary(
 
 
 def _settled(
-    rp: RiskPredictor, autoscaler: Body | None, serving: Explanation, failing: float
+    rp: RiskPredictor, autoscaler: Body | None, ready: Explanation, failing: float
 ) -> list[Condition]:
     scaling = _autoscaling(rp, autoscaler)
     if scaling.reason == reasons.AUTOSCALING_FAILED:
         why = Explanation(scaling.reason, scaling.message)
-        # It tries again every 15 seconds, so most failures pass.
+        # The autoscaler tries again every 15 seconds, so most failures end by themselves.
         return _stalled(why) if failing >= AUTOSCALER_PATIENCE_SECONDS else _reconciling(why)
-    return [Condition(conditions.READY, "True", serving.reason, serving.message)]
+    return [Condition(conditions.READY, "True", ready.reason, ready.message)]
 
 
 def autoscaler_fails(rp: RiskPredictor, autoscaler: Body | None) -> bool:
-    """Whether the autoscaler fails, which time alone turns from reconciling into stalled."""
+    """Whether the autoscaler fails. After a while that is stalled, so a later pass has to look."""
     return _autoscaling(rp, autoscaler).reason == reasons.AUTOSCALING_FAILED
 
 

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from riskpredictor_operator.kube import Body, Key, Resource, key_of, version_of
 
 REMEMBERED_DELETIONS = 5000
-"""More than happen while one request is under way."""
+"""How many deletions are remembered: more than happen while one request is under way."""
 
 Trim = Callable[[Resource, Body], Body]
-"""What is kept of an object. It leaves out the resourceVersion, which differs in every change."""
+"""Returns the part of an object that is kept, without the resourceVersion, which always differs."""
 
 
 class _Entry(NamedTuple):

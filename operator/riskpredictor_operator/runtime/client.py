@@ -27,7 +27,7 @@ class Client:
 
     transport: Transport
     field_manager: str
-    """Of every write but ``apply``, which names its own."""
+    """Field manager of every write but ``apply``, whose callers name theirs."""
     before_write: Guard = no_guard
     """Called before every write except to a Lease; raises to forbid it (write_guard.py)."""
 
@@ -84,7 +84,7 @@ class Client:
         return await self._write("update", "PUT", path, resource, self._own, manifest, _JSON)
 
     async def delete(self, resource: Resource, key: Key, uid: str) -> None:
-        """Delete an object if it is still that one; that it is gone already is no error."""
+        """Delete an object if its uid is still this one; no error if it is already gone."""
         path = path_of(resource, key)
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
@@ -128,7 +128,7 @@ class Client:
         return any(entry["name"] == resource.plural for entry in found["resources"])
 
     async def watch_one(self, resource: Resource, key: Key, seconds: float) -> AsyncGenerator[None]:
-        """Yields its present state, then at every change of one object, for so many seconds."""
+        """Yield for the present state of an object, then at each change, for so many seconds."""
         query = {
             "watch": "true",
             "fieldSelector": f"metadata.name={key.name}",

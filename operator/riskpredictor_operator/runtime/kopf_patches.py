@@ -1,4 +1,4 @@
-"""Patches of kopf 1.45.2 for what it has no setting for.
+"""Patches of kopf 1.45.2 for what it has no setting for; applied by watch.py while it runs kopf.
 
 Each public function below but ``patched`` is one patch: a wrapper of a function of kopf's.
 tests/unit/operator/test_kopf_patches.py shows what each is for on kopf as it is, so that a test
@@ -111,11 +111,11 @@ def tap_events(
 ) -> Watch:
     """Hands events to ``on_event`` before kopf 1.45.2 starts a task per object for each of them.
 
-    Most events carry no news (echoes of own writes, an autoscaler's metrics, what a list shows
-    again), and one that goes through kopf costs ten times what the callback does.
+    Most events change nothing (echoes of own writes, an autoscaler's metrics, objects of a repeated
+    list), and an event that goes through kopf costs ten times as much as the callback.
 
     Args:
-        watch: what is wrapped.
+        watch: the watch to wrap.
         on_event: gets the plural, ADDED, MODIFIED, DELETED or None (from a list), and the object;
             returns whether kopf gets the event too.
         on_listed: gets the plural after each list that a watch begins with.

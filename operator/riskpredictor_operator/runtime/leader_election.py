@@ -1,9 +1,9 @@
 """Leader election by a Lease: of several replicas only the holder writes.
 
-The rules are client-go's (``k8s.io/client-go/tools/leaderelection``): whether a holder is silent is
-measured by the observer's own clock, never by comparing time stamps of two machines, and a holder
+The rules are client-go's (``k8s.io/client-go/tools/leaderelection``): a standby measures by its own
+clock how long the Lease has not changed, and never compares time stamps of two machines; a holder
 that cannot renew stops before another replica may start. Two things are added: a standby watches
-the Lease, so that a released one is taken at once, and every write asks ``check``
+the Lease, so that it takes a released one at once, and every write calls ``check``
 (write_guard.py), so that a process that was frozen past its lease does not write on waking up.
 """
 
@@ -25,6 +25,15 @@ from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
 logger = logging.getLogger(__name__)
 
+WRITE_FRACTION = 2 / 3
+"""Part of the lease, counted from its last renewal, during which the holder may write. The rest is
+for writes that have been sent: they arrive or are given up before another replica may lead."""
+RENEW_FRACTION = 1 / 7
+"""Part of the lease between two renewals, and the longest pause of a standby: four attempts to
+renew fit into the time for writing."""
+REQUEST_FRACTION = 1 / 3
+"""Part of the lease that one request for it may take: after one without an answer, another is sent
+before the time for writing is over."""
 RELEASE_ATTEMPTS = 3
 SHORTEST_WAIT_SECONDS = 0.05
 """Least pause between two reads of a Lease that is about to run out."""
@@ -44,7 +53,7 @@ class LeaderElector:
 
     @property
     def leading(self) -> bool:
-        """Whether the lease is surely still held: renewed within the last two thirds of it."""
+        """Whether this replica may write: its last renewal is less than WRITE_FRACTION ago."""
         return time.monotonic() < self._deadline
 
     def check(self) -> None:
@@ -64,10 +73,10 @@ class LeaderElector:
         logger.info("leading as %s", self.identity)
         self._renewing = asyncio.create_task(self._renew(), name="lease renewal")
 
-    async def lost(self) -> None:
+    async def wait_until_lost(self) -> None:
         """Returns when the Lease is lost; raises the error that ended the renewal."""
         assert self._renewing is not None, "acquire() comes first"  # noqa: S101
-        # At the deadline, not when a renewal under way gives up: writes under way end now too.
+        # Do not wait for a renewal under way: writes have to stop at the deadline.
         while self.leading and not self._renewing.done():
             left = max(0.0, self._deadline - time.monotonic())
             await asyncio.wait([self._renewing], timeout=left)
@@ -80,7 +89,7 @@ class LeaderElector:
     async def release(self) -> None:
         """Give the Lease up, so that another replica need not wait for it to run out.
 
-        Also one whose claim was cut short by the order to stop, after it had been written.
+        That includes a Lease that this replica had just taken when it was told to stop.
         """
         lost = self._renewing is not None and not self.leading
         if self._renewing is not None:
@@ -101,9 +110,9 @@ class LeaderElector:
         logger.warning("could not release %s: it has to run out", self.lease)
 
     async def _renew(self) -> None:
-        """Renews until that fails for two thirds of the duration."""
+        """Renew the Lease until that has failed for WRITE_FRACTION of it."""
         while self.leading:
-            await asyncio.sleep(self.duration / 7)
+            await asyncio.sleep(self.duration * RENEW_FRACTION)
             if not await self._try(self._claim):
                 logger.warning("could not renew %s", self.lease)
         logger.error("lost the lease %s", self.lease)
@@ -117,15 +126,16 @@ class LeaderElector:
         elif self._may_take(lease):
             await self._write(lease, holder=self.identity, seconds=self.duration)
         else:
-            # Another replica holds it, whatever is left of an own term.
+            # Another replica holds it, so this one must not write, even before its deadline.
             self._deadline = 0.0
             return False
-        # Counted from before the request: when the server counts from is unknown.
-        self._deadline = started + self.duration * 2 / 3
+        # Count from before the request: when the server received it is unknown.
+        self._deadline = started + self.duration * WRITE_FRACTION
         return True
 
     def _may_take(self, lease: Body) -> bool:
-        """Ours, released, or unchanged for its duration since this replica first saw it so."""
+        """Whether the Lease is ours, released, or unchanged for its whole duration, counted from
+        when this replica first saw it like that."""
         spec = lease["spec"]
         holder = spec.get("holderIdentity") or ""
         duration = float(spec.get("leaseDurationSeconds") or self.duration)
@@ -143,7 +153,9 @@ class LeaderElector:
 
     async def _until_changed(self) -> None:
         """Wait for a change of the Lease, but not beyond the end of an unchanged one."""
-        pause = min(self.duration / 7, max(SHORTEST_WAIT_SECONDS, self._left_of_observed()))
+        pause = min(
+            self.duration * RENEW_FRACTION, max(SHORTEST_WAIT_SECONDS, self._left_of_observed())
+        )
         started = time.monotonic()
         try:
             async with asyncio.timeout(pause):
@@ -185,7 +197,7 @@ class LeaderElector:
     async def _try(self, action: Any) -> Any:
         """The action's result, or None where the API server refused or did not answer in time."""
         try:
-            async with asyncio.timeout(self.duration / 3):
+            async with asyncio.timeout(self.duration * REQUEST_FRACTION):
                 return await action()
         except ApiError as error:
             # 409: another replica was quicker.

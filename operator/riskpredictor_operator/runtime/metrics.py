@@ -1,4 +1,7 @@
-"""Prometheus metrics of the runtime; each help text documents name, unit and labels."""
+"""Prometheus metrics of the runtime; each help text documents name, unit and labels.
+
+Those about RiskPredictors are in ``riskpredictor_operator/metrics.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """HTTP for probes and Prometheus: /healthz, /readyz and /metrics.
 
-Not kopf's liveness endpoint: kopf runs only on the leader, and standbys have probes too. That the
-event loop answers is all that either probe asks: a process whose work ended ends itself.
+Not kopf's liveness endpoint: kopf runs only on the leader, and standbys have probes too. Both
+probes check only that the event loop answers: a process whose work has ended exits by itself.
 """
 
 from __future__ import annotations

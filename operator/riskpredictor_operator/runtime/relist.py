@@ -1,4 +1,4 @@
-"""Lists everything: at start, on an interval, and after a watch had to begin anew.
+"""Lists everything: at start, on an interval, and after a watch was restarted.
 
 Watches can miss events, above all deletions while they are disconnected. A relist compares the
 cache with complete lists, forgets what is gone and queues what changed.
@@ -29,14 +29,14 @@ SETTLE_SECONDS = 1.0
 class ClusterRestoredError(RuntimeError):
     """The API server shows an older state than it did before: it was restored from a backup.
 
-    Neither the cache can be trusted then nor any watch, which waits for resource versions that are
-    long past.
+    Then the cache holds what no longer exists, and the watches wait for resource versions that they
+    are already past.
     """
 
 
 @dataclass
 class Relister:
-    """Keeps the cache true to the cluster."""
+    """Keeps the cache up to date with the cluster."""
 
     client: Client
     cache: Cache
@@ -52,7 +52,7 @@ class Relister:
     _requested: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def request(self) -> None:
-        """Have everything listed soon."""
+        """Ask for a relist soon."""
         self._requested.set()
 
     async def once(self, *, everything: bool = True) -> None:
@@ -91,10 +91,10 @@ class Relister:
             logger.info("relist: the deletion of %d %s was missed", len(gone), resource.plural)
 
     async def run(self) -> None:
-        """Relist for ever: on the interval, and soon after a request.
+        """Relist until cancelled: on the interval, and soon after a request.
 
         Raises:
-            ClusterRestoredError: only a new process starts without what is no longer true.
+            ClusterRestoredError: the process has to restart, with an empty cache.
         """
         due = self._next()
         while True:
@@ -105,7 +105,7 @@ class Relister:
             except TimeoutError:
                 pass
             self._requested.clear()
-            # However often a relist is requested, the one that queues everything is not put off.
+            # Requests, however frequent, do not put off the relist that queues everything.
             everything = asyncio.get_running_loop().time() >= due
             try:
                 await self.once(everything=everything)

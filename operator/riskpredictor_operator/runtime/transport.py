@@ -34,7 +34,7 @@ from riskpredictor_operator.runtime.write_guard import (
 )
 
 LONGEST_RETRY_AFTER = 60.0
-"""Most seconds that a Retry-After counts for: clocks differ, and a proxy may ask for a day."""
+"""The longest Retry-After that is honoured: clocks differ, and a proxy may ask for a day."""
 
 
 class NoClusterError(Exception):
@@ -227,7 +227,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        # Cut off, or an answer of a proxy in between: as good as no answer.
+        # Cut off, or from a proxy in between: treat it as no answer.
         raise ApiError(0, "Garbled", f"not a JSON object, {len(data)} bytes")
     return answer
 

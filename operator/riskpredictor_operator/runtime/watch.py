@@ -1,7 +1,9 @@
-"""Watches with kopf: keeps the cache up to date and queues what changed. Nothing else.
+"""Watches with kopf: keeps the cache up to date and queues what changed.
 
-Only ``on.event`` handlers, which do no I/O: with handlers for create, update or delete, timers or
-daemons, kopf would write finalizers and annotations into the watched objects.
+A watch that breaks is restarted by kopf, or by kopf_patches.py where kopf would end the operator.
+
+It registers only ``on.event`` handlers, which do no I/O: with handlers for create, update or
+delete, timers or daemons, kopf would write finalizers and annotations into the watched objects.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ WATCH_SECONDS = 300
 """How long the API server keeps one watch open; then it is opened anew."""
 
 CONNECTION_ERRORS = (APIError, kopf.LoginError, aiohttp.ClientError, OSError)
-"""What kopf logs with a traceback although the message says it all."""
+"""Errors that kopf logs with a traceback although the message is enough. They are here for
+``logs.configure``, because logs.py does not import kopf."""
 
 
 class Backoffs:
@@ -87,8 +90,8 @@ class Watcher:
         """
         registry = kopf.OperatorRegistry()
         self.register(registry)
-        kopf.on.login(registry=registry)(_without_arguments(login))
-        kopf.on.cleanup(registry=registry)(_without_arguments(cleanup))
+        kopf.on.login(registry=registry)(_ignoring_arguments(login))
+        kopf.on.cleanup(registry=registry)(_ignoring_arguments(cleanup))
         with patched(self.on_event, self.on_listed):
             await kopf.operator(
                 registry=registry,
@@ -147,7 +150,7 @@ class Watcher:
             body: the object.
 
         Returns:
-            Whether kopf calls the handler: not for what changed nothing.
+            Whether kopf calls the handler; False if the event changed nothing in the cache.
         """
         resource = self._by_plural.get(plural)
         if resource is None:
@@ -156,18 +159,18 @@ class Watcher:
         metrics.LAST_EVENT.labels(plural).set(time.time())
         if kind == "DELETED":
             self.cache.drop(resource, body)
-            # Whether the cache knew it or not: kopf has to forget it, too.
+            # Even if the cache did not know it: kopf has to forget it, too.
             return True
         return self.cache.put(resource, body)
 
     def on_listed(self, plural: str) -> None:
-        """A watch begins anew: deletions before that are in none of its events."""
+        """Request a relist: a watch that begins anew reports no deletion that happened before."""
         if plural in self._by_plural:
             self.relister.request()
 
 
-def _without_arguments(function: Callable[[], Awaitable[Any]]) -> Callable[..., Any]:
-    """``function`` as a kopf handler."""
+def _ignoring_arguments(function: Callable[[], Awaitable[Any]]) -> Callable[..., Any]:
+    """A kopf handler that calls ``function`` and ignores the arguments that kopf passes."""
 
     async def handler(**_: Any) -> Any:
         return await function()

@@ -15,7 +15,7 @@ from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 logger = logging.getLogger(__name__)
 
 SLOW_RETRY_SECONDS = 30.0
-"""Until the next try of what needs somebody to act, unless an event comes first."""
+"""Pause before the next try of what needs somebody to act, unless an event comes first."""
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
 
@@ -37,7 +37,7 @@ class Workers:
         ]
 
     async def died(self) -> None:
-        """Returns, or raises its error, when a worker ended before ``drain``: a bug."""
+        """Wait until a worker ends before ``drain``, which is a bug; raises the worker's error."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled():
@@ -61,15 +61,15 @@ class Workers:
             finally:
                 self._queue.done(key)
             metrics.RECONCILE_SECONDS.labels(result).observe(time.perf_counter() - started)
-            # A pass that finds nothing to do awaits nothing. After a restart there are thousands
-            # in a row, and the lease's renewal and the watches need the loop in between.
+            # A pass without anything to do never yields to the event loop. After a restart there
+            # are thousands in a row; the lease's renewal and the watches need the loop meanwhile.
             await asyncio.sleep(0)
 
     async def _process(self, key: Key) -> str:
         try:
             again = await self._reconcile(key)
         except LeadershipLostError as error:
-            # The new leader does it; this process is about to end.
+            # The new leader reconciles the key; this process is about to end.
             logger.warning("%s: %s", key, error)
             return "dropped"
         except ApiError as error:

@@ -2,9 +2,8 @@
 
 Between the decision to write and the write lie a connection to be made and turns of the event loop.
 A process that is frozen there (SIGSTOP) would send its write on waking up, when another replica
-leads. After this check there is only the kernel: what it cannot deliver, because the network is
-cut, it gives up before the lease is over instead of delivering it minutes later (TCP_USER_TIMEOUT,
-RFC 5482).
+leads. After this check only the kernel can delay a write. If the network is cut, the kernel gives
+up before the lease is over, instead of delivering minutes later (TCP_USER_TIMEOUT, RFC 5482).
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ class LeadershipLostError(RuntimeError):
 
 
 Guard = Callable[[], None]
-"""Returns where a write may go on, else raises ``LeadershipLostError``."""
+"""Returns if a write may be sent, else raises ``LeadershipLostError``."""
 
 
 def no_guard() -> None:
-    """For what any replica may send: reads, and writes of the Lease."""
+    """Allow what any replica may send: reads, and writes of the Lease."""
 
 
 guard: ContextVar[Guard] = ContextVar("guard", default=no_guard)
@@ -35,7 +34,7 @@ guard: ContextVar[Guard] = ContextVar("guard", default=no_guard)
 
 
 class GuardedRequest(aiohttp.ClientRequest):
-    """A request whose body, and with it its head, leaves only if the guard lets it."""
+    """A request of which nothing is sent unless the guard allows it."""
 
     unacknowledged_seconds = 0.0
     """How long sent bytes may stay unacknowledged; 0 leaves that to the kernel."""
@@ -46,11 +45,11 @@ class GuardedRequest(aiohttp.ClientRequest):
         conn: Connection,
         content_length: int | None = None,
     ) -> None:
-        """Ask the guard, then write. The waiting caller gets what the guard raises."""
+        """Ask the guard, then write. The guard's error reaches the caller of the request."""
         try:
             guard.get()()
         except Exception as error:
-            # This runs in a task of its own. The head is still held back, to leave with the body.
+            # This runs in a task of its own. aiohttp sends the head only together with the body.
             if conn.protocol is not None:
                 conn.protocol.set_exception(error)
             return

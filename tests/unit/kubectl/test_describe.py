@@ -6,9 +6,9 @@ import pytest
 from unit.kubectl import bodies
 
 from riskpredictor_kubectl.describe import Overview, describe
-from riskpredictor_kubectl.remedies import REASONS, findings, verdict
+from riskpredictor_kubectl.remedies import REASONS, findings, readiness
 from riskpredictor_kubectl.resources import Resources
-from riskpredictor_kubectl.view import everything, summaries, summary, tree
+from riskpredictor_kubectl.view import status_document, summaries, summary, tree
 
 
 def _resources(predictor: bodies.Body, **children: object) -> Resources:
@@ -46,6 +46,29 @@ def test_the_tree_has_a_line_for_each_child() -> None:
 def test_a_deployment_is_told_in_a_word(status: bodies.Body, word: str) -> None:
     resources = _resources(bodies.ready(), deployment=bodies.deployment(**status))
     assert tree(resources).children[0].status == word
+
+
+@pytest.mark.parametrize(
+    ("active", "able", "word"),
+    [
+        (None, None, "Waiting"),
+        (("True", "ValidMetricFound"), ("True", "ReadyForNewScale"), "Active"),
+        (("False", "ScalingDisabled"), ("True", "SucceededGetScale"), "Waiting"),
+        (("False", "FailedGetResourceMetric"), ("True", "SucceededGetScale"), "NoMetrics"),
+        (("False", "AmbiguousSelector"), ("True", "SucceededGetScale"), "Failed"),
+        (None, ("False", "FailedGetScale"), "Failed"),
+        (("True", "ValidMetricFound"), ("False", "FailedUpdateScale"), "Failed"),
+    ],
+)
+def test_an_autoscaler_has_the_state_that_the_operator_reports(
+    active: tuple[str, str] | None, able: tuple[str, str] | None, word: str
+) -> None:
+    autoscaler = bodies.autoscaler()
+    types = {"ScalingActive": active, "AbleToScale": able}
+    autoscaler["status"]["conditions"] = [
+        bodies.condition(name, *said) for name, said in types.items() if said is not None
+    ]
+    assert tree(_resources(bodies.ready(), autoscaler=autoscaler)).children[-1].status == word
 
 
 @pytest.mark.parametrize(
@@ -121,7 +144,7 @@ def test_a_reason_of_a_newer_operator_is_shown_all_the_same() -> None:
 def test_a_status_that_is_not_about_the_present_spec_is_none(
     predictor: bodies.Body, words: str
 ) -> None:
-    assert verdict(predictor)[:2] == ("Unknown", "NotSeen")
+    assert readiness(predictor)[:2] == ("Unknown", "NotSeen")
     text = describe(_resources(predictor), 0)
     assert words in text
     assert "kubectl get pods -A -l app.kubernetes.io/name=riskpredictor-operator" in text
@@ -176,7 +199,7 @@ def test_rows_that_come_later_stay_below_their_headings() -> None:
 
 
 def test_machines_get_the_same_as_plain_data() -> None:
-    data = everything(_resources(bodies.broken("OutOfMemory"), pods=[bodies.pod("risk-a-1")]))
+    data = status_document(_resources(bodies.broken("OutOfMemory"), pods=[bodies.pod("risk-a-1")]))
     assert data["ready"] == "False"
     assert data["findings"][0]["steps"]
     assert data["tree"]["children"][0]["children"][0]["name"] == "risk-a-1"

@@ -121,7 +121,7 @@ def test_the_reports_of_a_pod_end_with_the_last_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"), [((), "it said nothing"), (('{"ok": 1}', "Killed"), "Killed")]
+    ("lines", "said"), [((), "it printed nothing"), (('{"ok": 1}', "Killed"), "Killed")]
 )
 def test_a_pod_that_ends_before_its_last_report_is_an_error(
     lines: tuple[str, ...], said: str

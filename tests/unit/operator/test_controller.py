@@ -12,9 +12,10 @@ from unit.operator.eventually import eventually
 from unit.operator.fake_cluster import FakeCluster
 
 from riskpredictor_operator import __main__ as program
-from riskpredictor_operator.controller import Controller, unless
+from riskpredictor_operator.controller import Controller
 from riskpredictor_operator.core import api
 from riskpredictor_operator.kube import ApiError
+from riskpredictor_operator.runtime.stopping import run_unless_stopped
 from riskpredictor_operator.settings import Settings
 
 DOWN = ApiError(0, "Unreachable", "connection refused")
@@ -78,7 +79,7 @@ async def test_work_that_is_done_counts_although_told_to_stop_at_the_same_time()
     async def work() -> None:
         stop.set()
 
-    assert await unless(stop, work())
+    assert await run_unless_stopped(stop, work())
 
 
 async def test_what_the_work_raises_is_raised() -> None:
@@ -86,4 +87,4 @@ async def test_what_the_work_raises_is_raised() -> None:
         raise DOWN
 
     with pytest.raises(ApiError, match="refused"):
-        await unless(asyncio.Event(), work())
+        await run_unless_stopped(asyncio.Event(), work())

@@ -12,7 +12,7 @@ from unit.operator.harness import Harness
 from kstatus import health, violations
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.kube import ApiError, Resource
-from riskpredictor_operator.reconcile import PATIENCE_SECONDS
+from riskpredictor_operator.reconcile import REPORT_FAILURE_AFTER_SECONDS
 
 FORBIDDEN = ApiError(403, "Forbidden", 'User "operator" cannot patch resource')
 GUARDED = ApiError(
@@ -90,7 +90,7 @@ class TestFailingWrites:
     async def test_one_that_goes_on_is_told(self, harness: Harness, error: ApiError) -> None:
         """Where a webhook hangs, the operator's own time limit ends the request: no answer."""
         await self.fails(harness, error)
-        await self.fails(harness, error, after=PATIENCE_SECONDS)
+        await self.fails(harness, error, after=REPORT_FAILURE_AFTER_SECONDS)
         assert harness.reason() == reasons.APPLY_FAILED
         ready = conditions.find(harness.status["conditions"], conditions.READY) or {}
         assert (ready["status"], error.message in ready["message"]) == ("False", True)
@@ -102,8 +102,10 @@ class TestFailingWrites:
     @pytest.mark.parametrize(
         ("error", "after"),
         [
-            pytest.param(WEBHOOK, PATIENCE_SECONDS - 1, id="a short one"),
-            pytest.param(BUSY, PATIENCE_SECONDS, id="a server that asks for fewer writes"),
+            pytest.param(WEBHOOK, REPORT_FAILURE_AFTER_SECONDS - 1, id="a short one"),
+            pytest.param(
+                BUSY, REPORT_FAILURE_AFTER_SECONDS, id="a server that asks for fewer writes"
+            ),
         ],
     )
     async def test_these_cost_no_further_write(
@@ -118,14 +120,14 @@ class TestFailingWrites:
     ) -> None:
         await self.fails(harness, DOWN)
         harness.cluster.fail("patch_status", api.RISKPREDICTOR, BUSY)
-        await self.fails(harness, DOWN, after=PATIENCE_SECONDS)
+        await self.fails(harness, DOWN, after=REPORT_FAILURE_AFTER_SECONDS)
 
     async def test_success_in_between_starts_the_patience_anew(self, harness: Harness) -> None:
         await self.fails(harness, self.WEBHOOK)
         await harness.reconcile()
         harness.cluster.remove(api.DEPLOYMENT, KEY)
         await harness.sync()
-        await self.fails(harness, self.WEBHOOK, after=PATIENCE_SECONDS)
+        await self.fails(harness, self.WEBHOOK, after=REPORT_FAILURE_AFTER_SECONDS)
         assert harness.reason() != reasons.APPLY_FAILED
 
 

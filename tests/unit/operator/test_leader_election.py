@@ -163,7 +163,7 @@ class TestLoss:
     ) -> None:
         one = elector(cluster, "one")
         await one.acquire()
-        lost = asyncio.create_task(one.lost())
+        lost = asyncio.create_task(one.wait_until_lost())
         cluster.fail("get", LEASE, DOWN, times=1000)
         await until_reads(cluster, 2)
         assert not lost.done(), "it is still its own until the deadline"
@@ -188,7 +188,7 @@ class TestLoss:
     async def test_a_lease_that_somebody_else_took_is_lost(self, cluster: FakeCluster) -> None:
         one = elector(cluster, "one")
         await one.acquire()
-        lost = asyncio.create_task(one.lost())
+        lost = asyncio.create_task(one.wait_until_lost())
         cluster.edit(LEASE, KEY, lambda body: body["spec"].update(holderIdentity="two"))
         # At once, not at the end of its own term: the other one writes already.
         async with asyncio.timeout(5):
@@ -211,7 +211,7 @@ class TestLoss:
             await asyncio.Event().wait()
 
         monkeypatch.setattr(cluster, "get", hang)
-        await one.lost()
+        await one.wait_until_lost()
         assert duration * 2 / 3 <= time.monotonic() - started < duration * 0.85
 
 

@@ -9,7 +9,7 @@ from unit.operator.builders import KEY, NOW, UID, Object, changed, manifests, pr
 from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.observed import Child, Observed, Ownership, ownership_of
+from riskpredictor_operator.core.observed import Child, Children, Ownership, ownership_of
 from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step, make_plan
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Resource
@@ -27,7 +27,7 @@ def plan(body: Object, there: dict[Resource, Object | None]) -> Plan:
     def child(resource: Resource) -> Child:
         return Child(there.get(resource), ownership_of(there.get(resource), KEY, UID))
 
-    observed = Observed(child(api.DEPLOYMENT), child(api.SERVICE), child(api.AUTOSCALER))
+    observed = Children(child(api.DEPLOYMENT), child(api.SERVICE), child(api.AUTOSCALER))
     return make_plan(parse(body), rendered(body), observed)
 
 

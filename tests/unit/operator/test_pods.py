@@ -143,14 +143,14 @@ def test_versions_that_answer(bodies: list[Object], versions: str) -> None:
     ],
 )  # fmt: skip
 def test_trouble_of_all_pods(bodies: list[Object], reason: str | None) -> None:
-    problem = pods.first_problem(bodies, "v1")
+    problem = pods.worst_problem(bodies, "v1")
     assert (problem.reason if problem else None) == reason
 
 
 def test_the_trouble_told_does_not_depend_on_the_order_of_the_pods() -> None:
     others = pod(state=waiting("CrashLoopBackOff"), last=terminated("Error", 2))
     told = {
-        str(pods.first_problem(order, "v1"))
+        str(pods.worst_problem(order, "v1"))
         for order in itertools.permutations([NO_ROOM, CRASHED, others, NOT_READY])
     }
     assert len(told) == 1
@@ -159,7 +159,7 @@ def test_the_trouble_told_does_not_depend_on_the_order_of_the_pods() -> None:
 def test_every_reason_of_a_pod_has_a_place_in_the_order() -> None:
     every = [BACK_OFF, CRASHED, OOM, NO_CONFIG, NO_ROOM, NOT_READY]
     for first, second in itertools.permutations(every, 2):
-        assert pods.first_problem([first, second], "v1") is not None
+        assert pods.worst_problem([first, second], "v1") is not None
 
 
 @pytest.mark.parametrize(
@@ -173,4 +173,4 @@ def test_every_reason_of_a_pod_has_a_place_in_the_order() -> None:
 def test_a_container_that_just_started_may_be_unready(now: str, told: bool) -> None:
     started = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
     body = pod(state=started, started=True)
-    assert (pods.first_problem([body], "v1", now) is not None) is told
+    assert (pods.worst_problem([body], "v1", now) is not None) is told

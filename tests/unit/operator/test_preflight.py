@@ -74,12 +74,13 @@ async def test_rights_that_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) 
         raise ApiError(429, "TooManyRequests", "later")
 
     monkeypatch.setattr(cluster, "allowed", busy)
-    with pytest.raises(PreflightError, match=r"does not tell the operator's rights: .*later"):
+    message = r"cannot ask the API server for the operator's rights: .*later"
+    with pytest.raises(PreflightError, match=message):
         await cluster.check()
 
 
 async def test_an_api_server_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(preflight, "API_SERVER_WAIT_SECONDS", 0.02)
     cluster = Asked(error=ApiError(0, "Unreachable", "connection refused"))
     with pytest.raises(PreflightError, match=r"connection refused.*check KUBECONFIG"):
         await cluster.check()

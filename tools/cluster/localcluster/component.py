@@ -55,15 +55,15 @@ def running(cluster: Cluster, name: str) -> Running | None:
     return Running.load(process_file(cluster, name))
 
 
-def enter(holder: int) -> list[str]:
-    """Command prefix that runs a program inside the node.
+def enter(pid: int) -> list[str]:
+    """Command prefix that runs a program inside the node, whose namespaces a process holds.
 
     ``nsenter`` and not ``ip netns exec``: the latter mounts a /sys without the control groups.
     """
-    return ["nsenter", f"--target={holder}", "--mount", "--net", "--pid", "--uts", "--ipc", "--"]
+    return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--"]
 
 
-def start(cluster: Cluster, component: Component, holder: int | None) -> bool:
+def start(cluster: Cluster, component: Component, namespace_pid: int | None) -> bool:
     """Start it unless it runs with exactly this configuration; True if it was started."""
     current = running(cluster, component.name)
     if current is not None:
@@ -74,11 +74,11 @@ def start(cluster: Cluster, component: Component, holder: int | None) -> bool:
         # Started by an `up` that was killed before it could save the process number.
         stray.stop(GRACE_SECONDS)
     component.write_files()
-    prefix = enter(holder) if holder is not None else []
+    prefix = enter(namespace_pid) if namespace_pid is not None else []
     log = cluster.paths.log(component.name)
     launched = spawn([*prefix, *component.argv], log, marker=cluster.paths.root)
     # nsenter stays outside and waits; the process to remember is the one inside.
-    pid = launched.pid if holder is None else child_of(launched.pid)
+    pid = launched.pid if namespace_pid is None else child_of(launched.pid)
     process = None if pid is None else Running.of(pid, component.fingerprint())
     if process is None:
         raise _failed(cluster, component, "ended at once")

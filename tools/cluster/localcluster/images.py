@@ -98,8 +98,8 @@ def load(cluster: Cluster, items: Sequence[str]) -> None:
             temporary.replace(cluster.paths.loaded_images)
 
 
-def _ctr(holder: int) -> list[str]:
-    return [*enter(holder), "ctr", "--namespace=k8s.io", "images"]
+def _ctr(namespace_pid: int) -> list[str]:
+    return [*enter(namespace_pid), "ctr", "--namespace=k8s.io", "images"]
 
 
 def _has(ctr: list[str], name: str) -> bool:
@@ -127,9 +127,9 @@ def _import(ctr: list[str], archive: Path) -> list[str]:
     return names
 
 
-def ensure_pause_image(holder: int) -> None:
+def ensure_pause_image(namespace_pid: int) -> None:
     """Import the image of pod sandboxes, made from our own static binary, unless it is there."""
-    ctr = _ctr(holder)
+    ctr = _ctr(namespace_pid)
     if not _has(ctr, PAUSE_IMAGE):
         with tempfile.NamedTemporaryFile(suffix=".tar") as file:
             program = gobuild.PAUSE.bin_dir() / "pause"

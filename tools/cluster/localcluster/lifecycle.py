@@ -55,8 +55,8 @@ def up(name: str, profile: Profile, kwok_nodes: int = 0) -> Cluster:
         prerequisites.ensure(cluster)
         pki.ensure(cluster)
         _write_kubeconfigs(cluster)
-        holder = namespace.ensure(cluster) if cluster.has_node else None
-        _start(cluster, holder)
+        namespace_pid = namespace.ensure(cluster) if cluster.has_node else None
+        _start(cluster, namespace_pid)
         _wait_usable(cluster)
     say(f"cluster {name} ({profile}) is up: {time.monotonic() - start:.1f} s")
     return cluster
@@ -71,20 +71,20 @@ def _write_kubeconfigs(cluster: Cluster) -> None:
     write_private(cluster.paths.kubeconfig, pki.kubeconfig(cluster, "admin"))
 
 
-def _start(cluster: Cluster, holder: int | None) -> None:
+def _start(cluster: Cluster, namespace_pid: int | None) -> None:
     wanted = components(cluster)
-    _start_all(cluster, [c for c in wanted if c.name in FOUNDATION], holder)
-    if holder is not None:
-        images.ensure_pause_image(holder)
+    _start_all(cluster, [c for c in wanted if c.name in FOUNDATION], namespace_pid)
+    if namespace_pid is not None:
+        images.ensure_pause_image(namespace_pid)
         addons.register_metrics_server(cluster)
     addons.create_fake_nodes(cluster)
-    _start_all(cluster, [c for c in wanted if c.name not in FOUNDATION], holder)
+    _start_all(cluster, [c for c in wanted if c.name not in FOUNDATION], namespace_pid)
 
 
-def _start_all(cluster: Cluster, wanted: list[Component], holder: int | None) -> None:
+def _start_all(cluster: Cluster, wanted: list[Component], namespace_pid: int | None) -> None:
     with step(f"starting {', '.join(c.name for c in wanted)}"):
         for each in wanted:
-            component.start(cluster, each, holder)
+            component.start(cluster, each, namespace_pid)
         component.wait_healthy(cluster, wanted)
 
 
@@ -126,12 +126,12 @@ def _load_or_none(name: str) -> Cluster | None:
     try:
         return record.load(name)
     except ClusterError as error:
-        say(f"{error.message}; ending its processes by their mark")
+        say(f"{error.message}; ending all processes that carry its mark")
         return None
 
 
 def _end_processes(root: Path) -> None:
-    """Kill every process that carries the cluster's mark, saved or not; no data is kept."""
+    """Kill every process that carries the cluster's mark (``process.marked``), recorded or not."""
 
     def ended() -> bool:
         for process in marked(root):
@@ -157,8 +157,8 @@ def start_component(name: str, wanted: str) -> bool:
     cluster = record.existing(name)
     with _lock(name):
         found = _find(cluster, wanted)
-        holder = namespace.require(cluster) if cluster.has_node else None
-        started = component.start(cluster, found, holder)
+        namespace_pid = namespace.require(cluster) if cluster.has_node else None
+        started = component.start(cluster, found, namespace_pid)
         component.wait_healthy(cluster, [found])
     return started
 

@@ -1,4 +1,4 @@
-"""Gives a node network, mount, process, host name and IPC namespaces of its own.
+"""Gives a node Linux namespaces of its own: network, mount, process, host name and IPC.
 
 One process holds them. When it ends, the kernel ends everything inside: daemons, containers,
 mounts, bridges, routes and packet filter rules. A link of two addresses joins node and host; there
@@ -111,12 +111,12 @@ def _command(pid: int) -> str:
         return ""
 
 
-def host_script(cluster: Cluster, holder: int) -> str:
+def host_script(cluster: Cluster, namespace_pid: int) -> str:
     """The shell script that makes the host's end of the link."""
     link = naming.link_name(cluster.index)
     return f"""
 {_unreachable_route("replace", cluster)}
-ip link add {link} type veth peer name eth0 netns {holder}
+ip link add {link} type veth peer name eth0 netns {namespace_pid}
 ip address add {naming.host_address(cluster.index)}/30 dev {link}
 ip link set {link} up
 """

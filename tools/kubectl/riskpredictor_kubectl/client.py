@@ -140,7 +140,7 @@ class Client:
                     *whole, rest = (rest + chunk).split(b"\n")
                     yield from (line.decode(errors="replace") for line in whole)
             except urllib3.exceptions.HTTPError as error:
-                raise self._silent(error) from None
+                raise self._no_answer(error) from None
             if rest:
                 yield rest.decode(errors="replace")
 
@@ -159,13 +159,13 @@ class Client:
             if answer.status >= 400:
                 raise _refusal(answer.status, answer.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._silent(error) from None
+            raise self._no_answer(error) from None
         try:
             yield answer
         finally:
             answer.close()
 
-    def _silent(self, error: Exception) -> PluginError:
+    def _no_answer(self, error: Exception) -> PluginError:
         # The text of the outer error names objects by their addresses in memory.
         why = str(error.__cause__ or error).rsplit(": ", 1)[-1] or type(error).__name__
         return PluginError(

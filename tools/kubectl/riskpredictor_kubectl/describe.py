@@ -12,7 +12,7 @@ from riskpredictor_kubectl.view import Node, Summary, event, tree
 NARROW = 40
 """A column narrower than this holds no message; the message gets a line of its own."""
 
-_WORDS = {
+_SHORT_MESSAGES = {
     ("Ready", "False"): "what is declared is not what runs; see below",
     ("Autoscaling", "False"): "the number of pods does not follow the load; see below",
     ("Stalled", "True"): "nothing will change until somebody acts",
@@ -94,7 +94,7 @@ def _conditions(resources: Resources) -> str:
         (
             c["type"], c["status"], c["reason"], age(c["lastTransitionTime"]),
             c["message"] if c["reason"] == "FixedSize"
-            else _WORDS.get((c["type"], c["status"]), c["message"]),
+            else _SHORT_MESSAGES.get((c["type"], c["status"]), c["message"]),
         )
         for c in conditions
     ]  # fmt: skip

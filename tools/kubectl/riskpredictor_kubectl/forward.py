@@ -1,6 +1,6 @@
 """Port-forwarding to the Service of a RiskPredictor, by ``kubectl port-forward``.
 
-kubectl serves many connections at once, over whatever lies between.
+kubectl forwards many connections at once, and speaks the API server's streaming protocols.
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]
 
 
 def _port(process: subprocess.Popen[str], name: str) -> int:
-    said = []
+    output = []
     for line in process.stdout or ():
         if (match := re.search(r"127\.0\.0\.1:(\d+)", line)) and line.startswith("Forwarding"):
             return int(match[1])
-        said.append(line.strip().removeprefix("error: "))
-    why = " ".join(said)
+        output.append(line.strip().removeprefix("error: "))
+    why = " ".join(output)
     if "pod is not running" in why or "no pods" in why or "timed out" in why:
         raise PluginError(
             f"no pod of {name} can be reached ({why}); see: kubectl riskpredictor status {name}"
         )
-    raise PluginError(f"kubectl port-forward: {why or 'it ended without a word'}")
+    raise PluginError(f"kubectl port-forward: {why or 'it ended without a message'}")

@@ -24,15 +24,15 @@ from riskpredictor_kubectl.resources import serving
 SCRIPT = Path(__file__).with_name("loadgen.py")
 START_SECONDS = 120.0
 GRACE_SECONDS = 90
-"""So long after the end of the load, Kubernetes ends a pod that nobody removed."""
+"""How long after the end of the load Kubernetes ends a pod that was not removed."""
 MOST_SECONDS = 900.0
-_HOPELESS = {
+_PERMANENT = {
     "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError",
     "InvalidImageName",
 }  # fmt: skip
 
 Report = dict[str, Any]
-"""What ``loadgen.py`` says each second, or at the end about all seconds."""
+"""What ``loadgen.py`` prints: about one second or, at the end, about all of them."""
 
 
 def parse_seconds(text: str) -> float:
@@ -68,7 +68,7 @@ def load(client: Client, name: str, demand: Demand, image: str = "") -> Iterator
     image = image or predictor["status"]["image"]
     pod = manifest(f"{name}-riskpredictor-load", image, url_of(service), demand, secrets)
     where = path(names.PODS, client.namespace, pod["metadata"]["name"])
-    _make_room(client, where)
+    _remove_finished(client, where)
     client.request("POST", path(names.PODS, client.namespace), body=pod)
     try:
         _await_start(client, where)
@@ -77,7 +77,7 @@ def load(client: Client, name: str, demand: Demand, image: str = "") -> Iterator
         _delete(client, where)
 
 
-def _make_room(client: Client, where: str) -> None:
+def _remove_finished(client: Client, where: str) -> None:
     left = client.find(where)
     if left is None:
         return
@@ -101,7 +101,7 @@ def _delete(client: Client, where: str) -> None:
 def _await_start(client: Client, where: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     why = ""
-    while time.monotonic() < deadline and why not in _HOPELESS:
+    while time.monotonic() < deadline and why not in _PERMANENT:
         pod = client.get(where)
         status = pod.get("status") or {}
         if status.get("phase") not in (None, "Pending"):
@@ -115,19 +115,21 @@ def _await_start(client: Client, where: str) -> None:
 
 
 def _reports(client: Client, where: str, demand: Demand) -> Iterator[Report]:
-    said = ""
+    other_output = ""
     for line in client.lines(f"{where}/log", demand.seconds + START_SECONDS, follow="true"):
         try:
             report: Report = json.loads(line)
         except ValueError:
-            said = line
+            other_output = line
             continue
-        # Asked first, because whoever gets the report may change it.
+        # Look before the yield, because the caller may change the report.
         last = "done" in report
         yield report
         if last:
             return
-    raise PluginError(f"the pod that sends the load ended too early: {said or 'it said nothing'}")
+    raise PluginError(
+        f"the pod that sends the load ended too early: {other_output or 'it printed nothing'}"
+    )
 
 
 def url_of(service: Body) -> str:

@@ -27,7 +27,7 @@ def emit(data: Any, form: str, *, several: bool = False) -> None:
 
 
 def notice(text: str) -> None:
-    """Print to standard error what is for a person and no result."""
+    """Print to standard error: a text for a person, which is not part of the result."""
     click.echo(text, err=True)
 
 

@@ -17,7 +17,7 @@ REASONS: Final[Body] = json.loads(
 )["reasons"]
 
 NOT_SEEN: Final = "NotSeen"
-"""The plug-in's own reason, while the operator has not looked at the present spec."""
+"""A reason of the plug-in, not of the operator: the status is not about the present spec."""
 _UNSEEN: Final = "The operator has not looked at it yet."
 _STALE: Final = (
     "The operator has not yet looked at the present spec; what is shown is about an older one."
@@ -38,13 +38,14 @@ _UNKNOWN_ADVICE: Final = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be."""
+    """Why a RiskPredictor is not ready or does not scale, and what to do about it."""
 
     title: str
     reason: str
     message: str
-    """The operator's message."""
+    """The message of the condition."""
     meaning: str
+    """What the reason means in general."""
     steps: tuple[str, ...]
     commands: tuple[str, ...]
 
@@ -55,7 +56,7 @@ def is_current(predictor: Body) -> bool:
     return bool(status.get("observedGeneration", -1) == predictor["metadata"]["generation"])
 
 
-def verdict(predictor: Body) -> tuple[str, str, str]:
+def readiness(predictor: Body) -> tuple[str, str, str]:
     """Ready's status, reason and message; Unknown while the operator has not seen the spec."""
     ready = condition(predictor, "Ready")
     if not ready:
@@ -68,7 +69,7 @@ def verdict(predictor: Body) -> tuple[str, str, str]:
 def findings(predictor: Body) -> list[Finding]:
     """Why it is not ready, and why it does not scale; empty if all is well."""
     found = []
-    status, reason, message = verdict(predictor)
+    status, reason, message = readiness(predictor)
     if status != "True":
         title = "Not ready" if status == "False" else "Not known to be ready"
         found.append(_finding(predictor, title, reason, message))

@@ -8,7 +8,7 @@ from typing import Any
 
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.names import Body, condition
-from riskpredictor_kubectl.remedies import findings, verdict
+from riskpredictor_kubectl.remedies import findings, readiness
 from riskpredictor_kubectl.resources import Resources, event_time, owner
 
 
@@ -54,7 +54,7 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
     metadata, spec = predictor["metadata"], predictor["spec"]
     status = predictor.get("status") or {}
     fixed = spec.get("replicas")
-    ready, reason, message = verdict(predictor)
+    ready, reason, message = readiness(predictor)
     return Summary(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -78,7 +78,7 @@ def _wanted(spec: Body, status: Body, autoscaler: Body | None) -> int:
     if "replicas" in spec:
         return int(spec["replicas"])
     desired = ((autoscaler or {}).get("status") or {}).get("desiredReplicas")
-    # An autoscaler that never saw metrics wants 0, and leaves what runs, within the bounds.
+    # Without metrics an autoscaler reports 0 and keeps the present number, within its bounds.
     number = desired or status.get("replicas", 0)
     return int(min(max(number, spec["minReplicas"]), spec["maxReplicas"]))
 
@@ -98,8 +98,8 @@ def cpu_percent(autoscaler: Body | None) -> int | None:
     return None
 
 
-_Words = tuple[str, str, str]
-"""Ready, status and detail of a node."""
+_NodeText = tuple[str, str, str]
+"""The fields ``ready``, ``status`` and ``detail`` of a node."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _summary(resources: Resources) -> Summary:
 
 
 def _child(
-    resources: Resources, kind: str, body: Body | None, describe: Callable[[Body], _Words]
+    resources: Resources, kind: str, body: Body | None, describe: Callable[[Body], _NodeText]
 ) -> Node | None:
     if body is None:
         if kind == "HorizontalPodAutoscaler" and "replicas" in resources.predictor["spec"]:
@@ -157,11 +157,11 @@ def _child(
 
 def _deployment(resources: Resources) -> Node | None:
     pods = tuple(_pod(pod_summary(body)) for body in resources.pods)
-    node = _child(resources, "Deployment", resources.deployment, _deployment_words)
+    node = _child(resources, "Deployment", resources.deployment, _deployment_text)
     return None if node is None else replace(node, children=pods)
 
 
-def _deployment_words(body: Body) -> _Words:
+def _deployment_text(body: Body) -> _NodeText:
     status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
     progressing = condition(body, "Progressing")
     updated = status.get("updatedReplicas", 0)
@@ -175,7 +175,7 @@ def _deployment_words(body: Body) -> _Words:
     return f"{status.get('readyReplicas', 0)}/{wanted}", word, f"image {image}"
 
 
-def _service(body: Body) -> _Words:
+def _service(body: Body) -> _NodeText:
     spec = body["spec"]
     ports = ",".join(
         f"{p['port']}" + (f":{p['nodePort']}" if "nodePort" in p else "") for p in spec["ports"]
@@ -186,18 +186,30 @@ def _service(body: Body) -> _Words:
     return "", spec.get("type", ""), ", ".join([address, *outside])
 
 
-def _autoscaler(body: Body) -> _Words:
+def _autoscaler(body: Body) -> _NodeText:
     spec, status = body["spec"], body.get("status") or {}
-    active = condition(body, "ScalingActive")
-    word = "Waiting" if not active else "Active" if active["status"] == "True" else "NoMetrics"
     target = spec["metrics"][0]["resource"]["target"]["averageUtilization"]
     current = cpu_percent(body)
     cpu = "CPU <unknown>" if current is None else f"CPU {current}%"
     bounds = f"{spec['minReplicas']}-{spec['maxReplicas']}"
-    # 0 until it has seen metrics.
+    # The autoscaler reports 0 until it has metrics.
     desired = status.get("desiredReplicas")
     wants = f"wants {desired} of {bounds}" if desired else f"bounds {bounds}"
-    return active.get("status", "Unknown"), word, f"{cpu} of {target}%, {wants}"
+    ready = condition(body, "ScalingActive").get("status", "Unknown")
+    return ready, _autoscaler_status(body), f"{cpu} of {target}%, {wants}"
+
+
+def _autoscaler_status(body: Body) -> str:
+    """What an autoscaler does, by the rules of the operator's condition Autoscaling."""
+    able, active = condition(body, "AbleToScale"), condition(body, "ScalingActive")
+    if able.get("status") == "False" and able["reason"] in ("FailedGetScale", "FailedUpdateScale"):
+        return "Failed"
+    # It is switched off while the Deployment has 0 replicas, which the operator raises.
+    if not active or active["reason"] == "ScalingDisabled":
+        return "Waiting"
+    if active["status"] == "True":
+        return "Active"
+    return "NoMetrics" if active["reason"].startswith("FailedGet") else "Failed"
 
 
 def _pod(pod: PodSummary) -> Node:
@@ -274,8 +286,8 @@ def event(body: Body) -> Event:
     )
 
 
-def everything(resources: Resources) -> dict[str, Any]:
-    """All of it as plain data: ``status NAME -o json``."""
+def status_document(resources: Resources) -> dict[str, Any]:
+    """A RiskPredictor with all that is shown about it, as ``status NAME -o json`` prints it."""
     status = resources.predictor.get("status") or {}
     return {
         **asdict(_summary(resources)),

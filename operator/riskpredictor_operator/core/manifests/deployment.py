@@ -14,7 +14,7 @@ PROGRESS_DEADLINE_SECONDS = 300
 a predictor starts in seconds, the rest is time to pull its image."""
 
 DRAIN_SECONDS = 5
-"""How long a terminating pod goes on answering, until every proxy has stopped sending to it."""
+"""How long a terminating pod keeps answering, until every proxy has stopped sending to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,11 @@ def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
             },
         ],
         "resources": {name: amounts for name, amounts in resources.items() if amounts},
-        # Not /ready: a model that fails its checks is no better after a restart, and a pod that
-        # started but is not ready says so.
+        # Not /ready: a restart does not help a model that fails its checks, and a pod that has
+        # started but is not ready shows that.
         "startupProbe": _probe("/health", period=1, timeout=2, failures=120),
         "readinessProbe": _probe("/ready", period=5, timeout=2, failures=2),
-        # A busy pod is not a dead pod.
+        # Lenient, so that a busy pod is not restarted.
         "livenessProbe": _probe("/health", period=10, timeout=5, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "securityContext": {

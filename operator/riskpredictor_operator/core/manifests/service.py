@@ -12,7 +12,7 @@ def build_service(rp: RiskPredictor) -> dict[str, Any]:
     """Service ``spec.service.port`` → container port 5000."""
     port: dict[str, Any] = {
         "name": "http",
-        # Part of the list's merge key: always said, or the API server's default looks like drift.
+        # Part of the list's merge key. Without it, the API server's default would look like drift.
         "protocol": "TCP",
         "port": rp.service.port,
         "targetPort": api.CONTAINER_PORT,

@@ -102,7 +102,7 @@ def _follow(client: Client, name: str, reports: Iterator[Report], demand: Demand
 
 
 def _autoscaler(client: Client, name: str) -> Body:
-    # A load does not end because the autoscaler cannot be read: pods and CPU are missing then.
+    # A load goes on if the autoscaler cannot be read; the row lacks pods and CPU then.
     with suppress(PluginError):
         return client.get(path(names.AUTOSCALERS, client.namespace, name))
     return {}

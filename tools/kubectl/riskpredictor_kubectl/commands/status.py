@@ -15,7 +15,7 @@ from riskpredictor_kubectl.names import Body, path
 from riskpredictor_kubectl.options import name_argument, output_flag, with_client
 from riskpredictor_kubectl.output import emit, notice
 from riskpredictor_kubectl.resources import autoscaler_of, gather
-from riskpredictor_kubectl.view import Summary, everything, summaries, summary
+from riskpredictor_kubectl.view import Summary, status_document, summaries, summary
 
 NOT_READY = 3
 """Exit status with ``--exit-status``; 1 is for errors."""
@@ -30,7 +30,7 @@ WATCH_SECONDS = 300
 @click.option("-w", "--watch", is_flag=True, help="Then print a row for each change.")
 @click.option("--events", default=8, show_default=True, type=click.IntRange(0), metavar="N",
               help="Number of Events to show.")  # fmt: skip
-@click.option("--exit-status", "tell", is_flag=True,
+@click.option("--exit-status", is_flag=True,
               help=f"Exit with {NOT_READY} unless everything shown is Ready.")  # fmt: skip
 @with_client
 def status(
@@ -40,7 +40,7 @@ def status(
     form: str | None,
     watch: bool,
     events: int,
-    tell: bool,
+    exit_status: bool,
 ) -> None:
     """Show all RiskPredictors, or one with its children.
 
@@ -49,20 +49,20 @@ def status(
     """
     if name and everywhere:
         raise click.UsageError("a NAME is in one namespace; leave out NAME or --all-namespaces")
-    if watch and tell:
+    if watch and exit_status:
         raise click.UsageError("--watch does not end by itself; leave out --exit-status or --watch")
     namespace = "" if everywhere else client.namespace
     if watch:
         _watch(client, namespace, name, form)
         return
     ready = _one(client, name, form, events) if name else _all(client, namespace, form)
-    if tell and not ready:
+    if exit_status and not ready:
         click.get_current_context().exit(NOT_READY)
 
 
 def _one(client: Client, name: str, form: str | None, events: int) -> bool:
     resources = gather(client, client.namespace, name)
-    data = everything(resources)
+    data = status_document(resources)
     if form in ("json", "yaml"):
         emit(data | {"events": data["events"][:events]}, form)
     else:
