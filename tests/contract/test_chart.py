@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterable
 from copy import deepcopy
@@ -36,11 +37,6 @@ ONE_NAMESPACE = {"watchNamespace": "default", "crd": {"install": False}}
 
 Id = tuple[str, str, str]
 """Kind, namespace, name."""
-
-
-@pytest.fixture(scope="session")
-def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    return Helm.built(tmp_path_factory.mktemp("helm"))
 
 
 def by_id(objects: Iterable[Object]) -> dict[Id, Object]:
@@ -317,18 +313,7 @@ def test_nonsense_is_refused_by_name(helm: Helm, case: str) -> None:
     done = helm.attempt("template", "riskpredictor", CHART, "--kube-version=1.34.0", values=values)
     assert done.returncode != 0
     said = " ".join(done.stderr.split())
-    assert _matches(message, said), said
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """``.*`` is anything, the rest is meant literally."""
-    position = 0
-    for part in pattern.split(".*"):
-        position = text.find(part, position)
-        if position < 0:
-            return False
-        position += len(part)
-    return True
+    assert re.search(message, said), said
 
 
 def test_a_kubernetes_that_is_too_old_is_named(helm: Helm) -> None:
@@ -370,8 +355,3 @@ def test_the_packed_chart_is_the_chart_without_its_sources(helm: Helm, tmp_path:
     helm("package", CHART, "--destination", tmp_path / "theirs")
     with tarfile.open(tmp_path / "theirs" / packed.name) as archive:
         assert names == {entry.name for entry in archive}, "helm package has the same files"
-
-
-def test_the_packed_chart_has_the_same_bytes_each_time(tmp_path: Path) -> None:
-    first = packaging.pack(packaging.contents(), tmp_path, time=86400).read_bytes()
-    assert packaging.pack(packaging.contents(), tmp_path, time=86400).read_bytes() == first

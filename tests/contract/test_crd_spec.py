@@ -75,7 +75,7 @@ WRONG: dict[str, Any] = {
 )
 def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str) -> None:
     broken = changed(predictor(), WRONG[FIELDS[path]["type"]], *path.split("."))
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SpecError, match="must be of type") as caught:
         parse(broken)
     assert caught.value.path == path
 
@@ -92,8 +92,9 @@ def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(pa
     owner = FIELDS.get(".".join(above), SPEC)
     required = name in owner.get("items", owner).get("required", ())
     if "default" in FIELDS[path] or required:
-        with pytest.raises(SpecError):
+        with pytest.raises(SpecError, match="missing; apply the CRD|name of a Secret") as caught:
             parse(body)
+        assert caught.value.path.replace("[0]", "") == path
     else:
         parse(body)
 

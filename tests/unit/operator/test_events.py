@@ -45,11 +45,6 @@ def test_an_event_is_worth_a_change_of_readys_reason(
         assert (found.type, found.reason, found.message) == (event, after, "what happened")
 
 
-def test_another_message_alone_is_no_event() -> None:
-    rolling = reasons.ROLLING_OUT
-    assert event_for(status(rolling, "1 of 2"), status(rolling, "2 of 2")) is None
-
-
 async def test_an_event_is_complete() -> None:
     cluster = FakeCluster()
     await events.record(cluster, KEY, UID, Event("Warning", "NotOwned", "m" * 5000))

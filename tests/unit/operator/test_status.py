@@ -269,22 +269,6 @@ def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -
     assert said(Observation())["status"]["image"] == "health-predictor:v1", "planned"
 
 
-def test_a_failing_pull_writes_one_status_however_the_kubelet_words_it() -> None:
-    def status(word: str) -> Object:
-        its_pods = [pod(state=waiting(word, f"{word} details"))]
-        look = Observation(deployment(deployment_status(1, available=0)), WORKING, its_pods)
-        found: Object = said(look)["status"]
-        return found
-
-    assert status("ErrImagePull") == status("ImagePullBackOff")
-
-
-def test_the_same_look_later_gives_the_same_status() -> None:
-    look = Observation(SETTLED, WORKING)
-    first = said(look)["status"]
-    assert said(look, previous=first, now=LATER)["status"] == first
-
-
 def test_the_most_urgent_problem_is_told() -> None:
     second = Explanation(reasons.APPLY_REFUSED, "x")
     assert reason(said(Observation(SETTLED, problems=(FOREIGN, second)))) == reasons.NOT_OWNED
