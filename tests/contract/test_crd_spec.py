@@ -92,7 +92,7 @@ def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(pa
     owner = FIELDS.get(".".join(above), SPEC)
     required = name in owner.get("items", owner).get("required", ())
     if "default" in FIELDS[path] or required:
-        with pytest.raises(SpecError, match="missing; apply the CRD|name of a Secret") as caught:
+        with pytest.raises(SpecError, match=r"missing; apply the CRD|name of a Secret") as caught:
             parse(body)
         assert caught.value.path.replace("[0]", "") == path
     else:
