@@ -30,10 +30,15 @@ RELEASE_LABELS = (
 )
 OPERATOR = "riskpredictor-operator"
 CRD = ("CustomResourceDefinition", "", "riskpredictors.healthtech.dev")
-MONITORED = {
-    "monitoring": {part: {"enabled": True} for part in ("podMonitors", "alerts", "dashboard")}
-}
 ONE_NAMESPACE = {"watchNamespace": "default", "crd": {"install": False}}
+
+
+def monitored(*parts: str) -> dict[str, Any]:
+    """Values that switch on these parts of monitoring."""
+    return {"monitoring": {part: {"enabled": True} for part in parts}}
+
+
+MONITORED = monitored("podMonitors", "alerts", "dashboard")
 
 Id = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -126,15 +131,15 @@ OFF: dict[str, tuple[dict[str, Any], set[Id]]] = {
         {("NetworkPolicy", SYSTEM, OPERATOR)},
     ),
     "pod monitors": (
-        {"monitoring": {"podMonitors": {"enabled": False}}},
+        monitored("alerts", "dashboard"),
         {("PodMonitor", SYSTEM, OPERATOR), ("PodMonitor", SYSTEM, "riskpredictors")},
     ),
     "alerts": (
-        {"monitoring": {"alerts": {"enabled": False}}},
+        monitored("podMonitors", "dashboard"),
         {("PrometheusRule", SYSTEM, "riskpredictor")},
     ),
     "dashboard": (
-        {"monitoring": {"dashboard": {"enabled": False}}},
+        monitored("podMonitors", "alerts"),
         {("ConfigMap", SYSTEM, "riskpredictor-dashboard")},
     ),
     "election": (
@@ -145,18 +150,10 @@ OFF: dict[str, tuple[dict[str, Any], set[Id]]] = {
 
 
 @pytest.mark.parametrize("part", OFF)
-def test_a_part_that_is_off_is_missing_and_nothing_else(
-    helm: Helm, part: str, tmp_path: Path
-) -> None:
+def test_a_part_that_is_off_is_missing_and_nothing_else(helm: Helm, part: str) -> None:
     values, missing = OFF[part]
-    everything = tmp_path / "everything.yaml"
-    everything.write_text(yaml.safe_dump(MONITORED))
     full = by_id(helm.template(MONITORED)).keys()
-    off = tmp_path / "off.yaml"
-    off.write_text(yaml.safe_dump(values))
-    command = ("template", "riskpredictor", CHART, f"--namespace={SYSTEM}",
-               "--kube-version=1.34.0", f"--values={everything}", f"--values={off}")  # fmt: skip
-    assert full - by_id(documents(helm(*command))).keys() == missing
+    assert full - by_id(helm.template({**MONITORED, **values})).keys() == missing
 
 
 def deployment(objects: Iterable[Object]) -> Object:

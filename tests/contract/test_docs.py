@@ -153,7 +153,7 @@ def _check_riskpredictor(document: Any) -> None:
         "metadata": {"name": "example"}, **document,
     }  # fmt: skip
     whole["spec"] = {"modelVersion": "v1", **document["spec"]}
-    jsonschema.validate(whole, _closed(schema()))
+    jsonschema.validate(whole["spec"], _closed(schema()["properties"]["spec"]))
     assert whole["apiVersion"].split("/")[0] == crd()["spec"]["group"]
     parse(stored(whole))
 
@@ -169,11 +169,8 @@ def _closed(node: Any) -> Any:
     open_ended = node.get("x-kubernetes-preserve-unknown-fields")
     if node.get("x-kubernetes-int-or-string"):
         closed.pop("type", None)
-    if "properties" in closed and not open_ended and isinstance(node.get("type"), str):
-        closed |= {"additionalProperties": False}
-        closed["properties"] = {
-            name: {} if name == "metadata" else item for name, item in closed["properties"].items()
-        }
+    if "properties" in closed and not open_ended:
+        closed["additionalProperties"] = False
     return closed
 
 

@@ -21,6 +21,7 @@ from riskpredictor_server.settings import Settings as PredictorSettings
 from riskpredictor_server.web.app import create_app
 
 DEPLOY = ROOT / "deploy/operator"
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 Right = tuple[str, str, str, str]
 """API group, resource, verb, object name (empty: any)."""
@@ -98,7 +99,7 @@ async def test_the_operators_probes_are_routes_of_its_own_server() -> None:
     server = ProbeServer("127.0.0.1", port)
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        for probe in PROBES:
             async with client.get(container[probe]["httpGet"]["path"]) as answer:
                 assert (answer.status, await answer.text()) == (200, "ok\n")
         async with client.get("/metrics") as answer:
@@ -111,18 +112,16 @@ class TestPredictorPod:
         "containers"
     ][0]
 
-    @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+    @pytest.mark.parametrize("probe", PROBES)
     def test_every_probe_is_a_route_of_the_predictor(self, probe: str) -> None:
         request = self.container[probe]["httpGet"]
         assert create_app(service()).url_map.bind("localhost").test(request["path"])
         assert request["port"] in {port["name"] for port in self.container["ports"]}
 
-    @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe"])
-    def test_no_pod_is_restarted_for_what_its_model_is_like(self, probe: str) -> None:
-        assert self.container[probe]["httpGet"]["path"] == "/health"
-
-    def test_no_request_reaches_a_pod_whose_model_fails_its_checks(self) -> None:
-        assert self.container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    def test_a_pod_is_restarted_for_its_process_and_left_out_for_its_model(self) -> None:
+        paths = {name: self.container[name]["httpGet"]["path"] for name in PROBES}
+        assert (paths["startupProbe"], paths["livenessProbe"]) == ("/health", "/health")
+        assert paths["readinessProbe"] == "/ready"
 
     def test_the_service_reaches_the_port_on_which_the_predictor_listens(self) -> None:
         rendered = manifests(predictor())[api.SERVICE]["spec"]

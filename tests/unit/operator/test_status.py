@@ -29,6 +29,7 @@ from unit.operator.live_objects import (
     SWITCHED_OFF,
     TWO_AUTOSCALERS,
     condition,
+    deployment,
     deployment_status,
     live,
     pod,
@@ -49,11 +50,6 @@ from riskpredictor_operator.core.status import (
     invalid_status,
     is_progress,
 )
-
-
-def deployment(status: Object, replicas: int = 2) -> Object:
-    body = live(api.DEPLOYMENT, manifests(predictor())[api.DEPLOYMENT])
-    return {**changed(body, replicas, "spec", "replicas"), "status": status}
 
 
 def autoscaler(status: Object) -> Object:
