@@ -99,16 +99,12 @@ def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(pa
         parse(body)
 
 
-def lowest_and_highest(path: str) -> list[int]:
-    return [FIELDS[path]["minimum"], FIELDS[path]["maximum"]]
-
-
 NUMBERS = [path for path, field in FIELDS.items() if field["type"] == "integer"]
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=str)
 def test_the_bounds_of_the_schema_are_accepted(path: str) -> None:
-    for number in lowest_and_highest(path):
+    for number in (FIELDS[path]["minimum"], FIELDS[path]["maximum"]):
         body = predictor(minReplicas=1, maxReplicas=1000)
         parse(changed(body, number, *path.split(".")))
 

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from unit.operator.builders import KEY, NOW, Object, changed, manifests, predictor, without
+from unit.operator.builders import KEY, NOW, Object, manifests, predictor
 from unit.operator.fake_cluster import Call
 from unit.operator.harness import Harness
 from unit.operator.live_objects import deployment_status, live, pod, waiting
@@ -55,16 +55,6 @@ async def test_a_restart_of_a_settled_cluster_writes_nothing(
     harness.restart()
     assert await harness.synced_pass() is None
     assert harness.take_writes() == []
-
-
-async def test_spec_and_metadata_of_a_predictor_are_never_written(harness: Harness) -> None:
-    declared = harness.declare()
-    await harness.settle()
-    stored = harness.live(api.RISKPREDICTOR)
-    assert without(stored, "status") == without(
-        changed(declared, stored["metadata"]["resourceVersion"], "metadata", "resourceVersion"),
-        "status",
-    )
 
 
 async def test_a_port_that_somebody_renumbered_is_mended(harness: Harness) -> None:

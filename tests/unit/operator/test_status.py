@@ -13,7 +13,6 @@ from unit.operator.builders import (
     NOW,
     OPTIONS,
     Object,
-    changed,
     crd,
     manifests,
     predictor,
@@ -239,24 +238,6 @@ def test_autoscaling(look: Observation, spec: Object, status: str, why: str) -> 
 )
 def test_available(look: Observation, available: str) -> None:
     assert states(said(look))["Available"] == available
-
-
-def test_during_a_broken_rollout_the_status_says_who_serves_and_why_the_new_one_does_not() -> None:
-    its_pods = [
-        pod("old", version="v1", ready=True),
-        pod("new", version="v2", state=waiting("ErrImagePull")),
-    ]
-    labelled = changed(
-        ROLLING, "v2", "spec", "template", "metadata", "labels", api.LABEL_MODEL_VERSION
-    )
-    image = ("spec", "template", "spec", "containers", 0, "image")
-    rolling = changed(labelled, "health-predictor:v2", *image)
-    body = said(Observation(rolling, WORKING, its_pods), modelVersion="v2")
-    assert body["status"]["servingVersion"] == "v1"
-    assert body["status"]["image"] == "health-predictor:v2"
-    assert reason(body) == reasons.IMAGE_PULL_FAILED
-    ready = conditions.find(body["status"]["conditions"], "Ready") or {}
-    assert "health-predictor:v2 cannot be pulled" in ready["message"]
 
 
 def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -> None:
