@@ -8,8 +8,9 @@ from contextlib import suppress
 import pytest
 
 from localcluster.gobuild import KUBERNETES, ensure
-from support import helm, prometheus
+from support import prometheus
 from support.cluster import ROOT
+from support.helm import MODULE, Helm
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,12 @@ def promtool() -> None:
 def renderers() -> None:
     """kubectl and Helm, built; the first time that takes minutes."""
     ensure(KUBERNETES, ["kubectl"])
-    ensure(helm.MODULE, ["helm"])
+    ensure(MODULE, ["helm"])
+
+
+@pytest.fixture(scope="session")
+def helm(renderers: None, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    return Helm.built(tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="session")

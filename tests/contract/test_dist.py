@@ -67,10 +67,7 @@ def test_a_digest_is_all_that_pinning_changes(plain: Path, pinned: Path) -> None
     assert other.replace(IMAGE, f"riskpredictor-operator:{__version__}") == usual
 
 
-def test_the_packed_chart_is_pinned_too(
-    plain: Path, pinned: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    helm = Helm.built(tmp_path_factory.mktemp("helm"))
+def test_the_packed_chart_is_pinned_too(plain: Path, pinned: Path, helm: Helm) -> None:
     assert images(helm.template(chart=plain / CHART)) == [f"riskpredictor-operator:{__version__}"]
     # The digest decides; the tag in front of it is for those who read it.
     assert images(helm.template(chart=pinned / CHART)) == [IMAGE.replace("@", f":{__version__}@")]

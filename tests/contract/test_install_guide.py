@@ -26,10 +26,7 @@ def test_a_test_runs_every_block_of_commands(heading: str) -> None:
     assert any(f'block("{heading}")' in path.read_text() for path in RUN_BY)
 
 
-def test_the_values_in_it_are_values_of_the_chart(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    helm = Helm.built(tmp_path_factory.mktemp("helm"))
+def test_the_values_in_it_are_values_of_the_chart(helm: Helm) -> None:
     values = yaml.safe_load(block("Install with Helm", "yaml"))
     kinds = [body["kind"] for body in helm.template(values)]
     assert "ClusterRole" not in kinds

@@ -21,70 +21,58 @@ assert _controller, "its series are registered when it is imported"
 RUNBOOK = (ROOT / "docs" / "RUNBOOK.md").read_text()
 ALERTS = prometheus.alerts()
 
-FIRES: dict[str, list[dict[str, str]]] = {
-    "RiskPredictorNotReady": [
-        {"series": 'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}',
-         "values": "0x200"},
-    ],
-    "RiskPredictorOperatorDown": [],
-    "RiskPredictorNoLeader": [
-        {"series": 'riskpredictor_operator_leader{pod="a"}', "values": "0x200"},
-        {"series": 'riskpredictor_operator_leader{pod="b"}', "values": "0x200"},
-    ],
-    "RiskPredictorTwoLeaders": [
-        {"series": 'riskpredictor_operator_leader{pod="a"}', "values": "1x200"},
-        {"series": 'riskpredictor_operator_leader{pod="b"}', "values": "1x200"},
-    ],
-    "RiskPredictorReconcileFailing": [
-        {"series": "riskpredictor_operator_retries_total", "values": "0+60x200"},
-    ],
-    "RiskPredictorQueueStuck": [
-        {"series": "riskpredictor_operator_queue_depth", "values": "3x200"},
-        {"series": 'riskpredictor_operator_reconcile_seconds_count{result="done"}',
-         "values": "7x200"},
-    ],
-    "RiskPredictorRollsWaiting": [
-        {"series": 'riskpredictor_operator_rolls{state="waiting"}', "values": "4x200"},
-    ],
-    "RiskPredictorErrors": [
-        {"series": 'riskpredictor_requests_total{route="/predict",status="200"}',
-         "values": "0+900x200"},
-        {"series": 'riskpredictor_requests_total{route="/predict",status="503"}',
-         "values": "0+100x200"},
-    ],
-    "RiskPredictorSlow": [
-        {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="0.5"}',
-         "values": "0+10x200"},
-        {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="2.5"}',
-         "values": "0+100x200"},
-        {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="+Inf"}',
-         "values": "0+100x200"},
-    ],
-    "RiskPredictorInputDrift": [
-        {"series": 'riskpredictor_input_drift{field="temperature"}', "values": "0.9x200"},
-    ],
-}  # fmt: skip
-"""Series on which an alert fires."""
+FIRES: dict[str, dict[str, str]] = {
+    "RiskPredictorNotReady": {
+        'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}': "0x200",
+    },
+    "RiskPredictorOperatorDown": {},
+    "RiskPredictorNoLeader": {
+        'riskpredictor_operator_leader{pod="a"}': "0x200",
+        'riskpredictor_operator_leader{pod="b"}': "0x200",
+    },
+    "RiskPredictorTwoLeaders": {
+        'riskpredictor_operator_leader{pod="a"}': "1x200",
+        'riskpredictor_operator_leader{pod="b"}': "1x200",
+    },
+    "RiskPredictorReconcileFailing": {
+        "riskpredictor_operator_retries_total": "0+60x200",
+    },
+    "RiskPredictorQueueStuck": {
+        "riskpredictor_operator_queue_depth": "3x200",
+        'riskpredictor_operator_reconcile_seconds_count{result="done"}': "7x200",
+    },
+    "RiskPredictorRollsWaiting": {
+        'riskpredictor_operator_rolls{state="waiting"}': "4x200",
+    },
+    "RiskPredictorErrors": {
+        'riskpredictor_requests_total{route="/predict",status="200"}': "0+900x200",
+        'riskpredictor_requests_total{route="/predict",status="503"}': "0+100x200",
+    },
+    "RiskPredictorSlow": {
+        'riskpredictor_request_duration_seconds_bucket{route="/predict",le="0.5"}': "0+10x200",
+        'riskpredictor_request_duration_seconds_bucket{route="/predict",le="2.5"}': "0+100x200",
+        'riskpredictor_request_duration_seconds_bucket{route="/predict",le="+Inf"}': "0+100x200",
+    },
+    "RiskPredictorInputDrift": {
+        'riskpredictor_input_drift{field="temperature"}': "0.9x200",
+    },
+}
+"""Series and their values on which an alert fires."""
 
-WELL = [
-    {"series": 'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}',
-     "values": "1x200"},
-    {"series": 'riskpredictor_operator_leader{pod="a"}', "values": "1x200"},
-    {"series": 'riskpredictor_operator_leader{pod="b"}', "values": "0x200"},
-    {"series": "riskpredictor_operator_retries_total", "values": "0+1x200"},
-    {"series": "riskpredictor_operator_queue_depth", "values": "1x200"},
-    {"series": 'riskpredictor_operator_reconcile_seconds_count{result="done"}',
-     "values": "0+50x200"},
-    {"series": 'riskpredictor_operator_rolls{state="waiting"}', "values": "0x200"},
-    {"series": 'riskpredictor_requests_total{route="/predict",status="200"}',
-     "values": "0+1000x200"},
-    {"series": 'riskpredictor_requests_total{route="/predict",status="503"}', "values": "0+1x200"},
-    {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="0.5"}',
-     "values": "0+100x200"},
-    {"series": 'riskpredictor_request_duration_seconds_bucket{route="/predict",le="+Inf"}',
-     "values": "0+100x200"},
-    {"series": 'riskpredictor_input_drift{field="temperature"}', "values": "0.1x200"},
-]  # fmt: skip
+WELL = {
+    'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}': "1x200",
+    'riskpredictor_operator_leader{pod="a"}': "1x200",
+    'riskpredictor_operator_leader{pod="b"}': "0x200",
+    "riskpredictor_operator_retries_total": "0+1x200",
+    "riskpredictor_operator_queue_depth": "1x200",
+    'riskpredictor_operator_reconcile_seconds_count{result="done"}': "0+50x200",
+    'riskpredictor_operator_rolls{state="waiting"}': "0x200",
+    'riskpredictor_requests_total{route="/predict",status="200"}': "0+1000x200",
+    'riskpredictor_requests_total{route="/predict",status="503"}': "0+1x200",
+    'riskpredictor_request_duration_seconds_bucket{route="/predict",le="0.5"}': "0+100x200",
+    'riskpredictor_request_duration_seconds_bucket{route="/predict",le="+Inf"}': "0+100x200",
+    'riskpredictor_input_drift{field="temperature"}': "0.1x200",
+}
 """A cluster in which all is well."""
 
 
@@ -117,6 +105,11 @@ def test_every_alert_has_its_part_of_the_runbook_and_the_other_way_round() -> No
         assert alert["labels"]["severity"] in ("warning", "critical")
 
 
+def _input(values: dict[str, str]) -> list[dict[str, str]]:
+    """The series as promtool wants them."""
+    return [{"series": name, "values": of_series} for name, of_series in values.items()]
+
+
 def _file(folder: Path, cases: list[dict[str, Any]]) -> str:
     (folder / "rules.yaml").write_text(yaml.safe_dump(prometheus.rules()))
     path = folder / "tests.yaml"
@@ -139,7 +132,7 @@ def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
     path.mkdir()
     case = {
         "interval": "1m",
-        "input_series": FIRES[name],
+        "input_series": _input(FIRES[name]),
         "promql_expr_test": [
             {
                 "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
@@ -158,7 +151,7 @@ def test_none_fires_when_all_is_well(tmp_path: Path) -> None:
         for minute in (30, 100)
         for name in ALERTS
     ]
-    case = {"interval": "1m", "input_series": WELL, "alert_rule_test": quiet}
+    case = {"interval": "1m", "input_series": _input(WELL), "alert_rule_test": quiet}
     prometheus.promtool("test", "rules", _file(tmp_path, [case]))
 
 

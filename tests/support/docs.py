@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from support.cluster import ROOT
 
 _ELSEWHERE = {"node_modules", "build", "dist", "models"}
 """Folders that are not the repository's own; hidden ones are not either."""
-_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-_INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-_STARTS = re.compile(r"(\w+=\S* )*(make|kubectl|python3?|docker|curl|export) ")
-"""How a command begins in an indented block, which does not say what it holds."""
+_STARTS = {
+    "sh": "",
+    "console": r"\$ ",
+    "": r"(\w+=\S* )*(make|kubectl|python3?|docker|curl|export) ",
+}
+"""How a command begins in a block, by its language."""
+_ASSIGNMENT = re.compile(r"\w+=")
 _SEPARATORS = frozenset({"|", "||", "&", "&&", ";", "(", ")"})
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block, or a piece of code within a line."""
+    """A block of code, or a piece of code within a line."""
 
     document: Path
     line: int
     language: str
     text: str
+    heading: str = ""
+    """The heading of the second level that the block is under."""
 
     def __str__(self) -> str:
         return f"{self.document.relative_to(ROOT)}:{self.line}"
@@ -59,99 +69,90 @@ class Command:
                 target = True
             else:
                 parts[-1].append(word)
-        bare = (_without_assignments(part) for part in parts)
+        bare = (list(dropwhile(_ASSIGNMENT.match, part)) for part in parts)
         return [part for part in bare if part]
-
-
-def _without_assignments(words: list[str]) -> list[str]:
-    while words and re.match(r"\w+=", words[0]):
-        words = words[1:]
-    return words
 
 
 def documents() -> list[Path]:
     """Every Markdown file of the repository."""
-    found = (path for path in ROOT.rglob("*.md") if _is_own(path.relative_to(ROOT)))
-    return sorted(found)
+    return sorted(
+        path
+        for path in ROOT.rglob("*.md")
+        if not any(p[0] == "." or p in _ELSEWHERE for p in path.relative_to(ROOT).parts)
+    )
 
 
-def _is_own(path: Path) -> bool:
-    return not any(part.startswith(".") or part in _ELSEWHERE for part in path.parts[:-1])
+@cache
+def _tokens(document: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(document.read_text())
+
+
+def _line(token: Token) -> int:
+    return token.map[0] + 1 if token.map else 0
 
 
 def blocks(document: Path) -> list[Block]:
-    """The fenced blocks of a document."""
-    text = document.read_text()
-    return [
-        Block(document, text.count("\n", 0, found.start()) + 1, found[2], textwrap.dedent(found[3]))
-        for found in _FENCE.finditer(text)
-    ]
+    """The blocks of code of a document; an indented one has no language."""
+    found = []
+    heading = opened = ""
+    for token in _tokens(document):
+        if token.type in ("fence", "code_block"):
+            found.append(Block(document, _line(token), token.info, token.content, heading))
+        elif token.type == "inline" and opened == "h2":
+            heading = token.content
+        opened = token.tag if token.type == "heading_open" else ""
+    return found
+
+
+def _spans(document: Path) -> Iterator[tuple[int, Token]]:
+    """The parts of the document's text, each with its line."""
+    for token in _tokens(document):
+        line = _line(token)
+        for part in token.children or ():
+            yield line, part
+            line += part.type in ("softbreak", "hardbreak")
 
 
 def inline(document: Path) -> list[Block]:
     """The code within the lines of a document."""
-    text = prose(document.read_text())
     return [
-        Block(document, text.count("\n", 0, found.start()) + 1, "", found[1])
-        for found in _INLINE.finditer(text)
+        Block(document, line, "", part.content)
+        for line, part in _spans(document)
+        if part.type == "code_inline"
     ]
-
-
-def prose(text: str) -> str:
-    """A document with its blocks left blank, so that lines keep their numbers."""
-    return _FENCE.sub(lambda found: "\n" * found[0].count("\n"), text)
-
-
-def commands(document: Path) -> list[Command]:
-    """The command lines of all ``sh`` and ``console`` blocks, and of indented ones."""
-    found = []
-    for block in blocks(document):
-        if block.language in ("sh", "bash", "shell", "console"):
-            found += [Command(block, line) for line in _lines(block)]
-    for block in _indented(document):
-        found += [Command(block, line) for line in _lines(block) if _STARTS.match(line)]
-    return found
-
-
-def _indented(document: Path) -> Iterator[Block]:
-    """Blocks of lines that begin with four spaces, after an empty line."""
-    text = prose(document.read_text())
-    for found in re.finditer(r"(?<=\n\n)(?: {4}.*\n)+", text):
-        line = text.count("\n", 0, found.start()) + 1
-        yield Block(document, line, "sh", textwrap.dedent(found[0]))
-
-
-def _lines(block: Block) -> Iterator[str]:
-    text = re.sub(r"\\\n\s*", "", block.text)
-    for line in text.splitlines():
-        if block.language == "console":
-            if not line.startswith("$ "):
-                continue
-            line = line.removeprefix("$ ")
-        bare = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if bare:
-            yield bare
 
 
 def links(document: Path) -> Iterator[tuple[int, str]]:
     """Line and target of every link and picture, without those to web sites."""
-    text = prose(document.read_text())
-    plain = _INLINE.sub(lambda found: "x" * len(found[0]), text)
-    # In the text of a link there may be code, which stays as it is in ``text``.
-    for found in re.finditer(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", plain):
-        target = found[1] or found[2]
-        if not re.match(r"(https?|mailto):", target):
-            yield text.count("\n", 0, found.start()) + 1, unquote(target)
+    for line, part in _spans(document):
+        in_html = re.findall(r"(?:src|href)=\"([^\"]+)\"", part.content)
+        in_markdown = [str(part.attrs[name]) for name in ("href", "src") if name in part.attrs]
+        for target in in_html if part.type == "html_inline" else in_markdown:
+            if not re.match(r"(https?|mailto):", target):
+                yield line, unquote(target)
 
 
 def anchors(document: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
-    found: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     result = set()
-    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(document.read_text()), re.MULTILINE):
-        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
-        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        count = found.get(slug, 0)
-        found[slug] = count + 1
-        result.add(f"{slug}-{count}" if count else slug)
+    for before, token in pairwise(_tokens(document)):
+        if before.type == "heading_open":
+            text = "".join(part.content for part in token.children or ()).lower()
+            slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+            result.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+            seen[slug] += 1
     return result
+
+
+def commands(document: Path) -> list[Command]:
+    """The command lines of shell blocks, and of blocks that do not say what they hold."""
+    return [Command(block, line) for block in blocks(document) for line in _lines(block)]
+
+
+def _lines(block: Block) -> Iterator[str]:
+    """The lines of a block that are commands, without their comments."""
+    for line in re.sub(r"\\\n\s*", "", block.text).splitlines():
+        bare = re.sub(r"(^|\s)#.*$", "", line.removeprefix("$ ")).strip()
+        if bare and block.language in _STARTS and re.match(_STARTS[block.language], line):
+            yield bare

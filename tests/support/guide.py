@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from support import docs
 from support.cluster import ROOT
 
 INSTALL = ROOT / "docs" / "INSTALL.md"
@@ -14,15 +14,10 @@ INSTALL = ROOT / "docs" / "INSTALL.md"
 
 def blocks(guide: Path, language: str) -> dict[str, str]:
     """The blocks of a language by the heading that they are under; at most one under each."""
-    found: dict[str, str] = {}
-    for heading, text in re.findall(
-        r"^## (.*?)\n(.*?)(?=^## |\Z)", guide.read_text(), re.DOTALL | re.MULTILINE
-    ):
-        inside = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-        assert len(inside) <= 1, f"{heading}: more than one block"
-        if inside:
-            found[heading] = inside[0]
-    return found
+    found = [block for block in docs.blocks(guide) if block.language == language]
+    by_heading = {block.heading: block.text for block in found}
+    assert len(by_heading) == len(found), f"{guide}: more than one block under a heading"
+    return by_heading
 
 
 def block(heading: str, language: str = "sh", guide: Path = INSTALL) -> str:

@@ -49,16 +49,6 @@ def test_the_version_is_stamped_so_that_kubectl_accepts_the_server() -> None:
         assert f"-X {package}.gitMinor={minor}" in flags
 
 
-def test_a_module_may_live_outside_of_the_package(tmp_path: Path) -> None:
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    (folder / "go.mod").write_text("module a\n\nrequire example.com/thing v1.2.3\n")
-    module = GoModule("elsewhere", "example.com/thing", "example.com/", tools=tmp_path)
-    assert module.path == folder
-    assert module.version() == "v1.2.3"
-    assert module.bin_dir().name.startswith("elsewhere-v1.2.3-")
-
-
 @pytest.mark.parametrize("changed", ["go.mod", "go.sum", "main.go"])
 def test_another_source_has_another_place_in_the_cache(module: GoModule, changed: str) -> None:
     before = module.bin_dir()

@@ -27,10 +27,7 @@ def test_anything_else_is_refused_with_the_rule(name: str) -> None:
 
 def test_the_lowest_free_index_is_taken() -> None:
     assert naming.allocate_index({0, 2}, lambda index: index != 1) == 3
-
-
-def test_a_freed_index_is_used_again() -> None:
-    assert naming.allocate_index({1, 2}, lambda _: True) == 0
+    assert naming.allocate_index({1, 2}, lambda _: True) == 0, "a freed one is used again"
 
 
 def test_when_no_index_is_left_the_message_says_how_to_get_one() -> None:

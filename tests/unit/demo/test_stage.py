@@ -22,23 +22,17 @@ def said(console: Console) -> str:
     return console.file.getvalue()
 
 
+@pytest.mark.parametrize(("pause", "waits"), [(True, 2), (False, 0)])
 def test_with_pause_every_step_but_the_first_waits_for_enter(
-    console: Console, monkeypatch: pytest.MonkeyPatch
+    console: Console, monkeypatch: pytest.MonkeyPatch, pause: bool, waits: int
 ) -> None:
     waited: list[str] = []
     monkeypatch.setattr(console, "input", waited.append)
-    stage = Stage(console, Cluster("none"), pause=True)
+    stage = Stage(console, Cluster("none"), pause=pause)
     for title in ("one", "two", "three"):
         stage.step(title)
-    assert len(waited) == 2
+    assert len(waited) == waits
     assert "three" in said(console)
-
-
-def test_without_it_nothing_waits(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "input", lambda _: pytest.fail("waits"))
-    stage = Stage(console, Cluster("none"))
-    stage.step("one")
-    stage.step("two")
 
 
 def test_it_ends_with_what_was_found_and_what_to_try_next(

@@ -29,13 +29,6 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def csv(tmp_path: Path) -> str:
-    path = tmp_path / "patients.csv"
-    path.write_text("heart_rate,blood_pressure,temperature,oxygen_level\n85,120,98,97\n")
-    return str(path)
-
-
-@pytest.fixture
 def config(tmp_path: Path) -> str:
     """Of a cluster that nobody answers for."""
     path = tmp_path / "config"
@@ -55,6 +48,7 @@ def config(tmp_path: Path) -> str:
         (("predict", "risk", "--heart-rate=fast"), "'--heart-rate': 'fast' is not a number"),
         (("predict", "risk", "--heart-rate=nan"), "'--heart-rate': 'nan' is not a number"),
         (("predict", "risk", "--csv=/nonexistent"), "No such file or directory"),
+        (("predict", "risk", "--csv=/dev/null", VITALS[0]), "--heart-rate and --csv exclude each"),
         (("predict",), "Missing argument 'NAME'"),
         (("load", "risk", "--duration=1h"), "'1h' is no duration; write 90s or 2m"),
         (("load", "risk", "--duration=16m"), "16m is not between 1s and 15m"),
@@ -85,11 +79,6 @@ def test_a_cluster_that_does_not_answer_is_an_error_of_one_line(config: str) -> 
     assert done.stderr.startswith("error: the API server http://127.0.0.1:9 does not answer (")
     assert "Connection refused" in done.stderr
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-
-
-def test_flags_and_a_file_exclude_each_other(csv: str, config: str) -> None:
-    done = run("predict", "risk", config, f"--csv={csv}", VITALS[0])
-    assert done.stderr.startswith("error: --heart-rate and --csv exclude each other")
 
 
 def test_help_is_no_error_and_shows_every_command() -> None:

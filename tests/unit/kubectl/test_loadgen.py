@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from aiohttp import web
+from unit.operator.loopback import serving
 
 from riskpredictor_kubectl import loadpod
 from riskpredictor_kubectl.errors import PluginError
@@ -24,33 +25,18 @@ from riskpredictor_kubectl.loadgen import (
 )
 from riskpredictor_kubectl.loadpod import Report
 
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: pod-1\r\nX-Model-Version: v1\r\n\r\n{}"
-)
+SERVED_BY = {"X-Served-By": "pod-1", "X-Model-Version": "v1"}
 
 
-@contextlib.asynccontextmanager
-async def server(delay: float = 0.0) -> AsyncIterator[str]:
+def server(delay: float = 0.0) -> AbstractAsyncContextManager[str]:
     """Answers every request, after a while."""
 
-    ended: list[asyncio.Task[None] | None] = []
+    async def answer(request: web.BaseRequest) -> web.Response:
+        await request.read()
+        await asyncio.sleep(delay)
+        return web.json_response({}, headers=SERVED_BY)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ended.append(asyncio.current_task())
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                await reader.readexactly(length)
-                await asyncio.sleep(delay)
-                writer.write(ANSWER)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as running:
-        yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
-        await asyncio.gather(*(task for task in ended if task is not None))
+    return serving(answer)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

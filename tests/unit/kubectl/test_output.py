@@ -39,10 +39,6 @@ def test_a_table_is_aligned_and_has_no_trailing_space() -> None:
     )  # fmt: skip
 
 
-def test_later_rows_keep_to_the_widths_of_the_first() -> None:
-    assert output.align([("b", "x")], widths=(4, 1)) == "b      x"
-
-
 def test_text_is_folded_to_the_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     long = "word " * 30
     assert "\n" not in output.fold(long, "  ")

@@ -1,8 +1,8 @@
 """A client with a small stateful API server in memory behind it.
 
 It models what the operator relies on: resourceVersion and generation move only on change,
-uids are preconditions, and ``spec.replicas`` of a Deployment has owners, falling back to 1 when the
-last one lets go. The rest of server-side apply is left to the tests against a real API server.
+uids are preconditions, and a Deployment's ``spec.replicas`` is changed by force only. The rest of
+server-side apply is left to the tests against a real API server.
 """
 
 from __future__ import annotations
@@ -82,8 +82,7 @@ class FakeCluster(Client):
         """What an autoscaler or ``kubectl scale`` does: sets the number and comes to own it."""
 
         def change(body: Object) -> None:
-            if body["spec"]["replicas"] != replicas:
-                _disown_replicas(body, but="kube-controller-manager")
+            body["metadata"]["managedFields"] = []
             body["spec"]["replicas"] = replicas
 
         return self.edit(api.DEPLOYMENT, key, change)
@@ -220,7 +219,7 @@ def _applied(
     """``known`` after an apply of ``manifest``."""
     after = copy.deepcopy(known)
     if resource == api.DEPLOYMENT:
-        _claim_replicas(after, manifest, manager, force)
+        _apply_replicas(after, manifest, manager, force)
     if manager != api.FIELD_MANAGER:
         return after
     fresh = live(resource, manifest)
@@ -232,33 +231,11 @@ def _applied(
     return after
 
 
-def _claim_replicas(body: Object, manifest: Body, manager: str, force: bool) -> None:
-    """Who owns ``spec.replicas`` after this apply, and its value."""
-    entries = body["metadata"]["managedFields"]
+def _apply_replicas(body: Object, manifest: Body, manager: str, force: bool) -> None:
     wanted = manifest["spec"].get("replicas")
-    others = [e for e in entries if e["manager"] != manager and _owns(e)]
-    differs = wanted is not None and wanted != body["spec"]["replicas"]
-    if differs and others and not force:
-        raise conflict(f"{others[0]['manager']} owns spec.replicas")
-    if differs:
-        _disown_replicas(body)
+    if wanted not in (None, body["spec"]["replicas"]):
+        if not force:
+            raise conflict("somebody else owns spec.replicas")
         body["spec"]["replicas"] = wanted
-    owned_before = any(_owns(e) for e in entries)
-    kept = [e for e in body["metadata"]["managedFields"] if e["manager"] != manager]
-    body["metadata"]["managedFields"] = [*kept, applied_fields(manifest, manager)]
-    if owned_before and not any(_owns(e) for e in body["metadata"]["managedFields"]):
-        body["spec"]["replicas"] = 1
-
-
-def _owns(entry: Body) -> bool:
-    return "f:replicas" in entry["fieldsV1"]["f:spec"]
-
-
-def _disown_replicas(body: Object, but: str = "") -> None:
-    for entry in body["metadata"]["managedFields"]:
-        entry["fieldsV1"]["f:spec"].pop("f:replicas", None)
-    if but:
-        kept = [e for e in body["metadata"]["managedFields"] if e["manager"] != but]
-        fields: Object = {"f:spec": {"f:replicas": {}}}
-        mine = {"manager": but, "operation": "Update", "subresource": "scale", "fieldsV1": fields}
-        body["metadata"]["managedFields"] = [*kept, mine]
+    others = [e for e in body["metadata"]["managedFields"] if e["manager"] != manager]
+    body["metadata"]["managedFields"] = [*others, applied_fields(manifest, manager)]

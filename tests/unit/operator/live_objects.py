@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
-from unit.operator.builders import NAME, NAMESPACE, NOW, Object
+from unit.operator.builders import NAME, NAMESPACE, NOW, Object, changed, manifests, predictor
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.kube import Body, Resource
@@ -73,6 +74,13 @@ _DEFAULTS: dict[Resource, Callable[[Object], None]] = {
     # Everything that has a default is rendered.
     api.AUTOSCALER: lambda _: None,
 }
+
+
+def deployment(status: Object | None = None, replicas: int = 2, **spec: Any) -> Object:
+    """The live Deployment of a predictor with these spec fields."""
+    body = live(api.DEPLOYMENT, manifests(predictor(**spec))[api.DEPLOYMENT])
+    body = changed(body, replicas, "spec", "replicas")
+    return body if status is None else {**body, "status": status}
 
 
 def deployment_status(

@@ -12,7 +12,6 @@ from unit.operator.builders import Object, schema
 bounded: Callable[..., Any] = settings(max_examples=60)
 """For tests in which a case is a whole object, or several."""
 
-names = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 versions = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 texts = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
 

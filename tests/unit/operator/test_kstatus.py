@@ -50,20 +50,6 @@ def test_an_incomplete_condition_is_told(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept",
-    [
-        {"observedGeneration": -1},
-        status("Ready=True"),
-        status("Ready=False"),
-        status("Ready=False", "Reconciling=True"),
-        status("Ready=False", "Stalled=True", "Available=True"),
-    ],
-)
-def test_a_status_that_keeps_the_rules(kept: Object) -> None:
-    assert violations(predictor(status=kept)) == []
-
-
-@pytest.mark.parametrize(
     ("seen", "verdict"),
     [
         ({}, "Current"),
@@ -83,7 +69,3 @@ def test_health_of_an_object_that_is_being_deleted() -> None:
     body = predictor(status=status("Ready=True"))
     body["metadata"]["deletionTimestamp"] = NOW
     assert health(body) == "Terminating"
-
-
-def test_a_new_predictor_is_in_progress_by_the_crds_own_default() -> None:
-    assert health(predictor()) == "InProgress"

@@ -29,22 +29,21 @@ def _fail(error: Exception) -> None:
         logging.getLogger("somewhere").exception("it failed")
 
 
-def test_what_the_network_did_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("human", "info", (OSError,))
-    _fail(ConnectionRefusedError("nobody there"))
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_what_the_program_did_wrong_has_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("human", "info", (OSError,))
-    _fail(ValueError("a bug"))
-    assert "Traceback" in capsys.readouterr().err
-
-
-def test_debugging_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("human", "debug", (OSError,))
-    _fail(ConnectionRefusedError("nobody there"))
-    assert "Traceback" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("level", "error", "shown"),
+    [
+        pytest.param("info", ConnectionRefusedError("x"), False, id="what the network did"),
+        pytest.param("info", ValueError("a bug"), True, id="what the program did wrong"),
+        pytest.param("debug", ConnectionRefusedError("x"), True, id="debugging"),
+    ],
+)
+def test_when_a_traceback_is_shown(
+    capsys: pytest.CaptureFixture[str], level: str, error: Exception, shown: bool
+) -> None:
+    logs.configure("human", level, (OSError,))
+    _fail(error)
+    said = capsys.readouterr().err
+    assert ("Traceback" in said, said.count("\n") > 1) == (shown, shown)
 
 
 def test_for_machines_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:

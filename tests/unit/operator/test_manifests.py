@@ -21,7 +21,7 @@ from unit.operator.builders import (
 from unit.operator.refresh_golden import expected
 from unit.operator.strategies import bounded, specs
 
-from riskpredictor_operator.core import api, metadata
+from riskpredictor_operator.core import api, names
 from riskpredictor_operator.core.manifests import RenderOptions, render
 from riskpredictor_operator.core.quantity import canonical
 from riskpredictor_operator.core.spec import parse
@@ -110,18 +110,15 @@ def test_a_leaving_pod_drains_well_within_its_grace_period() -> None:
     assert sleep * 2 <= pod["terminationGracePeriodSeconds"]
 
 
-def test_a_rollout_never_takes_a_serving_pod_before_its_successor_is_ready() -> None:
-    strategy = rendered(predictor()).deployment["spec"]["strategy"]
-    assert strategy == {
-        "type": "RollingUpdate",
-        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-    }
-
-
-def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:
-    assert metadata.digest({"a": {"x": 1, "y": 2}, "b": 3}) == metadata.digest(
-        {"b": 3, "a": {"y": 2, "x": 1}}
-    )
+@pytest.mark.parametrize(
+    ("service", "url"),
+    [
+        pytest.param({}, "http://risk.shop.svc", id="HTTP's own port"),
+        pytest.param({"port": 8080}, "http://risk.shop.svc:8080", id="another port"),
+    ],
+)
+def test_address_inside_the_cluster(service: Object, url: str) -> None:
+    assert names.url_of(declared(service=service)) == url
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from unit.operator.builders import KEY, NOW, UID, Object, changed, manifests, pr
 from unit.operator.live_objects import SCALING_ACTIVE, condition, live
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.observed import Child, Ownership, ownership_of, owns_replicas, trim
+from riskpredictor_operator.core.observed import Ownership, ownership_of, owns_replicas, trim
 
 OURS = live(api.SERVICE, manifests(predictor())[api.SERVICE])
 OWNER = OURS["metadata"]["ownerReferences"][0]
@@ -74,14 +74,6 @@ def owner(**changes: Any) -> Object:
 )  # fmt: skip
 def test_whose(child: Object | None, expected: Ownership) -> None:
     assert ownership_of(child, KEY, UID) is expected
-
-
-@pytest.mark.parametrize("ownership", list(Ownership))
-def test_only_a_child_that_is_ours_counts_as_ours(ownership: Ownership) -> None:
-    child = Child(OURS, ownership)
-    assert (child.ours is OURS) == (ownership is Ownership.OURS)
-    assert child.uid == "uid-of-services"
-    assert Child(None, Ownership.MISSING).uid == ""
 
 
 def entry(manager: str, operation: str, *fields: str) -> Object:

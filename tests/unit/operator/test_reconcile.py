@@ -6,20 +6,17 @@ import datetime
 from typing import Any
 
 import pytest
-from unit.operator.builders import KEY, NOW, Object, changed, manifests, predictor, without
+from unit.operator.builders import KEY, NOW, Object, manifests, predictor
 from unit.operator.fake_cluster import Call
 from unit.operator.harness import Harness
 from unit.operator.live_objects import deployment_status, live, pod, waiting
 
 from kstatus import health, violations
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.kube import Resource
 from riskpredictor_operator.status_writer import PROGRESS_SECONDS
 
 CREATE = ["apply Deployment", "apply Service", "apply HorizontalPodAutoscaler"]
 STATUS = "patch_status RiskPredictor"
-
-each_child = pytest.mark.parametrize("resource", api.CHILDREN, ids=lambda r: r.kind)
 
 
 @pytest.fixture
@@ -60,53 +57,6 @@ async def test_a_restart_of_a_settled_cluster_writes_nothing(
     assert harness.take_writes() == []
 
 
-async def test_spec_and_metadata_of_a_predictor_are_never_written(harness: Harness) -> None:
-    declared = harness.declare()
-    await harness.settle()
-    stored = harness.live(api.RISKPREDICTOR)
-    assert without(stored, "status") == without(
-        changed(declared, stored["metadata"]["resourceVersion"], "metadata", "resourceVersion"),
-        "status",
-    )
-
-
-@each_child
-async def test_a_deleted_child_is_made_again(harness: Harness, resource: Resource) -> None:
-    harness.declare()
-    await harness.settle()
-    harness.cluster.remove(resource, KEY)
-    await harness.synced_pass()
-    assert f"apply {resource.kind}" in harness.take_writes()
-    assert KEY in harness.cluster.objects[resource]
-
-
-@each_child
-async def test_a_changed_child_is_repaired_by_one_write(
-    harness: Harness, resource: Resource
-) -> None:
-    harness.declare()
-    await harness.settle()
-    harness.cluster.scale(KEY, 3)
-    harness.pods_up(3)
-    await harness.synced_pass()
-    harness.take_writes()
-    harness.edit(resource, lambda body: body["metadata"]["labels"].clear())
-    await harness.synced_pass()
-    assert [word for word in harness.take_writes() if word != STATUS] == [f"apply {resource.kind}"]
-    assert harness.live(resource)["metadata"]["labels"]
-
-
-async def test_a_new_version_rolls_out_and_keeps_the_autoscalers_number(harness: Harness) -> None:
-    harness.declare()
-    await harness.settle()
-    harness.cluster.scale(KEY, 5)
-    harness.declare(modelVersion="v2")
-    await harness.synced_pass()
-    assert harness.take_writes() == ["apply Deployment", STATUS]
-    assert harness.live(api.DEPLOYMENT)["spec"]["replicas"] == 5
-    assert harness.reason() == reasons.ROLLING_OUT
-
-
 async def test_a_port_that_somebody_renumbered_is_mended(harness: Harness) -> None:
     harness.declare()
     await harness.settle()
@@ -118,19 +68,6 @@ async def test_a_port_that_somebody_renumbered_is_mended(harness: Harness) -> No
 
 class TestNumberOfPods:
     """What test_plan.py plans, carried out on a Deployment whose fields have owners."""
-
-    async def test_the_number_never_falls_on_the_way(self, harness: Harness) -> None:
-        harness.declare(replicas=4)
-        await harness.settle(4)
-        seen: list[int] = []
-        harness.cluster.on_call = lambda _: seen.append(
-            harness.live(api.DEPLOYMENT)["spec"]["replicas"]
-        )
-        for version in ("v2", "v3"):
-            harness.declare(modelVersion=version)
-            await harness.synced_pass()
-        assert set(seen) == {4}
-        assert KEY in harness.cluster.objects[api.AUTOSCALER]
 
     async def test_the_autoscaler_scales_in_mid_switch(self, harness: Harness) -> None:
         """Its number wins: the hand-over conflicts, and the next pass starts from it."""

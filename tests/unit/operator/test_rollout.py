@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from unit.operator.builders import Object, changed, declared, manifests, predictor
+from unit.operator.builders import Object, changed, declared
 from unit.operator.live_objects import (
     COMPLETE,
     DEADLINE,
     PROGRESSING,
+    deployment,
     deployment_status,
-    live,
     pod,
     replica_failure,
     waiting,
 )
 
-from riskpredictor_operator.core import api, reasons
+from riskpredictor_operator.core import reasons
 from riskpredictor_operator.core.rollout import is_rolling, is_settled, rollout_of, wanted_replicas
 
 RP = declared()
-
-
-def deployment(status: Object | None = None, *, replicas: int = 2, **spec: Any) -> Object:
-    body = live(api.DEPLOYMENT, manifests(predictor(**spec))[api.DEPLOYMENT])
-    body = changed(body, replicas, "spec", "replicas")
-    return body if status is None else {**body, "status": status}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from unit.operator.builders import (
     NOW,
     OPTIONS,
     Object,
-    changed,
     crd,
     manifests,
     predictor,
@@ -29,6 +28,7 @@ from unit.operator.live_objects import (
     SWITCHED_OFF,
     TWO_AUTOSCALERS,
     condition,
+    deployment,
     deployment_status,
     live,
     pod,
@@ -49,11 +49,6 @@ from riskpredictor_operator.core.status import (
     invalid_status,
     is_progress,
 )
-
-
-def deployment(status: Object, replicas: int = 2) -> Object:
-    body = live(api.DEPLOYMENT, manifests(predictor())[api.DEPLOYMENT])
-    return {**changed(body, replicas, "spec", "replicas"), "status": status}
 
 
 def autoscaler(status: Object) -> Object:
@@ -245,44 +240,10 @@ def test_available(look: Observation, available: str) -> None:
     assert states(said(look))["Available"] == available
 
 
-def test_during_a_broken_rollout_the_status_says_who_serves_and_why_the_new_one_does_not() -> None:
-    its_pods = [
-        pod("old", version="v1", ready=True),
-        pod("new", version="v2", state=waiting("ErrImagePull")),
-    ]
-    labelled = changed(
-        ROLLING, "v2", "spec", "template", "metadata", "labels", api.LABEL_MODEL_VERSION
-    )
-    image = ("spec", "template", "spec", "containers", 0, "image")
-    rolling = changed(labelled, "health-predictor:v2", *image)
-    body = said(Observation(rolling, WORKING, its_pods), modelVersion="v2")
-    assert body["status"]["servingVersion"] == "v1"
-    assert body["status"]["image"] == "health-predictor:v2"
-    assert reason(body) == reasons.IMAGE_PULL_FAILED
-    ready = conditions.find(body["status"]["conditions"], "Ready") or {}
-    assert "health-predictor:v2 cannot be pulled" in ready["message"]
-
-
 def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -> None:
     body = said(Observation(SETTLED, WORKING), image={"repository": "elsewhere"})
     assert body["status"]["image"] == "health-predictor:v1"
     assert said(Observation())["status"]["image"] == "health-predictor:v1", "planned"
-
-
-def test_a_failing_pull_writes_one_status_however_the_kubelet_words_it() -> None:
-    def status(word: str) -> Object:
-        its_pods = [pod(state=waiting(word, f"{word} details"))]
-        look = Observation(deployment(deployment_status(1, available=0)), WORKING, its_pods)
-        found: Object = said(look)["status"]
-        return found
-
-    assert status("ErrImagePull") == status("ImagePullBackOff")
-
-
-def test_the_same_look_later_gives_the_same_status() -> None:
-    look = Observation(SETTLED, WORKING)
-    first = said(look)["status"]
-    assert said(look, previous=first, now=LATER)["status"] == first
 
 
 def test_the_most_urgent_problem_is_told() -> None:
