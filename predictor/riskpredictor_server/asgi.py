@@ -113,6 +113,8 @@ class Application:
         try:
             try:
                 status, headers, body = await self._answer(request)
+            except _ClientGoneError:
+                raise
             except Exception as error:
                 status, headers, body = self._answer_error(request, error)
             self.answered += 1
@@ -135,9 +137,7 @@ class Application:
                 self.service.observe(request.label, status, seconds, request.id)
 
     def _answer_error(self, request: _Request, error: Exception) -> Response:
-        """Return the response to a request that was refused or failed; raise if its client left."""
-        if isinstance(error, _ClientGoneError):
-            raise error
+        """Return the response to a request that was refused or failed."""
         request.counted = True
         if isinstance(error, RefusedError):
             reply = problem(error.status, error.detail, request.id, headers=error.headers)
@@ -195,9 +195,6 @@ class Application:
         Raises RefusedError if that takes too long, or if too many other bodies are incomplete.
         """
         limit, seconds = self._settings.max_body_bytes, self._settings.body_timeout
-        body = body or await request.receive_part()
-        if request.complete:
-            return body
         parts = bytearray(body)
         async with self.admission.waiting_place("unfinished request bodies"):
             try:

@@ -421,6 +421,35 @@ def test_clients_that_leave_at_any_stage_free_everything(server: ServerProcess) 
             assert client.send(b" ").answer().status == 400
 
 
+def test_a_body_of_which_nothing_comes_has_the_time_and_the_places_of_any_other() -> None:
+    heads = [
+        request("POST", "/predict", "Content-Length: 80"),
+        request("POST", "/absent", "Content-Length: 9000"),
+        CHUNKED,
+        get("/health", "Content-Length: 10"),
+    ]
+    with ServerProcess(body_timeout="1", max_pending=str(len(heads))) as server:
+        with contextlib.ExitStack() as stack:
+            waiting = [stack.enter_context(RawClient(server.port)).send(head) for head in heads]
+            eventually(lambda: server.sample("riskpredictor_in_flight_requests") == len(heads) + 1)
+            with RawClient(server.port) as client:
+                answer = client.send(heads[0]).answer()
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            for client in waiting:
+                answer = client.answer()
+                assert (answer.status, answer.closes) == (408, True)
+
+
+def test_uploads_that_are_broken_off_take_no_memory(server: ServerProcess) -> None:
+    assert server.post("/predict", BATCH).status == 200
+    before = server.resident_mib()
+    for _ in range(100):
+        with RawClient(server.port) as client:
+            client.send(request("POST", "/predict", body=b" " * (1 << 20))[:-1])
+    eventually(server.is_idle, within=15)
+    assert server.resident_mib() < before + 40
+
+
 def test_beyond_the_limit_of_connections_only_probes_are_answered() -> None:
     with ServerProcess(max_connections="5", head_timeout="60") as server:
         with contextlib.ExitStack() as stack:

@@ -95,6 +95,14 @@ class Server(uvicorn.Server):
         return stop or (self.app.service.draining and self._drain_is_complete(now))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Have the event loop handle a signal.
+
+        Python calls this between any two operations of the main thread, also while it holds a lock
+        that is needed to exit.
+        """
+        asyncio.get_running_loop().call_soon_threadsafe(self._handle_signal, sig)
+
+    def _handle_signal(self, sig: int) -> None:
         """Drain on the first signal; exit on the second."""
         service = self.app.service
         if service.draining:
