@@ -79,7 +79,7 @@ test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 	$(PYTEST) tests/e2e
 
 .PHONY: chaos
-chaos: $(VENV)/.ready ## Faults, each often enough to mean something (at most 15 minutes)
+chaos: programs ## Faults, each often enough to mean something (ends with the test under way at 15 minutes)
 	CHAOS=long $(PYTEST) --session-timeout=900 tests/chaos tests/e2e/test_local_cluster.py::test_after_down_the_machine_is_as_before
 
 .PHONY: test-versions

@@ -31,6 +31,8 @@ SECOND_ATTEMPTS = 3
 PROGRESS_SECONDS = 30.0
 LIMIT_SECONDS = 2700.0
 """A layer that takes longer hangs, and is interrupted."""
+KILL_SECONDS = 60.0
+"""How long it may take to end after that."""
 
 
 @dataclass(frozen=True)
@@ -107,17 +109,18 @@ class Run:
                 "--durations=10", f"--junitxml={self._xml}", *(["--last-failed"] if again else []),
             ]  # fmt: skip
         self._started, self.seconds, self._limit = time.monotonic(), 0.0, LIMIT_SECONDS
+        self._interrupted = False
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
 
     def is_over(self) -> bool:
-        """Whether it ended; one that takes too long is interrupted and ends in order."""
+        """Whether it ended; one that takes too long is interrupted, and killed a minute later."""
         self.seconds = time.monotonic() - self._started
         if self.seconds > self._limit:
-            self._limit = ALL
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGKILL if self._interrupted else signal.SIGINT)
+            self._interrupted, self._limit = True, self.seconds + KILL_SECONDS
         return self._process.poll() is not None
 
     def progress(self) -> str:
@@ -133,7 +136,7 @@ class Run:
 
     def report(self) -> Report:
         """Of a suite what pytest reports, of a gate its exit status."""
-        status = self._process.wait()
+        status = self._process.wait() or int(self._interrupted)
         if not self.layer.is_suite:
             return Report(status, 1, (self.layer.name,) if status else ())
         if not self._xml.exists():

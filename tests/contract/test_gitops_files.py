@@ -13,7 +13,6 @@ from support.cluster import ROOT
 GITOPS = ROOT / "deploy" / "gitops"
 EXAMPLE = GITOPS / "example"
 ENVIRONMENTS = ("dev", "prod")
-PAGES = (ROOT / "docs" / "GITOPS.md", GITOPS / "README.md", EXAMPLE / "README.md")
 
 
 def _yaml(path: Path) -> dict[str, Any]:

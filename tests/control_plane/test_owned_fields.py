@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import pytest
@@ -163,8 +164,8 @@ class Editor:
 
     api: Api
     key: Key
-    seconds: list[float] = field(default_factory=list)
-    """How long each repair took."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long the repair of each edit took."""
     unchangeable: list[Place] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
@@ -177,7 +178,11 @@ class Editor:
         if not made:
             self.unchangeable.append(place)
         for change in made:
-            self.seconds.append(self._repair_seconds(place, change))
+            seconds = [self._repair_seconds(place, change)]
+            if seconds[0] > REPAIR_SECONDS:
+                # Other work on the machine delays one, but not most of three.
+                seconds += [self._repair_seconds(place, change) for _ in range(2)]
+            self.seconds[f"{place}: {change}"] = median(seconds)
 
     def _repair_seconds(self, place: Place, change: list[Body]) -> float:
         """Make one edit; how long until everything is as before."""
@@ -260,11 +265,11 @@ def test_every_owned_field_is_repaired(api: Api, predictors: Predictors) -> None
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         list(pool.map(work, range(SIDE_BY_SIDE)))
-    seconds = sorted(s for editor in editors for s in editor.seconds)
+    seconds = {edit: s for editor in editors for edit, s in editor.seconds.items()}
     unchangeable = {str(place) for editor in editors for place in editor.unchangeable}
     expected = {str(place) for place in places[0] if place.matches(FIXED)}
     assert not [lost for editor in editors for lost in editor.lost]
     assert len(seconds) > 150
-    assert seconds[len(seconds) * 19 // 20] < REPAIR_SECONDS, seconds
+    assert not {edit: s for edit, s in seconds.items() if s > REPAIR_SECONDS}
     assert unchangeable - expected == set(), "why can these not be changed?"
     assert expected - unchangeable == set(), "these can be changed"

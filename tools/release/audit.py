@@ -35,7 +35,8 @@ def main(options: list[str]) -> int:
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         report = done.stderr.strip()
         if done.returncode != 0 and not re.search(r"^Found \d+ known", report, re.MULTILINE):
-            why = report.splitlines()[-1].removeprefix("ERROR:pip_audit._cli:").rstrip(".")[:250]
+            last = report.splitlines()[-1] if report else f"pip-audit ended with {done.returncode}"
+            why = last.removeprefix("ERROR:pip_audit._cli:").rstrip(".")[:250]
             print(f"not audited: {why}. {NEXT_STEP}", file=sys.stderr)
             return 2
         print(report, file=sys.stderr)

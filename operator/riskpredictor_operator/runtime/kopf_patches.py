@@ -93,7 +93,7 @@ def restart_after_errors(watch: Watch) -> Watch:
             if error.status not in (404, 410):
                 raise
             if error.status == 404:
-                logger.warning("%s are not served: is their CRD installed?", resource.plural)
+                logger.warning("%s are not served: apply their CRD again", resource.plural)
                 pause = NOT_SERVED_SECONDS
         except (watching.WatchingError, aiohttp.ContentTypeError, ValueError) as error:
             logger.warning("watching %s: %s; starting over", resource.plural, error)

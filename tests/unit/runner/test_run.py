@@ -98,11 +98,13 @@ def test_a_layer_that_cannot_start_is_failed(suite: Suite, text: str) -> None:
     assert (status, result.failed) == (1, 1)
 
 
-def test_a_layer_that_hangs_is_interrupted_and_failed(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("deaf", ["", "import signal; signal.signal(2, signal.SIG_IGN); "])
+def test_a_layer_that_hangs_is_interrupted_or_killed_and_failed(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, deaf: str
 ) -> None:
     monkeypatch.setattr(run, "LIMIT_SECONDS", 2.0)
-    status, result = outcome(suite("import time; time.sleep(100)"))
+    monkeypatch.setattr(run, "KILL_SECONDS", 2.0)
+    status, result = outcome(suite(f"{deaf}import time; time.sleep(100)"))
     assert (status, result.failed) == (1, 1)
     assert result.seconds < 50
 

@@ -23,8 +23,9 @@ from riskpredictor_kubectl.resources import serving
 
 SCRIPT = Path(__file__).with_name("loadgen.py")
 START_SECONDS = 120.0
-GRACE_SECONDS = 90
-"""How long after the end of the load Kubernetes ends a pod that was not removed."""
+GRACE_SECONDS = 180
+"""Seconds after the time of the load at which Kubernetes ends a pod that was not removed: more than
+the pod may take to start."""
 MOST_SECONDS = 900.0
 _PERMANENT = {
     "ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError",
