@@ -428,16 +428,18 @@ def test_a_body_of_which_nothing_comes_has_the_time_and_the_places_of_any_other(
         CHUNKED,
         get("/health", "Content-Length: 10"),
     ]
-    with ServerProcess(body_timeout="1", max_pending=str(len(heads))) as server:
-        with contextlib.ExitStack() as stack:
-            waiting = [stack.enter_context(RawClient(server.port)).send(head) for head in heads]
-            eventually(lambda: server.sample("riskpredictor_in_flight_requests") == len(heads) + 1)
-            with RawClient(server.port) as client:
-                answer = client.send(heads[0]).answer()
-                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-            for client in waiting:
-                answer = client.answer()
-                assert (answer.status, answer.closes) == (408, True)
+    with (
+        ServerProcess(body_timeout="1", max_pending=str(len(heads))) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        waiting = [stack.enter_context(RawClient(server.port)).send(head) for head in heads]
+        eventually(lambda: server.sample("riskpredictor_in_flight_requests") == len(heads) + 1)
+        with RawClient(server.port) as client:
+            answer = client.send(heads[0]).answer()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        for client in waiting:
+            answer = client.answer()
+            assert (answer.status, answer.closes) == (408, True)
 
 
 def test_uploads_that_are_broken_off_take_no_memory(server: ServerProcess) -> None:
