@@ -35,14 +35,22 @@ def test_kubectl_scale_fixes_the_size(
     }  # fmt: skip
 
 
-def test_back_to_autoscaling_keeps_the_running_pods(api: Api, predictors: Predictors) -> None:
-    key = predictors.create(replicas=4)
+def _numbers_during(
+    api: Api, predictors: Predictors, key: Key, **change: str | int | None
+) -> list[int]:
+    """How many pods the Deployment asks for while a change of the spec is carried out."""
     predictors.wait(key)
     with api.watching(DEPLOYMENT, key) as states:
-        predictors.patch(key, replicas=None)
+        predictors.patch(key, **change)
         predictors.wait(key)
-        eventually(lambda: api.get(AUTOSCALER, key))
-    assert min(state["spec"]["replicas"] for state in states) == 4
+        if change.get("replicas", 0) is None:
+            eventually(lambda: api.get(AUTOSCALER, key))
+    return [state["spec"]["replicas"] for state in states]
+
+
+def test_back_to_autoscaling_keeps_the_running_pods(api: Api, predictors: Predictors) -> None:
+    key = predictors.create(replicas=4)
+    assert min(_numbers_during(api, predictors, key, replicas=None)) == 4
 
 
 def test_a_new_version_right_after_creation_keeps_the_pods(
@@ -50,11 +58,7 @@ def test_a_new_version_right_after_creation_keeps_the_pods(
 ) -> None:
     """The operator still owns the number it started with; it hands it over before letting go."""
     key = predictors.create(minReplicas=3)
-    predictors.wait(key)
-    with api.watching(DEPLOYMENT, key) as states:
-        predictors.patch(key, modelVersion="v2")
-        predictors.wait(key)
-    assert {state["spec"]["replicas"] for state in states} == {3}
+    assert set(_numbers_during(api, predictors, key, modelVersion="v2")) == {3}
 
 
 def test_a_number_that_the_autoscaler_chose_survives_a_new_version(
@@ -64,22 +68,13 @@ def test_a_number_that_the_autoscaler_chose_survives_a_new_version(
     predictors.wait(key)
     scale = f"/apis/apps/v1/namespaces/{key.namespace}/deployments/risk/scale"
     api.request("PATCH", scale, {"spec": {"replicas": 5}}, "application/merge-patch+json")
-    predictors.wait(key)
-    with api.watching(DEPLOYMENT, key) as states:
-        predictors.patch(key, modelVersion="v2")
-        predictors.wait(key)
-    assert {state["spec"]["replicas"] for state in states} == {5}
+    assert set(_numbers_during(api, predictors, key, modelVersion="v2")) == {5}
 
 
 def test_from_autoscaling_to_a_larger_fixed_size_never_dips(
     api: Api, predictors: Predictors
 ) -> None:
-    key = predictors.create()
-    predictors.wait(key)
-    with api.watching(DEPLOYMENT, key) as states:
-        predictors.patch(key, replicas=5)
-        predictors.wait(key)
-    numbers = [state["spec"]["replicas"] for state in states]
+    numbers = _numbers_during(api, predictors, predictors.create(), replicas=5)
     assert numbers == sorted(numbers)
     assert numbers[-1] == 5
 

@@ -25,7 +25,7 @@ from riskdemo.live import Screen
 from riskdemo.load import Sums, from_here
 from riskdemo.report import write
 from riskdemo.run import Run, figures
-from riskdemo.shell import Cluster, DemoError, show_error
+from riskdemo.shell import DemoCluster, DemoError, show_error
 from riskdemo.stage import PREDICTOR
 from riskdemo.state import State, read
 from riskpredictor_kubectl import loadpod
@@ -50,7 +50,7 @@ def perform(console: Console, options: argparse.Namespace) -> Run:
         load = from_here(options.url, demand)
         run.asked["url"] = options.url
     else:
-        client = Cluster(options.name).kubectl(options.namespace).client()
+        client = DemoCluster(options.name).kubectl(options.namespace).client()
         load = loadpod.load(client, options.predictor, demand, options.image)
         run.asked["predictor"] = f"{options.namespace}/{options.predictor}"
     goal = f"{run.name}: {demand.profile}, {demand.seconds:.0f} s"

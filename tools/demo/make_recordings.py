@@ -31,7 +31,7 @@ from rich.text import Text
 from riskdemo import report
 from riskdemo.install import DEMO_NAMESPACE
 from riskdemo.run import Run
-from riskdemo.shell import Cluster
+from riskdemo.shell import DemoCluster
 from riskdemo.stage import PREDICTOR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,7 +162,7 @@ class Recorder:
 
     def web_page(self) -> None:
         """Peak Load on the page, which a NodePort reaches; a port-forward would reach one pod."""
-        kubectl = Cluster(self._cluster).kubectl(DEMO_NAMESPACE)
+        kubectl = DemoCluster(self._cluster).kubectl(DEMO_NAMESPACE)
         predictor = f"riskpredictor/{PREDICTOR}"
 
         def serve(service: dict[str, object] | None) -> None:

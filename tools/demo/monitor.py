@@ -17,7 +17,7 @@ from rich.live import Live
 
 from riskdemo.dashboard import render
 from riskdemo.install import DEMO_NAMESPACE
-from riskdemo.shell import Cluster, show_error
+from riskdemo.shell import DemoCluster, show_error
 from riskdemo.snapshot import Snapshot, take
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
@@ -56,7 +56,7 @@ def main() -> int:
     # A file has room for more than a default terminal.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     try:
-        client = Cluster(options.name).kubectl(options.namespace).client()
+        client = DemoCluster(options.name).kubectl(options.namespace).client()
         if options.once:
             show(console, take(client, options.namespace), as_json=options.json)
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from riskdemo.shell import Cluster, Kubectl
+from riskdemo.shell import DemoCluster, Kubectl
 from riskdemo.stage import Stage, arguments, perform
 
 
@@ -28,7 +28,7 @@ def test_with_pause_every_step_but_the_first_waits_for_enter(
 ) -> None:
     waited: list[str] = []
     monkeypatch.setattr(console, "input", waited.append)
-    stage = Stage(console, Cluster("none"), pause=pause)
+    stage = Stage(console, DemoCluster("none"), pause=pause)
     for title in ("one", "two", "three"):
         stage.step(title)
     assert len(waited) == waits
@@ -38,7 +38,7 @@ def test_with_pause_every_step_but_the_first_waits_for_enter(
 def test_it_ends_with_what_was_found_and_what_to_try_next(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = Stage(console, Cluster("none"))
+    stage = Stage(console, DemoCluster("none"))
     stage.kubectl = Kubectl(Path("config"), "riskpredictor-demo")
     stage.fact("scale-out", "25 s")
     stage.summary()

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from riskdemo.shell import REPOSITORY, Cluster, DemoError, Kubectl, cluster_tool
+from riskdemo.shell import REPOSITORY, DemoCluster, DemoError, Kubectl, cluster_tool
 
 OPERATOR_IMAGE = "riskpredictor-operator:0.1.0"
 PREDICTOR_REPOSITORY = "health-predictor"
@@ -20,12 +20,12 @@ OPERATOR = "deployment/riskpredictor-operator"
 class Installation:
     """How to install into a cluster, which depends on where the cluster comes from."""
 
-    cluster: Cluster
+    cluster: DemoCluster
     repository: str
     """Registry and path of the images, for ``current``; else empty."""
 
     @classmethod
-    def of(cls, cluster: Cluster) -> Installation:
+    def of(cls, cluster: DemoCluster) -> Installation:
         """The installation that CLUSTER and IMAGE_REPOSITORY ask for.
 
         Raises:

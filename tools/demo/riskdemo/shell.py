@@ -54,7 +54,7 @@ def cluster_tool(*arguments: str) -> None:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class DemoCluster:
     """The cluster of the demonstration; CLUSTER and CONTEXT tell the cluster tool which."""
 
     name: str

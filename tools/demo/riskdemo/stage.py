@@ -17,7 +17,7 @@ from rich.table import Table
 from riskdemo.install import DEMO_NAMESPACE, Installation, text
 from riskdemo.live import Screen
 from riskdemo.load import Load
-from riskdemo.shell import Cluster, DemoError, Kubectl, show_error
+from riskdemo.shell import DemoCluster, DemoError, Kubectl, show_error
 from riskdemo.state import State, read
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
@@ -39,7 +39,7 @@ _NO_SUCH_MODEL = json.dumps({"spec": {"modelVersion": "v9"}}, separators=(",", "
 class Stage:
     """Sets up the cluster, runs the steps of a story, and prints what they do and find."""
 
-    def __init__(self, console: Console, cluster: Cluster, *, pause: bool = False) -> None:
+    def __init__(self, console: Console, cluster: DemoCluster, *, pause: bool = False) -> None:
         """With ``pause``, every step but the first waits for Enter."""
         self.console = console
         self.cluster = cluster
@@ -178,7 +178,7 @@ def perform(story: Callable[[Stage], None], options: argparse.Namespace) -> int:
         show_error(console, DemoError("--pause needs a terminal; leave it out"))
         return 2
     try:
-        stage = Stage(console, Cluster(options.name), pause=options.pause)
+        stage = Stage(console, DemoCluster(options.name), pause=options.pause)
         stage.set_up()
         story(stage)
     except PluginError as error:
