@@ -33,8 +33,7 @@ ANSWER_FAULTS = [
 def test_watches_fail(
     api: Api, proxy: Proxy, cut_off: Supervisor, namespace: str, fault: Fault, long: bool
 ) -> None:
-    changes = Changes(api, namespace, seed=3)
-    changes.create(3)
+    changes = Changes(api, namespace, seed=3, count=3)
     await_order(api, namespace, changes.wanted)
     for _ in range(5 if long else 1):
         # Each of the four watches meets it once, and so does its next try.
@@ -64,8 +63,7 @@ def test_any_request_may_fail(
             return None
         return rng.choice(WATCH_FAULTS if is_watch(request) else ANSWER_FAULTS)
 
-    changes = Changes(api, namespace, seed=4)
-    changes.create(10)
+    changes = Changes(api, namespace, seed=4, count=10)
     proxy.choose = weather
     for _ in range(60 if long else 12):
         changes.some(2)
@@ -78,8 +76,7 @@ def test_any_request_may_fail(
 def test_what_happens_during_a_partition_is_caught_up(
     api: Api, proxy: Proxy, cut_off: Supervisor, namespace: str, long: bool
 ) -> None:
-    changes = Changes(api, namespace, seed=5)
-    changes.create(6)
+    changes = Changes(api, namespace, seed=5, count=6)
     await_order(api, namespace, changes.wanted)
     for _ in range(5 if long else 1):
         proxy.hold()

@@ -36,8 +36,7 @@ def _await_ready(cluster: LocalCluster) -> None:
 
 def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> None:
     data = cluster.kubeconfig.parent / "etcd"
-    changes = Changes(api, namespace, seed=4)
-    changes.create(5)
+    changes = Changes(api, namespace, seed=4, count=5)
     await_order(api, namespace, changes.wanted)
     cluster.component("stop", "etcd")
     shutil.copytree(data, backup)
@@ -65,8 +64,7 @@ def _restore(cluster: LocalCluster, api: Api, namespace: str, backup: Path) -> N
 def test_the_api_server_is_away_for_a_while(
     cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str, long: bool
 ) -> None:
-    changes = Changes(api, namespace, seed=1)
-    changes.create(10)
+    changes = Changes(api, namespace, seed=1, count=10)
     await_order(api, namespace, changes.wanted)
     changes.some(10)
     # As where the machine of the control plane is away. A controller that comes back before the

@@ -91,9 +91,8 @@ def test_another_takes_over_and_the_two_never_write_at_once(
     long: bool,
 ) -> None:
     rounds = 4 if long else 1
-    rng, changes = random.Random(len(replicas)), Changes(api, namespace, seed=len(replicas))
-    mark = Mark(cluster)
-    changes.create(4)
+    rng, mark = random.Random(len(replicas)), Mark(cluster)
+    changes = Changes(api, namespace, seed=len(replicas), count=4)
     await_order(api, namespace, changes.wanted)
     for _ in range(rounds):
         time.sleep(rng.uniform(0.0, 1.0))

@@ -83,8 +83,7 @@ def test_the_operators_account_gets_a_new_token(
 def test_the_crd_goes_and_comes_back(
     cluster: LocalCluster, api: Api, operator: Supervisor, namespace: str
 ) -> None:
-    changes = Changes(api, namespace, seed=6)
-    changes.create(3)
+    changes = Changes(api, namespace, seed=6, count=3)
     await_order(api, namespace, changes.wanted)
     cluster.kubectl("delete", CRD, "--timeout=180s")
     eventually(

@@ -14,13 +14,15 @@ Spec = dict[str, Any]
 class Changes:
     """Creates, updates and deletes; ``wanted`` is what the namespace must hold in the end."""
 
-    def __init__(self, api: Api, namespace: str, seed: int) -> None:
+    def __init__(self, api: Api, namespace: str, seed: int, count: int = 0) -> None:
+        """Create ``count`` RiskPredictors to begin with."""
         self._api = api
         self._namespace = namespace
         self._rng = random.Random(seed)
         self._made = 0
         self.wanted: dict[str, Spec] = {}
         self.count = 0
+        self.create(count)
 
     def create(self, count: int = 1) -> None:
         """Create this many RiskPredictors."""
