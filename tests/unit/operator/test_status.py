@@ -175,47 +175,25 @@ def test_minutes_without_metrics_do_not_count_as_failure() -> None:
         assert health(before) == "InProgress", f"after {second} s"
 
 
-@pytest.mark.parametrize(
-    ("look", "spec", "status", "why"),
-    [
-        pytest.param(
-            Observation(), {}, "Unknown", reasons.AWAITING_AUTOSCALER, id="no autoscaler yet"
-        ),
-        pytest.param(
-            Observation(autoscaler=autoscaler({})), {}, "Unknown", reasons.AWAITING_AUTOSCALER,
-            id="it has not reported",
-        ),
-        pytest.param(
-            Observation(autoscaler=WORKING), {}, "True", reasons.SCALING_ACTIVE, id="working"
-        ),
-        pytest.param(
-            Observation(autoscaler=autoscaler(NO_METRICS)), {},
-            "False", reasons.METRICS_UNAVAILABLE,
-            id="no metrics",
-        ),
-        pytest.param(
-            Observation(autoscaler=autoscaler(CANNOT_SCALE)), {},
-            "False", reasons.AUTOSCALING_FAILED,
-            id="cannot scale",
-        ),
-        pytest.param(
-            Observation(autoscaler=autoscaler(TWO_AUTOSCALERS)), {},
-            "False", reasons.AUTOSCALING_FAILED,
-            id="a second autoscaler on the same pods",
-        ),
-        pytest.param(
-            Observation(autoscaler=autoscaler(SWITCHED_OFF)), {},
-            "Unknown", reasons.AWAITING_AUTOSCALER,
-            id="zero replicas, about to be raised",
-        ),
-        pytest.param(
-            Observation(autoscaler=WORKING), {"replicas": 3},
-            "False", reasons.FIXED_SIZE, id="fixed size"
-        ),
-    ],
-)  # fmt: skip
-def test_autoscaling(look: Observation, spec: Object, status: str, why: str) -> None:
-    body = said(look, **spec)
+AUTOSCALING = {
+    "no autoscaler yet": (None, {}, "Unknown", reasons.AWAITING_AUTOSCALER),
+    "it has not reported": (autoscaler({}), {}, "Unknown", reasons.AWAITING_AUTOSCALER),
+    "working": (WORKING, {}, "True", reasons.SCALING_ACTIVE),
+    "no metrics": (autoscaler(NO_METRICS), {}, "False", reasons.METRICS_UNAVAILABLE),
+    "cannot scale": (autoscaler(CANNOT_SCALE), {}, "False", reasons.AUTOSCALING_FAILED),
+    "another on the same pods": (
+        autoscaler(TWO_AUTOSCALERS), {}, "False", reasons.AUTOSCALING_FAILED
+    ),
+    "zero replicas, about to be raised": (
+        autoscaler(SWITCHED_OFF), {}, "Unknown", reasons.AWAITING_AUTOSCALER
+    ),
+    "fixed size": (WORKING, {"replicas": 3}, "False", reasons.FIXED_SIZE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("live", "spec", "status", "why"), AUTOSCALING.values(), ids=AUTOSCALING)
+def test_autoscaling(live: Object | None, spec: Object, status: str, why: str) -> None:
+    body = said(Observation(autoscaler=live), **spec)
     assert states(body)["Autoscaling"] == status
     assert reason(body, "Autoscaling") == why
 
