@@ -38,7 +38,7 @@ def patched(
     """All patches, for the length of the block; the callbacks are those of ``tap_events``."""
 
     def watch(original: Watch) -> Watch:
-        return tap_events(restart_after_errors(original), on_event, on_listed)
+        return tap_events(restart_after_errors(hide_pauses(original)), on_event, on_listed)
 
     with (
         _replaced(errors, "check_response", ignore_retry_after_dates),
@@ -102,6 +102,20 @@ def restart_after_errors(watch: Watch) -> Watch:
         await asyncio.sleep(pause)
 
     return restarting
+
+
+def hide_pauses(watch: Watch) -> Watch:
+    """Keeps the future of kopf's pauses from a watch: without peering nothing ever pauses.
+
+    When kopf 1.45.2 ends, it cancels that future. If a request of the watch is pending then, a
+    callback of the future fails on an assertion, and a traceback is logged.
+    """
+
+    def watching(*, operator_pause_waiter: Any, **rest: Any) -> AsyncGenerator[Any]:
+        del operator_pause_waiter
+        return watch(operator_pause_waiter=asyncio.get_running_loop().create_future(), **rest)
+
+    return watching
 
 
 def tap_events(

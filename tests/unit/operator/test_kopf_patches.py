@@ -15,6 +15,7 @@ from typing import Any, cast
 import kopf
 import pytest
 from aiohttp import web
+from kopf._cogs.aiokits import aiotoggles
 from kopf._cogs.clients import auth, watching
 from kopf._cogs.clients.errors import APIClientError
 from kopf._cogs.structs import credentials, references
@@ -49,6 +50,8 @@ class Server:
         """The same for watches."""
         self.lines: list[bytes] = []
         self.asked: list[str] = []
+        self.stuck: asyncio.Event | None = None
+        """Set when a watch is asked for that gets no answer at all."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         watch = "watch" in request.query
@@ -56,6 +59,9 @@ class Server:
         faults = self.watches if watch else self.lists
         if faults:
             return faults.pop(0)()
+        if watch and self.stuck:
+            self.stuck.set()
+            await asyncio.sleep(60)
         if not watch:
             return web.json_response({"metadata": {"resourceVersion": "5"}, "items": [service(5)]})
         response = web.StreamResponse()
@@ -79,7 +85,11 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
         await vault.close()
 
 
-async def first_events(count: int, settings: kopf.OperatorSettings | None = None) -> list[Any]:
+async def first_events(
+    count: int,
+    settings: kopf.OperatorSettings | None = None,
+    paused: aiotoggles.ToggleSet | None = None,
+) -> list[Any]:
     """The first events that kopf gets of a watch of Services."""
     if settings is None:
         settings = kopf.OperatorSettings()
@@ -88,6 +98,7 @@ async def first_events(count: int, settings: kopf.OperatorSettings | None = None
         settings=settings,
         resource=references.Resource("", "v1", "services", namespaced=True),
         namespace=None,
+        operator_paused=paused,
     )
     seen: list[Any] = []
     async with asyncio.timeout(15), aclosing(cast(Any, events)):
@@ -169,6 +180,32 @@ class TestIgnoreRetryAfterDates:
         with tap():
             await first_events(2)
         assert server.asked == ["list", "list"]
+
+
+class TestHidePauses:
+    """A request of a watch is pending when kopf ends and cancels the future of its pauses."""
+
+    async def _failures(self, server: Server) -> list[Any]:
+        failures: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: failures.append(context)
+        )
+        server.stuck = asyncio.Event()
+        watch = asyncio.create_task(first_events(4, paused=aiotoggles.ToggleSet(any)))
+        await asyncio.wait_for(server.stuck.wait(), 15)
+        (waiter,) = (t for t in asyncio.all_tasks() if t.get_name().startswith("pause-waiter"))
+        waiter.cancel()
+        await asyncio.sleep(0.1)
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+        return [type(failure["exception"]) for failure in failures]
+
+    async def test_kopf_as_it_is_fails_an_assertion(self, server: Server) -> None:
+        assert await self._failures(server) == [AssertionError]
+
+    async def test_patched_it_ends_without_a_traceback(self, server: Server) -> None:
+        with tap():
+            assert await self._failures(server) == []
 
 
 class TestTapEvents:
