@@ -23,55 +23,40 @@ def owner(**changes: Any) -> Object:
     return {**OWNER, **changes}
 
 
-@pytest.mark.parametrize(
-    ("child", "expected"),
-    [
-        pytest.param(None, Ownership.MISSING, id="nothing there"),
-        pytest.param(OURS, Ownership.OURS, id="ours"),
-        pytest.param(
-            owned_by(owner(uid="x", controller=False), OWNER), Ownership.OURS,
-            id="ours, with a second owner that does not control",
-        ),
-        pytest.param(
-            owned_by(owner(apiVersion="healthtech.dev/v1beta1")), Ownership.OURS,
-            id="ours, written by another version of the API",
-        ),
-        pytest.param(owned_by(OWNER, labels={}), Ownership.OURS, id="ours, labels removed"),
-        pytest.param(
-            owned_by(OWNER, deletionTimestamp=NOW), Ownership.TERMINATING, id="ours, being deleted"
-        ),
-        pytest.param(
-            owned_by(owner(uid="older")), Ownership.LEFTOVER, id="an earlier namesake's"
-        ),
-        pytest.param(
-            owned_by(owner(uid="older"), deletionTimestamp=NOW), Ownership.LEFTOVER,
-            id="an earlier namesake's, being deleted",
-        ),
-        pytest.param(owned_by(), Ownership.ORPHAN, id="made here, owner taken away"),
-        pytest.param(
-            owned_by(owner(controller=False)), Ownership.ORPHAN, id="made here, nobody controls it"
-        ),
-        pytest.param(owned_by(labels={}), Ownership.FOREIGN, id="a stranger without an owner"),
-        pytest.param(
-            owned_by(labels={api.LABEL_PREDICTOR: KEY.name}), Ownership.FOREIGN,
-            id="a stranger with our selector label only",
-        ),
-        pytest.param(
-            owned_by(labels={**OURS["metadata"]["labels"], api.LABEL_PREDICTOR: "other"}),
-            Ownership.FOREIGN, id="an orphan of another predictor",
-        ),
-        pytest.param(
-            owned_by(owner(kind="Rollout", uid="x")), Ownership.FOREIGN, id="another kind's"
-        ),
-        pytest.param(
-            owned_by(owner(apiVersion="serving.knative.dev/v1")), Ownership.FOREIGN,
-            id="a kind of the same name in another group",
-        ),
-        pytest.param(
-            owned_by(owner(uid="x", name="other")), Ownership.FOREIGN, id="another predictor's"
-        ),
-    ],
-)  # fmt: skip
+CHILDREN = {
+    "nothing there": (None, Ownership.MISSING),
+    "ours": (OURS, Ownership.OURS),
+    "ours, with a second owner that does not control": (
+        owned_by(owner(uid="x", controller=False), OWNER), Ownership.OURS
+    ),
+    "ours, by another version of the API": (
+        owned_by(owner(apiVersion="healthtech.dev/v1beta1")), Ownership.OURS
+    ),
+    "ours, labels removed": (owned_by(OWNER, labels={}), Ownership.OURS),
+    "ours, being deleted": (owned_by(OWNER, deletionTimestamp=NOW), Ownership.TERMINATING),
+    "an earlier namesake's": (owned_by(owner(uid="older")), Ownership.LEFTOVER),
+    "an earlier namesake's, being deleted": (
+        owned_by(owner(uid="older"), deletionTimestamp=NOW), Ownership.LEFTOVER
+    ),
+    "made here, owner taken away": (owned_by(), Ownership.ORPHAN),
+    "made here, nobody controls it": (owned_by(owner(controller=False)), Ownership.ORPHAN),
+    "a stranger without an owner": (owned_by(labels={}), Ownership.FOREIGN),
+    "a stranger with our selector label only": (
+        owned_by(labels={api.LABEL_PREDICTOR: KEY.name}), Ownership.FOREIGN
+    ),
+    "an orphan of another predictor": (
+        owned_by(labels={**OURS["metadata"]["labels"], api.LABEL_PREDICTOR: "other"}),
+        Ownership.FOREIGN,
+    ),
+    "another kind's": (owned_by(owner(kind="Rollout", uid="x")), Ownership.FOREIGN),
+    "a kind of the same name in another group": (
+        owned_by(owner(apiVersion="serving.knative.dev/v1")), Ownership.FOREIGN
+    ),
+    "another predictor's": (owned_by(owner(uid="x", name="other")), Ownership.FOREIGN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("child", "expected"), CHILDREN.values(), ids=CHILDREN)
 def test_whose(child: Object | None, expected: Ownership) -> None:
     assert ownership_of(child, KEY, UID) is expected
 

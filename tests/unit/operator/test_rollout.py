@@ -70,49 +70,50 @@ NEW = pod("new", version="v2")
 BROKEN = pod("new", version="v2", state=waiting("ErrImagePull"))
 
 
+UNSETTLED = {
+    "rolling": (
+        deployment_status(3, updated=1, available=2, conditions=(PROGRESSING,)), [OLD, NEW],
+        reasons.ROLLING_OUT, "rolling out v2: 1 of 2 pods are new, 2 available",
+    ),
+    "just made": (None, [], reasons.ROLLING_OUT, "rolling out v2"),
+    "broken image, the old version serves": (
+        deployment_status(3, updated=1, available=2), [OLD, BROKEN],
+        reasons.IMAGE_PULL_FAILED, "meanwhile v1 still answers",
+    ),
+    "broken image, nothing serves": (
+        deployment_status(1, available=0), [BROKEN],
+        reasons.IMAGE_PULL_FAILED, "meanwhile nothing answers yet",
+    ),
+    "deadline, no cause": (
+        deployment_status(1, available=0, conditions=(DEADLINE,)), [NEW],
+        reasons.ROLLOUT_STALLED, "kubectl describe pods -l healthtech.dev/riskpredictor=risk",
+    ),
+    "deadline with a cause": (
+        deployment_status(3, updated=1, available=2, conditions=(DEADLINE,)), [OLD, BROKEN],
+        reasons.IMAGE_PULL_FAILED, "v2: image",
+    ),
+    "quota": (
+        deployment_status(0, conditions=(replica_failure("exceeded quota: q"),)), [],
+        reasons.QUOTA_EXCEEDED, "exceeded quota: q",
+    ),
+    "admission": (
+        deployment_status(0, conditions=(replica_failure("violates PodSecurity"),)), [],
+        reasons.PODS_REFUSED, "violates PodSecurity",
+    ),
+    "a pod was lost after the roll-out": (
+        deployment_status(2, available=1, conditions=(COMPLETE,)), [],
+        reasons.SCALING, "1 of 2 pods of v2 are available",
+    ),
+    "completion of an older spec": (
+        deployment_status(2, available=1, observed=0, conditions=(COMPLETE,)), [],
+        reasons.ROLLING_OUT, "rolling out v2",
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("status", "its_pods", "reason", "words"),
-    [
-        pytest.param(
-            deployment_status(3, updated=1, available=2, conditions=(PROGRESSING,)), [OLD, NEW],
-            reasons.ROLLING_OUT, "rolling out v2: 1 of 2 pods are new, 2 available", id="rolling",
-        ),
-        pytest.param(None, [], reasons.ROLLING_OUT, "rolling out v2", id="just made"),
-        pytest.param(
-            deployment_status(3, updated=1, available=2), [OLD, BROKEN], reasons.IMAGE_PULL_FAILED,
-            "meanwhile v1 still answers", id="broken image, the old version serves",
-        ),
-        pytest.param(
-            deployment_status(1, available=0), [BROKEN], reasons.IMAGE_PULL_FAILED,
-            "meanwhile nothing answers yet", id="broken image, nothing serves",
-        ),
-        pytest.param(
-            deployment_status(1, available=0, conditions=(DEADLINE,)), [NEW],
-            reasons.ROLLOUT_STALLED,
-            "kubectl describe pods -l healthtech.dev/riskpredictor=risk", id="deadline, no cause",
-        ),
-        pytest.param(
-            deployment_status(3, updated=1, available=2, conditions=(DEADLINE,)), [OLD, BROKEN],
-            reasons.IMAGE_PULL_FAILED, "v2: image", id="deadline with a cause",
-        ),
-        pytest.param(
-            deployment_status(0, conditions=(replica_failure("exceeded quota: q"),)), [],
-            reasons.QUOTA_EXCEEDED, "exceeded quota: q", id="quota",
-        ),
-        pytest.param(
-            deployment_status(0, conditions=(replica_failure("violates PodSecurity"),)), [],
-            reasons.PODS_REFUSED, "violates PodSecurity", id="admission",
-        ),
-        pytest.param(
-            deployment_status(2, available=1, conditions=(COMPLETE,)), [], reasons.SCALING,
-            "1 of 2 pods of v2 are available", id="a pod was lost after the roll-out",
-        ),
-        pytest.param(
-            deployment_status(2, available=1, observed=0, conditions=(COMPLETE,)), [],
-            reasons.ROLLING_OUT, "rolling out v2", id="completion of an older spec",
-        ),
-    ],
-)  # fmt: skip
+    ("status", "its_pods", "reason", "words"), UNSETTLED.values(), ids=UNSETTLED
+)
 def test_state_of_an_unsettled_rollout(
     status: Object | None, its_pods: list[Object], reason: str, words: str
 ) -> None:

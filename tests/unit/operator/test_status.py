@@ -198,22 +198,16 @@ def test_autoscaling(live: Object | None, spec: Object, status: str, why: str) -
     assert reason(body, "Autoscaling") == why
 
 
-@pytest.mark.parametrize(
-    ("look", "available"),
-    [
-        pytest.param(Observation(), "False", id="no Deployment"),
-        pytest.param(Observation(SETTLED), "True", id="all ready"),
-        pytest.param(
-            Observation(deployment(deployment_status(2, available=1))), "True", id="one ready"
-        ),
-        pytest.param(
-            Observation(deployment(deployment_status(2, available=0))), "False", id="none ready"
-        ),
-        pytest.param(
-            Observation(SETTLED, problems=(FOREIGN,)), "True", id="serving with a problem"
-        ),
-    ],
-)
+AVAILABLE = {
+    "no Deployment": (Observation(), "False"),
+    "all ready": (Observation(SETTLED), "True"),
+    "one ready": (Observation(deployment(deployment_status(2, available=1))), "True"),
+    "none ready": (Observation(deployment(deployment_status(2, available=0))), "False"),
+    "serving with a problem": (Observation(SETTLED, problems=(FOREIGN,)), "True"),
+}
+
+
+@pytest.mark.parametrize(("look", "available"), AVAILABLE.values(), ids=AVAILABLE)
 def test_available(look: Observation, available: str) -> None:
     assert states(said(look))["Available"] == available
 
