@@ -20,44 +20,33 @@ CANNOT_RUN = pod(state=waiting("RunContainerError", NO_PROGRAM))
 COULD_NOT_RUN = pod(
     state=waiting("CrashLoopBackOff"), last=terminated("StartError", 128, NO_PROGRAM)
 )
+BAD_NAME = pod(state=waiting("InvalidImageName"))
+NEVER_PULLED = pod(state=waiting("ErrImageNeverPull"))
+OOM_NOW = pod(state=terminated("OOMKilled", 137))
+RESTARTED = pod(state={"running": {}}, last=terminated("Error", 1))
 NO_ROOM = pod(conditions=(unschedulable(),))
 NOT_READY = pod(state={"running": {}}, started=True)
 STARTING = pod(state={"running": {}})
 
 
-@pytest.mark.parametrize(
-    ("body", "reason", "words"),
-    [
-        pytest.param(BACK_OFF, reasons.IMAGE_PULL_FAILED, "spec.modelVersion", id="pull back-off"),
-        pytest.param(ERR_PULL, reasons.IMAGE_PULL_FAILED, "health-predictor:v1", id="pull error"),
-        pytest.param(
-            pod(state=waiting("InvalidImageName")), reasons.IMAGE_PULL_FAILED,
-            "(InvalidImageName)", id="bad image name",
-        ),
-        pytest.param(
-            pod(state=waiting("ErrImageNeverPull")), reasons.IMAGE_PULL_FAILED,
-            "(ErrImageNeverPull)", id="pullPolicy Never and not on the node",
-        ),
-        pytest.param(NO_CONFIG, reasons.CONTAINER_START_FAILED, 'secret "x"', id="no such secret"),
-        pytest.param(CANNOT_RUN, reasons.CONTAINER_START_FAILED, "/nowhere", id="no such program"),
-        pytest.param(CRASHED, reasons.CRASH_LOOPING, "exit code 1", id="crash loop"),
-        pytest.param(
-            pod(state=terminated("Error", 3)), reasons.CRASH_LOOPING, "exit code 3",
-            id="just crashed",
-        ),
-        pytest.param(OOM, reasons.OUT_OF_MEMORY, "spec.resources.limits.memory", id="memory"),
-        pytest.param(
-            pod(state=terminated("OOMKilled", 137)), reasons.OUT_OF_MEMORY, "raise it",
-            id="memory, this moment",
-        ),
-        pytest.param(NO_ROOM, reasons.UNSCHEDULABLE, "0/1 nodes are available", id="no node"),
-        pytest.param(NOT_READY, reasons.PODS_NOT_READY, "GET /ready", id="never ready"),
-        pytest.param(
-            pod(state={"running": {}}, last=terminated("Error", 1)), reasons.CRASH_LOOPING,
-            "--previous", id="started again after a crash",
-        ),
-    ],
-)  # fmt: skip
+TROUBLE = {
+    "pull back-off": (BACK_OFF, reasons.IMAGE_PULL_FAILED, "spec.modelVersion"),
+    "pull error": (ERR_PULL, reasons.IMAGE_PULL_FAILED, "health-predictor:v1"),
+    "bad image name": (BAD_NAME, reasons.IMAGE_PULL_FAILED, "(InvalidImageName)"),
+    "never pulled": (NEVER_PULLED, reasons.IMAGE_PULL_FAILED, "(ErrImageNeverPull)"),
+    "no such secret": (NO_CONFIG, reasons.CONTAINER_START_FAILED, 'secret "x"'),
+    "no such program": (CANNOT_RUN, reasons.CONTAINER_START_FAILED, "/nowhere"),
+    "crash loop": (CRASHED, reasons.CRASH_LOOPING, "exit code 1"),
+    "just crashed": (pod(state=terminated("Error", 3)), reasons.CRASH_LOOPING, "exit code 3"),
+    "memory": (OOM, reasons.OUT_OF_MEMORY, "spec.resources.limits.memory"),
+    "memory, this moment": (OOM_NOW, reasons.OUT_OF_MEMORY, "raise it"),
+    "no node": (NO_ROOM, reasons.UNSCHEDULABLE, "0/1 nodes are available"),
+    "never ready": (NOT_READY, reasons.PODS_NOT_READY, "GET /ready"),
+    "started again after a crash": (RESTARTED, reasons.CRASH_LOOPING, "--previous"),
+}
+
+
+@pytest.mark.parametrize(("body", "reason", "words"), TROUBLE.values(), ids=TROUBLE)
 def test_trouble_of_one_pod(body: Object, reason: str, words: str) -> None:
     problem = pods.problem_of(body)
     assert problem is not None
@@ -103,23 +92,17 @@ def test_who_answers(body: Object, ready: bool) -> None:
     assert pods.is_ready(body) is ready
 
 
-@pytest.mark.parametrize(
-    ("bodies", "versions"),
-    [
-        pytest.param([], "", id="no pods"),
-        pytest.param([pod(ready=False)], "", id="none ready"),
-        pytest.param([pod(ready=True), pod(ready=True)], "v1", id="one version"),
-        pytest.param(
-            [pod(version="v2", ready=True), pod(version="v1", ready=True)],
-            "v1,v2",
-            id="two, sorted",
-        ),
-        pytest.param(
-            [pod(version="v2"), pod(version="v1", ready=True)], "v1", id="the new one not yet"
-        ),
-        pytest.param([pod(version="", ready=True)], "", id="without a version label"),
-    ],
-)
+VERSIONS = {
+    "no pods": ([], ""),
+    "none ready": ([pod(ready=False)], ""),
+    "one version": ([pod(ready=True), pod(ready=True)], "v1"),
+    "two, sorted": ([pod(version="v2", ready=True), pod(version="v1", ready=True)], "v1,v2"),
+    "the new one not yet": ([pod(version="v2"), pod(version="v1", ready=True)], "v1"),
+    "without a version label": ([pod(version="", ready=True)], ""),
+}
+
+
+@pytest.mark.parametrize(("bodies", "versions"), VERSIONS.values(), ids=VERSIONS)
 def test_versions_that_answer(bodies: list[Object], versions: str) -> None:
     assert pods.serving_versions(bodies) == versions
 
