@@ -161,7 +161,8 @@ class Application:
         announced = request.announced_bytes(limit)
         request.complete = not announced
         body = b""
-        if announced and b"expect" not in request.headers:
+        expects_continue = b"expect" in request.headers
+        if announced and not expects_continue:
             # What has arrived already: if that is all, a refusal need not close the connection.
             body = await request.receive_part()
         if not (route and route.probe):
@@ -170,6 +171,9 @@ class Application:
             admission.check()
         reserved = admission.reserve(announced)
         try:
+            if announced and expects_continue:
+                # This asks the client for it, and returns what has arrived.
+                body = await request.receive_part()
             if not request.complete:
                 body = await self._read_rest(request, body)
             if len(body) > limit:

@@ -134,7 +134,7 @@ def test_each_shell_gets_its_script(shell: str) -> None:
 
 def test_a_load_ends_even_if_nobody_ends_it() -> None:
     pod = manifest("l", "health-predictor:v1", url_of(bodies.service()), Demand(5, 30.0))
-    assert pod["spec"]["activeDeadlineSeconds"] == 120
+    assert pod["spec"]["activeDeadlineSeconds"] == 210, "the load, and its start"
     assert pod["spec"]["restartPolicy"] == "Never"
     assert "healthtech.dev/riskpredictor" not in pod["metadata"]["labels"], "no predictor itself"
     (container,) = pod["spec"]["containers"]
