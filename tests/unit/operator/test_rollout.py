@@ -130,31 +130,27 @@ def test_a_paused_deployment_is_told_with_the_way_out() -> None:
     assert "kubectl -n shop rollout resume deployment/risk" in rollout.why.message
 
 
-@pytest.mark.parametrize(
-    ("status", "stalled"),
-    [
-        pytest.param(deployment_status(1, available=0, conditions=(DEADLINE,)), True, id="stuck"),
-        pytest.param(deployment_status(1, available=0), False, id="merely slow"),
-        pytest.param(
-            deployment_status(2, conditions=(DEADLINE,)), False, id="recovered after the deadline"
-        ),
-    ],
-)
+STALLED = {
+    "stuck": (deployment_status(1, available=0, conditions=(DEADLINE,)), True),
+    "merely slow": (deployment_status(1, available=0), False),
+    "recovered after the deadline": (deployment_status(2, conditions=(DEADLINE,)), False),
+}
+
+
+@pytest.mark.parametrize(("status", "stalled"), STALLED.values(), ids=STALLED)
 def test_stalled(status: Object, stalled: bool) -> None:
     assert rollout_of(RP, deployment(status), []).stalled is stalled
 
 
-@pytest.mark.parametrize(
-    ("conditions", "its_pods"),
-    [
-        pytest.param((DEADLINE,), [], id="its deadline passed"),
-        pytest.param((replica_failure("exceeded quota"),), [], id="its pods were refused"),
-        pytest.param(
-            (PROGRESSING,), [pod(state=waiting("ErrImagePull"))], id="its image is broken"
-        ),
-        pytest.param((COMPLETE,), [], id="it was complete"),
-    ],
-)
+PREVIOUS = {
+    "its deadline passed": ((DEADLINE,), []),
+    "its pods were refused": ((replica_failure("exceeded quota"),), []),
+    "its image is broken": ((PROGRESSING,), [pod(state=waiting("ErrImagePull"))]),
+    "it was complete": ((COMPLETE,), []),
+}
+
+
+@pytest.mark.parametrize(("conditions", "its_pods"), PREVIOUS.values(), ids=PREVIOUS)
 def test_nothing_of_the_previous_template_is_told_of_a_new_one(
     conditions: tuple[Object, ...], its_pods: list[Object]
 ) -> None:
