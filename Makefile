@@ -95,14 +95,14 @@ test-browser: $(VENV)/.ready ## The web page in Chromium
 
 .PHONY: programs
 programs: $(VENV)/.ready $(AUDIT)/.ready ## Build, fetch and install what the tests run (minutes, once)
-	PYTHONPATH=tests:tools/cluster:tools/demo:operator $(PY) -m support.programs
+	$(PY) -m support.programs
 
 .PHONY: check
 check: $(VENV)/.ready ## Formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	PYTHONPATH=tools/cluster $(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports
 
 .PHONY: verify
 verify: reference lock ## Regenerate what is generated; fail if that changes a file

@@ -22,11 +22,11 @@ from riskpredictor_operator.preflight import PreflightError
 from riskpredictor_operator.runtime import logs
 from riskpredictor_operator.runtime import metrics as runtime_metrics
 from riskpredictor_operator.runtime.client import Client
+from riskpredictor_operator.runtime.kopf_patches import CONNECTION_ERRORS
 from riskpredictor_operator.runtime.leader_election import WRITE_FRACTION, LeaderElector
 from riskpredictor_operator.runtime.probes import ProbeServer
 from riskpredictor_operator.runtime.stopping import run_unless_stopped, stop_on_signals
 from riskpredictor_operator.runtime.transport import NoClusterError, connect
-from riskpredictor_operator.runtime.watch import CONNECTION_ERRORS
 from riskpredictor_operator.settings import Settings, default_identity, load, own_namespace
 
 logger = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import aiohttp
+import kopf
 from kopf._cogs.clients import errors, watching
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ Watch = Callable[..., AsyncGenerator[Any]]
 """``kopf._cogs.clients.watching.continuous_watch``, or a wrapper of it."""
 Check = Callable[[aiohttp.ClientResponse], Awaitable[None]]
 
+CONNECTION_ERRORS = (errors.APIError, kopf.LoginError, aiohttp.ClientError, OSError)
+"""Errors that kopf logs with a traceback although the message is enough. They are here for
+``logs.configure``, because logs.py does not import kopf."""
 RESTART_SECONDS = (0.5, 1.5)
 """Bounds of the pause before a watch starts over; random, so that all do not list at once."""
 NOT_SERVED_SECONDS = 5.0

@@ -17,9 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import aiohttp
 import kopf
-from kopf._cogs.clients.errors import APIError
 
 from riskpredictor_operator.kube import Body, Key, Resource, key_of
 from riskpredictor_operator.runtime import metrics
@@ -31,10 +29,6 @@ from riskpredictor_operator.runtime.workqueue import WorkQueue
 
 WATCH_SECONDS = 300
 """How long the API server keeps one watch open; then it is opened anew."""
-
-CONNECTION_ERRORS = (APIError, kopf.LoginError, aiohttp.ClientError, OSError)
-"""Errors that kopf logs with a traceback although the message is enough. They are here for
-``logs.configure``, because logs.py does not import kopf."""
 
 
 class Backoffs:
