@@ -73,6 +73,7 @@ _DEFAULTS: dict[Resource, Callable[[Object], None]] = {
     api.SERVICE: _service_defaults,
     # Everything that has a default is rendered.
     api.AUTOSCALER: lambda _: None,
+    api.DISRUPTION_BUDGET: lambda _: None,
 }
 
 
