@@ -99,7 +99,7 @@ def test_a_script_learns_all_of_it(plugin: Plugin, ready: Key) -> None:
     assert (facts["ready"], facts["ready_pods"], facts["wanted_pods"]) == ("True", 2, 2)
     assert [finding["reason"] for finding in facts["findings"]] == ["MetricsUnavailable"]
     assert [child["kind"] for child in facts["tree"]["children"]] == [
-        "Deployment", "Service", "HorizontalPodAutoscaler",
+        "Deployment", "PodDisruptionBudget", "Service", "HorizontalPodAutoscaler",
     ]  # fmt: skip
     assert {c["type"] for c in facts["conditions"]} == {"Ready", "Available", "Autoscaling"}
     assert plugin.run("status", ready.name, "--exit-status").returncode == 0
