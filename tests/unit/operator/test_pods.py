@@ -73,6 +73,10 @@ TROUBLE = {
         ("(container has runAsNonRoot and image will run as root); build the image with a USER "
         "that is a number other than 0, or set spec.podTemplate.securityContext.runAsUser"),
     ),
+    "as root, by its number": (
+        pod(state=waiting("CreateContainerError", "container's runAsUser breaks non-root policy")),
+        reasons.CONTAINER_START_FAILED, "spec.podTemplate.securityContext.runAsUser",
+    ),
     "a user by name": (NAMED_USER, reasons.CONTAINER_START_FAILED, "USER as a number"),
     "no such program": (CANNOT_RUN, reasons.CONTAINER_START_FAILED, "/nowhere"),
     "another architecture, told by the runtime": (
