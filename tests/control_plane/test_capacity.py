@@ -52,13 +52,16 @@ def _states(states: list[Body], name: str) -> list[tuple[str, str]]:
     ]
 
 
-def _until(predictors: Predictors, key: Key, reason: str) -> str:
-    """Wait for Autoscaling to have a reason; its message."""
-    eventually(
-        lambda: predictors.condition(key, "Autoscaling")["reason"] == reason,
-        what=f"Autoscaling {reason}",
-    )
-    return str(predictors.condition(key, "Autoscaling")["message"])
+def _until(predictors: Predictors, key: Key, reason: str, start: str = "") -> str:
+    """Wait for Autoscaling to have a reason, and a message that starts so; the message."""
+
+    def said() -> str:
+        condition = predictors.condition(key, "Autoscaling")
+        message = str(condition["message"])
+        fits = condition["reason"] == reason and message.startswith(start)
+        return message if fits else ""
+
+    return eventually(said, what=f"Autoscaling {reason}: {start}")
 
 
 def test_two_to_five_to_two_is_no_news_of_ready(api: Api, predictors: Predictors) -> None:
@@ -90,8 +93,8 @@ def test_a_full_cluster_is_news_of_autoscaling_and_heals(api: Api, predictors: P
     predictors.settle(key)
     with api.watching(RISKPREDICTOR, key) as states:
         _scale(api, key, 4)
-        message = _until(predictors, key, "AtCapacity")
-        assert message.startswith("2 of 4 wanted pods are available; risk-")
+        start = "2 of 4 wanted pods are available; risk-"
+        message = _until(predictors, key, "AtCapacity", start)
         assert "didn't match pod anti-affinity rules" in message
         assert "loosen spec.podTemplate.affinity" in message
         _scale(api, key, 2)
@@ -106,8 +109,8 @@ def test_a_used_up_quota_is_news_of_autoscaling_and_heals(api: Api, predictors: 
     api.limit(key.namespace, pods="2")
     with api.watching(RISKPREDICTOR, key) as states:
         _scale(api, key, 3)
-        message = _until(predictors, key, "AtCapacity")
-        assert message.startswith("2 of 3 wanted pods are available; a ResourceQuota")
+        start = "2 of 3 wanted pods are available; a ResourceQuota"
+        message = _until(predictors, key, "AtCapacity", start)
         assert "exceeded quota: full" in message
         api.lift_the_limit(key.namespace)
         # The ReplicaSet's controller waits longer after each refusal.

@@ -394,6 +394,17 @@ def test_a_crash_of_long_ago_is_not_what_a_gate_waits_for() -> None:
     assert problem.reason == reasons.PODS_BLOCKED
 
 
+def test_what_the_scheduler_says_of_preemption_is_left_out() -> None:
+    """It changes with the pods of others, and the status with it."""
+    words = "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules."
+    preemption = "no new claims to deallocate, preemption: 0/2 nodes are available: 2 No victims."
+    told = [
+        pods.problem_of(pod(conditions=(unschedulable(message),)))
+        for message in (words, f"{words} {preemption}")
+    ]
+    assert told[0] == told[1]
+
+
 def test_the_pods_in_trouble_are_named() -> None:
     several = [
         {**NO_ROOM, "metadata": {**NO_ROOM["metadata"], "name": name}} for name in ("b", "a")
