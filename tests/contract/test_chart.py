@@ -258,7 +258,7 @@ OTHER = Settings(
     leader_election=True,
     lease_name="other",
     lease_seconds=30.0,
-    http_host="::",
+    http_host="0.0.0.0",
     http_port=9000,
     request_seconds=2.5,
     log_format="human",
@@ -269,7 +269,7 @@ VALUES_OF_OTHER: dict[str, Any] = {
     "settings": {
         "operatorNamespace": "leases", "imageRepository": "registry.example/risk",
         "maxRolls": 1_000_000, "workers": 32, "resyncSeconds": 90.5, "leaderElection": True,
-        "leaseName": "other", "leaseSeconds": 30, "httpHost": "::", "httpPort": 9000,
+        "leaseName": "other", "leaseSeconds": 30, "httpHost": "0.0.0.0", "httpPort": 9000,
         "requestSeconds": 2.5, "logFormat": "human", "logLevel": "debug",
     },
 }  # fmt: skip
