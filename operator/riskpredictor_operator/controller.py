@@ -40,8 +40,16 @@ WATCH_END_SECONDS = 10.0
 class Controller:
     """Runs while this replica leads: until the lease is lost or the process is told to stop."""
 
-    def __init__(self, client: Client, settings: Settings, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        client: Client,
+        settings: Settings,
+        stop: asyncio.Event,
+        take_signals: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``stop`` ends it; ``take_signals`` takes the signals back from kopf (watch.py)."""
         self._settings = settings
+        self._take_signals = take_signals
         self._client = client
         self._stop = stop
         queue: WorkQueue[Key] = WorkQueue()
@@ -74,8 +82,7 @@ class Controller:
         Returns:
             Why it ended; empty after an orderly stop.
         """
-        # The first list may take as long as an outage of the API server. kopf, which reacts to
-        # signals later, does not run yet.
+        # The first list may take as long as an outage of the API server.
         if not await run_unless_stopped(self._stop, self._first_list()):
             await release()
             return ""
@@ -118,8 +125,9 @@ class Controller:
         settings = self._settings
         login = self._client.transport.connection
         await self._watcher.run(
-            settings.namespace, settings.request_seconds, login, self._stop, cleanup
-        )
+            settings.namespace, settings.request_seconds, login, self._stop, cleanup,
+            self._take_signals,
+        )  # fmt: skip
 
 
 async def _end(watching: asyncio.Task[None], others: Iterable[asyncio.Task[Any]]) -> None:

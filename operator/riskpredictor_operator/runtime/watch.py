@@ -72,22 +72,26 @@ class Watcher:
         login: Callable[[], Awaitable[kopf.ConnectionInfo]],
         stop: asyncio.Event,
         cleanup: Callable[[], Awaitable[None]],
+        take_signals: Callable[[], None],
     ) -> None:
-        """Watch until ``stop`` is set, by SIGTERM too; awaits ``cleanup`` on the way out.
+        """Watch until ``stop`` is set; awaits ``cleanup`` on the way out.
 
         Args:
             namespace: the namespace to watch; empty for all.
             request_seconds: time limit of one request.
             login: gives the server and fresh credentials.
             stop: ends the watches.
-            cleanup: awaited before this returns, also when kopf itself is told to stop.
+            cleanup: awaited before this returns.
+            take_signals: called when kopf has taken SIGTERM and SIGINT, to take them back. A second
+                signal would print a traceback of kopf's.
         """
         registry = kopf.OperatorRegistry()
         self.register(registry)
         kopf.on.login(registry=registry)(_ignoring_arguments(login))
         kopf.on.cleanup(registry=registry)(_ignoring_arguments(cleanup))
         with patched(self.on_event, self.on_listed):
-            await kopf.operator(
+            others = asyncio.all_tasks()
+            tasks = await kopf.spawn_tasks(
                 registry=registry,
                 settings=self.settings(request_seconds),
                 clusterwide=not namespace,
@@ -96,6 +100,8 @@ class Watcher:
                 # Unused without peering; kopf's own guess fails where the user id has no name.
                 identity=cast(Any, "operator"),
             )
+            take_signals()
+            await kopf.run_tasks(tasks, ignored=others)
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
         """Register one handler per resource."""
