@@ -15,6 +15,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,9 @@ def proxy_for(server: str, environ: Mapping[str, str]) -> str | None:
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     excluded = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     entries = (_excluded_host(entry, port) for entry in re.split(r"[,\s]+", excluded))
+    if _address(host):
+        # An address has no domain that an entry could be the end of.
+        entries = (entry for entry in entries if entry == "*" or _network(entry))
     bare = f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
     if not chosen or should_bypass_proxies(bare, ",".join(filter(None, entries))):
         return None
@@ -247,10 +251,20 @@ def _excluded_host(entry: str, port: int) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = _address(host)
+    return address.is_loopback if address else host == "localhost"
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(text)
+    return None
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    with suppress(ValueError):
+        return ipaddress.ip_network(text, strict=False)
+    return None
 
 
 def _usable_proxy(proxy: str | None, name: str) -> str | None:
