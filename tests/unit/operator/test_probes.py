@@ -106,6 +106,8 @@ async def test_the_log_has_the_address_as_a_url(
 
 def test_a_predictor_that_is_gone_is_no_longer_reported() -> None:
     metrics.READY.labels("shop", "risk").set(1)
+    metrics.SUSPENDED.labels("shop", "risk").set(0)
     metrics.forget_predictor(KEY)
     metrics.forget_predictor(KEY)
     assert ("shop", "risk") not in metrics.READY._metrics
+    assert ("shop", "risk") not in metrics.SUSPENDED._metrics
