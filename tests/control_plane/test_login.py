@@ -10,6 +10,7 @@ import datetime
 import json
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def tokens(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
 
 
 def certificates(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
-    """Hand out a client certificate that ends in seconds; returns what waits for that."""
+    """Hand out a client certificate that ends in seconds; returns what hands out the next."""
     authority = cluster.kubeconfig.parent / "pki"
     folder = plugin.folder
     (folder / "signing.cnf").write_text(SIGNING.format(folder=folder))
@@ -94,7 +95,7 @@ def certificates(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
     def openssl(*arguments: str | Path) -> None:
         subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
-    def give(name: str, seconds: int) -> datetime.datetime:
+    def give(name: str, seconds: int) -> None:
         key, request, certificate = (folder / f"{name}.{end}" for end in ("key", "csr", "crt"))
         subject = f"/O=system:masters/CN={name}"
         openssl(*("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"),
@@ -106,15 +107,9 @@ def certificates(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
                 )  # fmt: skip
         pair = {"clientCertificateData": certificate, "clientKeyData": key}
         plugin.gives(**{name: path.read_text() for name, path in pair.items()})
-        return end
 
-    end = give("first", 15)
-
-    def wait() -> None:
-        give("second", 3600)
-        eventually(lambda: datetime.datetime.now(datetime.UTC) > end, within=20, every=0.2)
-
-    return wait
+    give("first", 20)
+    return partial(give, "second", 3600)
 
 
 @pytest.mark.parametrize("kind", [tokens, certificates])
@@ -130,11 +125,10 @@ def test_credentials_that_end_are_asked_for_again_by_requests_and_watches(
     process = OperatorProcess(plugin.kubeconfig(cluster), tmp_path / "log", "--lease-seconds=30")
     try:
         process.wait_for("listed ")
-        predictors.wait(predictors.create("before"))
         end()
+        eventually(lambda: plugin.calls() > 1, within=45, every=0.1, what="it is asked again")
         predictors.wait(predictors.create("after"))
         asked = plugin.calls()
-        assert asked > 1
         # It ends the watches, which began with the former credentials.
         cluster.component("restart", "kube-apiserver")
         predictors.wait(predictors.create("later"))
