@@ -91,18 +91,19 @@ async def _check_permissions(client: Client, namespace: str, lease: Key | None) 
         raise PreflightError(
             f"cannot ask the API server for the operator's rights: {error}"
         ) from error
-    missing = [
-        f"{verb} {resource.plural}{'/' + sub if sub else ''}"
-        for (verb, resource, _, sub), allowed in zip(wanted, answers, strict=True)
-        if not allowed
-    ]
+    missing: dict[str, list[str]] = {}
+    for (verb, resource, key, sub), allowed in zip(wanted, answers, strict=True):
+        if not allowed:
+            right = f"{verb} {resource.plural}{'/' + sub if sub else ''}"
+            missing.setdefault(key.namespace, []).append(right)
     if missing:
-        where = (
-            f"namespace {namespace} (is that the right name?)" if namespace else "all namespaces"
+        told = "; ".join(
+            f"{', '.join(rights)} in {f'namespace {where}' if where else 'all namespaces'}"
+            for where, rights in missing.items()
         )
+        named = " (are the namespaces the right ones?)" if any(missing) else ""
         raise PreflightError(
-            f"the operator's account may not {', '.join(missing)} in {where}: "
-            "apply the roles in deploy/operator again"
+            f"the operator's account may not {told}{named}: apply the roles in deploy/operator again"
         )
 
 

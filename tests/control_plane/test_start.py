@@ -17,7 +17,7 @@ from support.api import eventually
 from support.cluster import LocalCluster
 from support.operator import SYSTEM, OperatorProcess
 
-EXIT_PREFLIGHT = 3
+EXIT_SETTINGS, EXIT_PREFLIGHT = 2, 3
 
 
 def _status(process: OperatorProcess) -> int:
@@ -67,6 +67,38 @@ def test_with_refused_credentials_it_says_so(cluster: LocalCluster, tmp_path: Pa
     path.write_text(json.dumps(config))
     line = _ends(OperatorProcess(path, tmp_path / "operator.log"))
     assert "refuses the operator's credentials" in line
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--namespace=shopp", "the namespace shopp, which the operator is to look after, does not"),
+        ("--operator-namespace=shopp", "update leases in namespace shopp (are the namespaces"),
+    ],
+)
+def test_a_namespace_that_does_not_exist_is_named(
+    operator_config: Path, tmp_path: Path, flag: str, says: str
+) -> None:
+    assert says in _ends(OperatorProcess(operator_config, tmp_path / "operator.log", flag))
+
+
+def test_with_an_administrators_rights_the_namespace_of_the_lease_is_named(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    log = tmp_path / "operator.log"
+    line = _ends(OperatorProcess(cluster.kubeconfig, log, "--operator-namespace=shopp"))
+    assert "the namespace of the Lease shopp/riskpredictor-operator does not exist" in line
+
+
+def test_a_setting_with_a_typing_error_ends_it_with_the_name_that_was_meant(
+    operator_config: Path, tmp_path: Path
+) -> None:
+    environment = {"RISKPREDICTOR_NAMESPACES": "shop"}
+    log = tmp_path / "operator.log"
+    process = OperatorProcess(operator_config, log, environment=environment)
+    assert _status(process) == EXIT_SETTINGS
+    (line,) = process.says().splitlines()
+    assert "RISKPREDICTOR_NAMESPACES; did you mean RISKPREDICTOR_NAMESPACE?" in line
 
 
 STOPS = {

@@ -96,8 +96,9 @@ async def test_a_namespace_that_does_not_exist(namespace: str, setting: str) -> 
 
 
 async def test_rights_in_a_namespace_that_may_be_a_typing_error() -> None:
-    with pytest.raises(PreflightError, match=r"namespace shopp \(is that the right name\?\)"):
-        await Asked("list pods").check("shopp")
+    message = r"may not list pods in namespace shopp; update leases in namespace system \(are the"
+    with pytest.raises(PreflightError, match=message):
+        await Asked("list pods", "update leases").check("shopp")
 
 
 async def test_rights_that_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
