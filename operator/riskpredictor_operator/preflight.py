@@ -103,7 +103,8 @@ async def _check_permissions(client: Client, namespace: str, lease: Key | None) 
         )
         named = " (are the namespaces the right ones?)" if any(missing) else ""
         raise PreflightError(
-            f"the operator's account may not {told}{named}: apply the roles in deploy/operator again"
+            f"the operator's account may not {told}{named}: "
+            "apply the roles in deploy/operator again"
         )
 
 
