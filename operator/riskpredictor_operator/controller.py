@@ -40,16 +40,8 @@ WATCH_END_SECONDS = 10.0
 class Controller:
     """Runs while this replica leads: until the lease is lost or the process is told to stop."""
 
-    def __init__(
-        self,
-        client: Client,
-        settings: Settings,
-        stop: asyncio.Event,
-        take_signals: Callable[[], None] = lambda: None,
-    ) -> None:
-        """``stop`` ends it; ``take_signals`` takes the signals back from kopf (watch.py)."""
+    def __init__(self, client: Client, settings: Settings, stop: asyncio.Event) -> None:
         self._settings = settings
-        self._take_signals = take_signals
         self._client = client
         self._stop = stop
         queue: WorkQueue[Key] = WorkQueue()
@@ -125,9 +117,8 @@ class Controller:
         settings = self._settings
         login = self._client.transport.connection
         await self._watcher.run(
-            settings.namespace, settings.request_seconds, login, self._stop, cleanup,
-            self._take_signals,
-        )  # fmt: skip
+            settings.namespace, settings.request_seconds, login, self._stop, cleanup
+        )
 
 
 async def _end(watching: asyncio.Task[None], others: Iterable[asyncio.Task[Any]]) -> None:

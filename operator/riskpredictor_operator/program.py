@@ -65,7 +65,7 @@ async def run(settings: Settings, signals: StopSignals) -> int:
         checks = preflight.check(client, settings.namespace, lease if elector else None)
         if not await run_unless_stopped(stop, checks):
             return 0
-        controller = Controller(client, settings, stop, signals.take_back)
+        controller = Controller(client, settings, stop)
         server = await _serve(settings)
         if elector is not None and not await _lead(elector, stop):
             return 0

@@ -29,15 +29,9 @@ class StopSignals:
         self._stop: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def install(self) -> None:
-        """Take the signals; also back from kopf, which takes them when it starts."""
+        """Take the signals."""
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
-
-    def take_back(self) -> None:
-        """Take the signals from the running event loop, which forgets its handlers."""
-        for number in SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(number)
-        self.install()
 
     def ignore(self) -> None:
         """Ignore them from now on: the interpreter, as it ends, would restore what kills it."""

@@ -72,7 +72,6 @@ class Watcher:
         login: Callable[[], Awaitable[kopf.ConnectionInfo]],
         stop: asyncio.Event,
         cleanup: Callable[[], Awaitable[None]],
-        take_signals: Callable[[], None],
     ) -> None:
         """Watch until ``stop`` is set; awaits ``cleanup`` on the way out.
 
@@ -82,16 +81,13 @@ class Watcher:
             login: gives the server and fresh credentials.
             stop: ends the watches.
             cleanup: awaited before this returns.
-            take_signals: called when kopf has taken SIGTERM and SIGINT, to take them back. A second
-                signal would print a traceback of kopf's.
         """
         registry = kopf.OperatorRegistry()
         self.register(registry)
         kopf.on.login(registry=registry)(_ignoring_arguments(login))
         kopf.on.cleanup(registry=registry)(_ignoring_arguments(cleanup))
         with patched(self.on_event, self.on_listed):
-            others = asyncio.all_tasks()
-            tasks = await kopf.spawn_tasks(
+            await kopf.operator(
                 registry=registry,
                 settings=self.settings(request_seconds),
                 clusterwide=not namespace,
@@ -100,8 +96,6 @@ class Watcher:
                 # Unused without peering; kopf's own guess fails where the user id has no name.
                 identity=cast(Any, "operator"),
             )
-            take_signals()
-            await kopf.run_tasks(tasks, ignored=others)
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
         """Register one handler per resource."""
