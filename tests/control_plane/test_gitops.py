@@ -3,12 +3,13 @@ repository; and what docs/GITOPS.md tells people to type."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,32 @@ def test_marks_of_the_tools_do_not_reach_the_children(
         assert "environment" not in metadata["labels"]
 
 
+QUOTED = [{"modelVersion": "1.10"}, {"modelVersion": "v1", "image": {"tag": "2"}}]
+UNQUOTED = [{"modelVersion": 1.1}, {"modelVersion": 2}, {"modelVersion": "v1", "image": {"tag": 2}}]
+NOTHING = [{"service": {"nodePort": None}}, {"image": None}, {"podTemplate": {"labels": None}}]
+
+
+@pytest.mark.parametrize("how", ["--server-side=true", "--server-side=false"])
+def test_what_the_guide_says_about_quotes_and_nulls(
+    cluster: LocalCluster, namespace: str, how: str
+) -> None:
+    def applied(spec: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+        body = {"apiVersion": RISKPREDICTOR.api_version, "kind": RISKPREDICTOR.kind,
+                "metadata": {"name": "risk", "namespace": namespace}, "spec": spec}  # fmt: skip
+        dry = ("--dry-run=server", "--filename=-")
+        return cluster.try_kubectl("apply", how, *dry, stdin=json.dumps(body))
+
+    for spec in UNQUOTED:
+        refused = applied(spec)
+        assert refused.returncode != 0
+        assert re.search(r"spec\.(modelVersion|image\.tag).* must be ", refused.stderr)
+    for spec in [*QUOTED, *({"modelVersion": "v1", **part} for part in NOTHING)]:
+        done = applied(spec)
+        assert done.returncode == 0, done.stderr
+    a_null = applied({"modelVersion": "v1", "replicas": None})
+    assert ("spec.replicas" in a_null.stderr) == (how == "--server-side=true")
+
+
 @pytest.fixture(scope="module")
 def tools(cluster: LocalCluster) -> None:
     """What Argo CD and Flux bring along, as far as the guide's commands need it."""
@@ -269,7 +296,7 @@ def test_what_is_for_the_tools_is_valid(cluster: LocalCluster, path: Path) -> No
 @pytest.mark.usefixtures("tools")
 def test_the_commands_of_the_guide_work_in_their_order(cluster: LocalCluster) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     (applyset,) = re.findall(r"^`(KUBECTL_APPLYSET=true .*)`$", GUIDE, re.MULTILINE)
     for line in [line for block in blocks for line in block.splitlines()] + [applyset]:
         shell(line, cluster.environment)
