@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -274,6 +275,25 @@ def test_what_the_guide_says_about_quotes_and_nulls(
         assert done.returncode == 0, done.stderr
     a_null = applied({"modelVersion": "v1", "replicas": None})
     assert ("spec.replicas" in a_null.stderr) == (how == "--server-side=true")
+
+
+def _lost(wanted: Any, found: Any, path: str) -> Iterator[str]:
+    """Where what is there lacks a part of what is wanted, which may lack defaults."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for name, value in wanted.items():
+            yield from _lost(value, found.get(name), f"{path}.{name}")
+    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        for number, value in enumerate(wanted):
+            yield from _lost(value, found[number], f"{path}[{number}]")
+    elif wanted != found or wanted is None:
+        yield path
+
+
+def test_the_definition_in_git_is_the_one_in_the_cluster(cluster: LocalCluster) -> None:
+    """What the API server drops, Argo CD would take for a difference and apply for ever."""
+    wanted = yaml.safe_load((ROOT / "crds" / "riskpredictors.yaml").read_text())
+    found = json.loads(cluster.kubectl("get", "crd", wanted["metadata"]["name"], "--output=json"))
+    assert list(_lost(wanted, found, "")) == []
 
 
 @pytest.fixture(scope="module")
