@@ -251,9 +251,20 @@ def test_marks_of_the_tools_do_not_reach_the_children(
         assert "environment" not in metadata["labels"]
 
 
-QUOTED = [{"modelVersion": "1.10"}, {"modelVersion": "v1", "image": {"tag": "2"}}]
-UNQUOTED = [{"modelVersion": 1.1}, {"modelVersion": 2}, {"modelVersion": "v1", "image": {"tag": 2}}]
-NOTHING = [{"service": {"nodePort": None}}, {"image": None}, {"podTemplate": {"labels": None}}]
+QUOTED: list[dict[str, Any]] = [
+    {"modelVersion": "1.10"},
+    {"modelVersion": "v1", "image": {"tag": "2"}},
+]
+UNQUOTED: list[dict[str, Any]] = [
+    {"modelVersion": 1.1},
+    {"modelVersion": 2},
+    {"modelVersion": "v1", "image": {"tag": 2}},
+]
+NOTHING: list[dict[str, Any]] = [
+    {"service": {"nodePort": None}},
+    {"image": None},
+    {"podTemplate": {"labels": None}},
+]
 
 
 @pytest.mark.parametrize("how", ["--server-side=true", "--server-side=false"])

@@ -78,7 +78,7 @@ def running(cluster: LocalCluster, folder: Path) -> Iterator[None]:
     for data in ("TLS", "SSH"):
         environment[f"ARGOCD_{data}_DATA_PATH"] = str(folder)
     use_cache = f"--redis=127.0.0.1:{cache}"
-    commands = (
+    commands: tuple[list[str | Path], ...] = (
         [redis(), "--bind", "127.0.0.1", "--port", str(cache), "--save", "", "--dir", str(folder)],
         [folder / names[1], use_cache, "--disable-tls", "--address=127.0.0.1",
          f"--port={repositories}", "--metrics-address=127.0.0.1", f"--metrics-port={metrics[0]}"],
