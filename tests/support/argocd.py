@@ -54,6 +54,9 @@ def install(cluster: LocalCluster, api: Api) -> None:
     cluster.kubectl("create", "namespace", NAMESPACE)
     settings = kinds.of(PROGRAMS).folder() / "manifests" / "base" / "config"
     cluster.kubectl("apply", "--namespace", NAMESPACE, "--kustomize", str(settings))
+    # The web interface makes this key; without it the controller does not follow its settings.
+    key = '{"stringData": {"server.secretkey": "of-a-test"}}'
+    cluster.kubectl("patch", "--namespace", NAMESPACE, "secret/argocd-secret", "--patch", key)
     metadata = {"namespace": NAMESPACE, "name": "default"}
     api.create(PROJECT, {"metadata": metadata, "spec": _ANYTHING})
 
