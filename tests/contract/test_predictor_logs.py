@@ -104,7 +104,7 @@ def test_closed_standard_files_do_not_become_connections_that_get_the_log() -> N
         try:
             eventually(lambda: _is_listening(port))
             opened = Path(f"/proc/{process.pid}/fd")
-            assert {os.readlink(opened / number) for number in "012"} == {os.devnull}
+            assert {(opened / number).readlink() for number in "012"} == {Path(os.devnull)}
             with RawClient(port) as client:
                 assert client.send(asked(0)).answer().status == 200
         finally:
