@@ -68,6 +68,11 @@ class Tool:
         status: dict[str, Any] = json.loads(self.try_run("status", "--json").stdout)
         return status
 
+    @property
+    def address(self) -> str:
+        """Of the first node."""
+        return str(self.status()["nodes"][0]["addresses"][0])
+
     def pids(self) -> dict[str, int]:
         return {c["name"]: c["pid"] for c in self.status()["components"]}
 
@@ -133,7 +138,11 @@ def _others() -> re.Pattern[str]:
     """What in a listing belongs to other clusters, which come and go as they like."""
     clusters = [load(path.name) for path in (state_root() / "clusters").iterdir()]
     found = [c for c in clusters if isinstance(c, Cluster) and c.name != FRESH]
-    parts = [rf"\briskpred{c.index}\b|198\.18\.{c.index}\.|{c.cgroup}\b" for c in found]
+    parts = [
+        rf"\briskpred{c.index}\b|198\.18\.{c.index}\.|fd00:198:18:{c.index:x}\d\d:|{node.cgroup}\b"
+        for c in found
+        for node in c.nodes
+    ]
     return re.compile("|".join([re.escape(str(cache_root() / "images")), *parts]))
 
 
@@ -142,7 +151,11 @@ def _machine() -> dict[str, list[str]]:
     lists = {
         "links": _output("ip", "-brief", "link"),
         "addresses": _output("ip", "-brief", "address"),
-        "routes": _output("ip", "route", "show", "table", "all"),
+        "routes": [
+            line
+            for family in ("-4", "-6")
+            for line in _output("ip", family, "route", "show", "table", "all")
+        ],
         "rules": _output("ip", "rule"),
         "mounts": [
             line.split(" ", 2)[2]
@@ -150,7 +163,8 @@ def _machine() -> dict[str, list[str]]:
         ],
         "packet filter": [
             re.sub(r"\[\d+:\d+\]", "", line)
-            for line in _output("iptables-save")
+            for program in ("iptables-save", "ip6tables-save")
+            for line in _output(program)
             if not line.startswith("#")
         ],
         "control groups": sorted(
@@ -163,6 +177,7 @@ def _machine() -> dict[str, list[str]]:
             f"{path}={path.read_text().strip()}"
             for path in (
                 Path("/proc/sys/net/ipv4/ip_forward"),
+                Path("/proc/sys/net/ipv6/conf/all/forwarding"),
                 Path("/proc/sys/net/ipv4/conf/all/route_localnet"),
                 Path("/proc/sys/kernel/hostname"),
             )
@@ -180,7 +195,7 @@ def _daemons() -> list[str]:
 
     Programs in containers have no mark of their cluster, but are in another process namespace.
     """
-    mine = f"{MARKER}={state_root() / 'clusters' / FRESH}\0"
+    mine = re.compile(rf"{MARKER}={re.escape(str(state_root() / 'clusters' / FRESH))}[/\0]")
     found = []
     for pid in pids():
         folder = Path("/proc", str(pid))
@@ -191,7 +206,7 @@ def _daemons() -> list[str]:
         except OSError:
             continue
         nobodys = on_host and f"{MARKER}=" not in environment and DAEMONS.match(command)
-        if mine in environment or nobodys:
+        if mine.search(environment) or nobodys:
             found.append(command)
     return sorted(found)
 
@@ -272,7 +287,7 @@ def test_up_replaces_a_process_whose_number_was_lost(shared: Tool) -> None:
 
 def test_up_repairs_a_node_whose_namespaces_died(shared: Tool, archive: Path) -> None:
     shared.run_a_pod(archive)
-    os.kill(shared.status()["namespace_pid"], signal.SIGKILL)
+    os.kill(shared.status()["nodes"][0]["namespace_pid"], signal.SIGKILL)
     assert wait_until(lambda: not shared.status()["running"], 60)
     shared.run("up", "--profile", "node")
     shared.kubectl("wait", "--for=condition=Ready", "pod/hello", "--timeout=90s")
@@ -312,7 +327,7 @@ def test_two_nodes_live_side_by_side(shared: Tool, fresh: Tool, archive: Path) -
     for tool in (shared, fresh):
         tool.run_a_pod(archive)
         tool.kubectl("apply", "-f", "-", stdin=json.dumps(service))
-    assert shared.status()["node_address"] != fresh.status()["node_address"]
+    assert shared.address != fresh.address
     pods = json.loads(fresh.kubectl("get", "nodes", "-o", "json"))["items"]
     assert [pod["metadata"]["name"] for pod in pods] == [f"{FRESH}-node"]
     before = shared.pids()
@@ -398,7 +413,7 @@ def test_a_dockerfile_becomes_a_running_pod(shared: Tool, tmp_path: Path) -> Non
     assert _in_pod(shared, settings) in {"", "False"}
     assert _in_pod(shared, CONNECT.format(address="10.96.0.1", port=443)) == "connected"
     # Pods reach neither the host nor anything beyond it.
-    host = shared.status()["node_address"].removesuffix("2") + "1"
+    host = shared.address.removesuffix("2") + "1"
     assert _in_pod(shared, CONNECT.format(address=host, port=22)) == "refused at once"
     assert _in_pod(shared, CONNECT.format(address="198.51.100.1", port=80)) == "refused at once"
     shared.kubectl("delete", "pod", "word", "--grace-period=0", "--force")

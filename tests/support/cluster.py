@@ -75,8 +75,8 @@ class LocalCluster:
     @property
     def node_address(self) -> str:
         """Where NodePorts answer."""
-        address: str = json.loads(tool("status", "--name", self.name, "--json"))["node_address"]
-        return address
+        status = json.loads(tool("status", "--name", self.name, "--json"))
+        return str(status["nodes"][0]["addresses"][0])
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """kubectl's standard output; with ``check`` off, also its errors."""

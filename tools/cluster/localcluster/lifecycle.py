@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from . import (
@@ -103,7 +104,7 @@ def _wait_usable(cluster: Cluster) -> None:
             f"read {cluster.paths.log('kube-controller-manager')}",
         )
     for each in cluster.nodes:
-        if not wait_until(lambda each=each: node.is_ready(each), READY_SECONDS, interval=0.2):
+        if not wait_until(partial(node.is_ready, each), READY_SECONDS, interval=0.2):
             logs = (str(cluster.paths.log(f"{c}{each.suffix}")) for c in ("kubelet", "containerd"))
             raise ClusterError(
                 f"node {each.name} did not become Ready", f"read {' and '.join(logs)}"

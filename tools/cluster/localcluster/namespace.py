@@ -225,11 +225,11 @@ def _run(*argv: str) -> None:
 
 def destroy(cluster: Cluster) -> None:
     """End everything inside the nodes at once."""
+    holders = [known for node in cluster.nodes if (known := running(cluster, _holder(node)))]
+    for known in holders:
+        known.kill(signal.SIGKILL)
+    wait_until(lambda: not any(known.alive() for known in holders), 10.0)
     for node in cluster.nodes:
-        known = running(cluster, _holder(node))
-        if known is not None:
-            known.kill(signal.SIGKILL)
-            wait_until(lambda known=known: not known.alive(), 10.0)
         process_file(cluster, _holder(node)).unlink(missing_ok=True)
 
 
