@@ -36,6 +36,8 @@ FRESH = f"t-fresh{os.environ.get('CLUSTER_SUFFIX', '')}"
 IMAGE = "t-hello:1"
 REPETITIONS = 5 if os.environ.get("CHAOS") == "long" else 1
 """How often the whole machine is compared before and after; each time takes half a minute."""
+TWO = ("--nodes", "2", "--ip-family", "dual", "--assigned-users")
+"""A cluster of everything."""
 POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -211,10 +213,13 @@ def _daemons() -> list[str]:
     return sorted(found)
 
 
+@pytest.mark.parametrize("options", [(), TWO], ids=["one node", "two nodes"])
 @pytest.mark.parametrize("repetition", range(REPETITIONS))
-def test_after_down_the_machine_is_as_before(fresh: Tool, archive: Path, repetition: int) -> None:
+def test_after_down_the_machine_is_as_before(
+    fresh: Tool, archive: Path, repetition: int, options: tuple[str, ...]
+) -> None:
     before = _machine()
-    fresh.run("up", "--profile", "node")
+    fresh.run("up", "--profile", "node", *options)
     fresh.run_a_pod(archive)
     assert _machine() != before
     fresh.run("down")
@@ -385,6 +390,55 @@ def test_the_audit_log_tells_who_did_what(shared: Tool) -> None:
     assert not any(
         entry["verb"] in reads and "system:nodes" in entry["user"]["groups"] for entry in entries
     )
+
+
+@pytest.mark.usefixtures("builder")
+def test_a_second_node_comes_to_a_running_one_and_their_pods_reach_each_other(fresh: Tool) -> None:
+    fresh.run("up", "--profile", "node", "--ip-family", "dual")
+    before = fresh.pids()
+    fresh.run("up", "--profile", "node", "--nodes", "2")
+    after = fresh.pids()
+    assert set(after) - set(before) == {"containerd-2", "kubelet-2", "kube-proxy-2"}
+    assert before.items() <= after.items()
+    fresh.run("load-image", "t-empty:1")
+    names = [node["name"] for node in fresh.status()["nodes"]]
+    for name, node in zip(("one", "word"), names, strict=True):
+        fresh.kubectl("apply", "-f", "-", stdin=json.dumps(_server(name, node)))
+    fresh.kubectl("apply", "-f", "-", stdin=json.dumps(SERVICE))
+    fresh.kubectl("wait", "--for=condition=Ready", "pod/one", "pod/word", "--timeout=90s")
+    (one,) = json.loads(fresh.kubectl("get", "pods", "-l", "app=one", "-o", "json"))["items"]
+    pods = [entry["ip"] for entry in one["status"]["podIPs"]]
+    services = json.loads(fresh.kubectl("get", "services", "-l", "app=one", "-o", "json"))["items"]
+    addresses = [*pods, *(address for s in services for address in s["spec"]["clusterIPs"])]
+    assert [":" in address for address in addresses] == [False, True] * 2
+    for address in addresses:
+        assert _in_pod(fresh, CONNECT.format(address=address, port=80)) == "connected", address
+    assert _in_pod(fresh, CONNECT.format(address="10.96.0.1", port=443)) == "connected"
+    for outside in (fresh.address.removesuffix("2") + "1", "198.51.100.1", "2001:db8::1"):
+        assert _in_pod(fresh, CONNECT.format(address=outside, port=22)) == "refused at once"
+
+
+def _server(name: str, node: str) -> dict[str, Any]:
+    """A pod on a node that answers connections of both families."""
+    command = ["python3", "-m", "http.server", "--bind", "::", "80"]
+    container = {
+        "name": "server", "image": "t-empty:1", "imagePullPolicy": "Never", "command": command,
+        "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+    }  # fmt: skip
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container],
+        },
+    }  # fmt: skip
+
+
+SERVICE = {
+    "apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "labels": {"app": "one"}},
+    "spec": {
+        "ipFamilyPolicy": "RequireDualStack", "selector": {"app": "one"}, "ports": [{"port": 80}],
+    },
+}  # fmt: skip
 
 
 @pytest.mark.usefixtures("builder")

@@ -72,6 +72,12 @@ class LocalCluster:
         """Bring built images into the node."""
         tool("load-image", "--name", self.name, *images, quiet=False)
 
+    def install_operator(self) -> None:
+        """Install it as users do, and wait until it is at work."""
+        self.kubectl("apply", "-k", "deploy/operator")
+        wait = ("rollout", "status", "deployment/riskpredictor-operator", "--timeout=300s")
+        self.kubectl("-n", "riskpredictor-system", *wait)
+
     @property
     def node_address(self) -> str:
         """Where NodePorts answer."""
