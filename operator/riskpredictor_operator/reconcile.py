@@ -112,7 +112,7 @@ class Reconciler:
         """Write the children that differ; returns the problems that prevented a write, or None if
         the RiskPredictor is gone or being deleted."""
         desired = render(rp, self.options)
-        observed = await self._observe(rp)
+        observed = await self._observe(rp, desired)
         plan = make_plan(rp, desired, observed)
         if self._must_wait(rp, body, desired, observed):
             plan = plan.without(api.DEPLOYMENT)
@@ -134,20 +134,19 @@ class Reconciler:
             return False
         return not self.limiter.admit(rp.key)
 
-    async def _observe(self, rp: RiskPredictor) -> Children:
+    async def _observe(self, rp: RiskPredictor, desired: Desired) -> Children:
         """The children, from the cache or, where it has none, from the API server: a foreign object
         has no label that would bring it into the cache."""
-        wanted = [api.DEPLOYMENT, api.SERVICE, *([api.AUTOSCALER] if rp.autoscaled else [])]
-        missing = [resource for resource in wanted if not self.cache.knows(resource, rp.key)]
+        missing = [kind for kind in desired.by_kind() if not self.cache.knows(kind, rp.key)]
         found = await asyncio.gather(*(self.client.get(resource, rp.key) for resource in missing))
-        children = {
-            resource: _child(rp, self.cache.get(resource, rp.key)) for resource in api.CHILDREN
-        }
+        children = Children(
+            {kind: _child(rp, self.cache.get(kind, rp.key)) for kind in api.CHILDREN}
+        )
         for resource, body in zip(missing, found, strict=True):
             children[resource] = _child(rp, body)
             if body is not None and children[resource].ours is not None:
                 self.cache.put(resource, body)
-        return Children(children[api.DEPLOYMENT], children[api.SERVICE], children[api.AUTOSCALER])
+        return children
 
     async def _still_exists(self, rp: RiskPredictor) -> bool:
         """Whether the RiskPredictor is still there, asked before a child is created.

@@ -70,6 +70,10 @@ class RiskPredictor:
     target_cpu_utilization: int
     scale_down_stabilization_seconds: int
     replicas: int | None
+    autoscaler: str
+    """Managed: by this operator; External: by somebody else, where ``replicas`` is None."""
+    disruption_budget: str
+    """Enabled or Disabled."""
     image: Image
     requests: Mapping[str, str]
     limits: Mapping[str, str]
@@ -79,8 +83,19 @@ class RiskPredictor:
 
     @property
     def autoscaled(self) -> bool:
-        """Whether an autoscaler sets the number of pods."""
+        """Whether an autoscaler sets the number of pods, the operator's or another."""
         return self.replicas is None
+
+    @property
+    def has_own_autoscaler(self) -> bool:
+        """Whether the operator makes the autoscaler."""
+        return self.autoscaled and self.autoscaler == "Managed"
+
+    @property
+    def has_disruption_budget(self) -> bool:
+        """Whether there is a disruption budget: two or more pods may be wanted."""
+        most = self.max_replicas if self.has_own_autoscaler else self.replicas
+        return self.disruption_budget == "Enabled" and (most is None or most > 1)
 
     def within_bounds(self, replicas: int) -> int:
         """The number of pods nearest to this that the autoscaler may choose."""
@@ -106,6 +121,8 @@ def parse(body: Body) -> RiskPredictor:
         target_cpu_utilization=_get(spec, "targetCPUUtilizationPercentage", int),
         scale_down_stabilization_seconds=_get(spec, "scaleDownStabilizationSeconds", int),
         replicas=_optional(spec, "replicas", int),
+        autoscaler=_get(spec, "autoscaler", str),
+        disruption_budget=_get(spec, "disruptionBudget", str),
         image=_image(_get(spec, "image", dict)),
         requests=_quantities(resources, "requests"),
         limits=_quantities(resources, "limits"),

@@ -27,7 +27,7 @@ def plan(body: Object, there: dict[Resource, Object | None]) -> Plan:
     def child(resource: Resource) -> Child:
         return Child(there.get(resource), ownership_of(there.get(resource), KEY, UID))
 
-    observed = Children(child(api.DEPLOYMENT), child(api.SERVICE), child(api.AUTOSCALER))
+    observed = Children({resource: child(resource) for resource in api.CHILDREN})
     return make_plan(parse(body), rendered(body), observed)
 
 
@@ -48,7 +48,7 @@ def describe(step: Step) -> str:
             return f"replace {pointer} of {resource.kind}"
 
 
-ALL = ["Deployment", "Service", "HorizontalPodAutoscaler"]
+ALL = ["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"]
 
 
 def with_replicas(body: Object, replicas: int, *, owned: bool = False) -> Object:
