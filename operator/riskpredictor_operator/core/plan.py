@@ -147,7 +147,7 @@ def _manifest_to_create(
     if resource != api.DEPLOYMENT or not rp.autoscaled:
         return manifest
     status = (autoscaler.ours or {}).get("status") or {}
-    replicas = rp.within_bounds(status.get("desiredReplicas", 0))
+    replicas = rp.within_bounds(status.get("desiredReplicas") or rp.min_replicas)
     spec: dict[str, Any] = {**manifest["spec"], "replicas": replicas}
     return {**manifest, "spec": spec}
 
@@ -179,8 +179,8 @@ def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Children) -> t
         return ()
     live = deployment.body or {}
     current = live["spec"].get("replicas", 1)
-    if current == 0:
-        # An autoscaler treats 0 as "switched off" and would leave it there.
+    if current == 0 and rp.has_own_autoscaler:
+        # A HorizontalPodAutoscaler treats 0 as "switched off" and would leave it there.
         return (HandOver(rp.min_replicas, deployment.uid, force=True),)
     rewritten = any(step.resource == api.DEPLOYMENT for step in applies)
     if rewritten and owns_replicas(live):
