@@ -194,6 +194,6 @@ def _whoami(cluster: LocalCluster, pod: Body) -> Body:
 
 def test_a_user_that_the_cluster_refuses_is_named_in_the_status(predictors: Predictors) -> None:
     key = predictors.create("fixed", podTemplate={"securityContext": {"runAsUser": 10001}})
-    status = predictors.wait(key, "False", within=90)["status"]
+    status = predictors.wait(key, "False", "PodsRefused", within=90)["status"]
     (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
     assert "must be in the ranges: [1000650000, 1000659999]" in ready["message"]
