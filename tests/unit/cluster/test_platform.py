@@ -51,7 +51,7 @@ def test_ipv6_where_there_is_none(
     setting = tmp_path / "disable_ipv6"
     if state is not None:
         setting.write_text(state)
-    monkeypatch.setattr(prerequisites, "IPV6", setting)
+    monkeypatch.setattr(prerequisites, "_IPV6", setting)
     with pytest.raises(ClusterError, match="--ip-family dual: this machine has no IPv6") as raised:
         prerequisites.check(Options("control-plane", ip_family="dual"))
     assert "sysctl net.ipv6.conf.all.disable_ipv6=0" in raised.value.hint

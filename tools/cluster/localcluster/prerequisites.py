@@ -17,7 +17,7 @@ ELSEWHERE = (
 )
 
 
-IPV6 = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+_IPV6 = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 
 
 def check(options: Options) -> None:
@@ -33,7 +33,7 @@ def check(options: Options) -> None:
             )
         refuse_hidden("RISKPREDICTOR_STATE", state_root())
         refuse_hidden("RISKPREDICTOR_CACHE", cache_root())
-    if options.ip_family in ("ipv6", "dual") and not (IPV6.exists() and IPV6.read_text() == "0\n"):
+    if options.ip_family in ("ipv6", "dual") and not has_ipv6():
         raise ClusterError(
             f"--ip-family {options.ip_family}: this machine has no IPv6, or it is switched off",
             "sysctl net.ipv6.conf.all.disable_ipv6=0; without that file the kernel lacks it",
@@ -44,6 +44,11 @@ def check(options: Options) -> None:
             "`go` was not found, and Kubernetes is built from source here",
             f"install Go 1.24 or newer, or {ELSEWHERE}",
         )
+
+
+def has_ipv6() -> bool:
+    """Whether this machine's kernel has IPv6, and switched on."""
+    return _IPV6.exists() and _IPV6.read_text().strip() == "0"
 
 
 def ensure(cluster: Cluster) -> None:
