@@ -28,6 +28,14 @@ TITLES = {
 }
 
 
+class RefusedError(Exception):
+    """Raised to refuse a request; the application answers with a problem document."""
+
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
 class Reply(NamedTuple):
     """An HTTP answer, independent of the server or framework that sends it."""
 
@@ -63,3 +71,21 @@ def problem(
         **extra,
     }
     return Reply(status, PROBLEM_JSON, orjson.dumps(body), headers)
+
+
+def below_v2(path: str) -> bool:
+    """Whether a path is of the Open Inference Protocol."""
+    return (path + "/").startswith("/v2/")
+
+
+def for_path(reply: Reply, path: str) -> Reply:
+    """Return a reply as clients of ``path`` read it.
+
+    Below /v2 an error is plain JSON with the member ``error``: clients of the Open Inference
+    Protocol fail on the media type of problem documents. It keeps the members of one.
+    """
+    if reply.content_type != PROBLEM_JSON or not below_v2(path):
+        return reply
+    document = orjson.loads(reply.body)
+    body = orjson.dumps({"error": document["detail"], **document})
+    return reply._replace(content_type=JSON, body=body)
