@@ -34,7 +34,7 @@ _UNITS: Final[Mapping[str, Mapping[str, Callable[[float], float]]]] = {
     "%": {"a fraction": lambda value: value * 100},
 }
 """For the unit of a rule, others that values come in, and the conversion."""
-_LEADING_NUMBER: Final = re.compile(r"\s*([+-]?\d{1,9}(?:[.,]\d{1,9})?)(?![\d.,])")
+_LEADING_NUMBER: Final = re.compile(r"\s*([+-]?\d{1,9}(?:[.,]\d{1,9})?)(?![\d.,]|[eE]\d)")
 
 
 def _squeezed(name: str) -> str:

@@ -163,5 +163,5 @@ def _check_range(data: list[Any], datatype: str, where: str) -> None:
         ):
             raise TensorError(
                 f"{where}.data[{index}]: {shown(value)} is no {datatype}, which holds {numbers}"
-                f" from {low:g} to {high:g}; FP64 holds every measurement"
+                f" from {low} to {high}; FP64 holds every measurement"
             )
