@@ -127,7 +127,9 @@ def test_an_extension_of_triton_is_refused_in_words(
 ) -> None:
     with (
         connect(server) as client,
-        pytest.raises(triton.InferenceServerException, match="only binary_tensor_data is served"),
+        pytest.raises(
+            triton.InferenceServerException, match="with the extension binary_tensor_data alone"
+        ),
     ):
         getattr(client, call)(*arguments)
 
@@ -249,6 +251,9 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "unknown model": (
         "server", infer(model="other"), "there is no model 'other', only 'riskpredictor', '404 Not"
+    ),
+    "version 1 of the protocol": (
+        "server", infer(protocol="v1"), "the Open Inference Protocol is at /v2, with the extension"
     ),
     "another method": (
         "server", infer(path="/v2/health/ready"), "POST is not allowed here, '405 Method Not All"

@@ -52,8 +52,12 @@ async def _answer(client: Any, url: str, case: dict[str, Any]) -> Any:
 async def main() -> None:
     """Answer all cases with one client."""
     answers = []
-    async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
+    async with (
+        InferenceRESTClient(RESTConfig(protocol="v1")) as old,
+        InferenceRESTClient(RESTConfig(protocol="v2")) as new,
+    ):
         for url, case in json.load(sys.stdin):
+            client = old if case.get("protocol") == "v1" else new
             try:
                 answers.append(await _answer(client, url, case))
             except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any
 from riskpredictor_server import __version__
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER, BINARY_TYPE
 from riskpredictor_server.api.openapi_schemas import ref, schemas
-from riskpredictor_server.api.problems import JSON, PROBLEM_JSON, below_v2
+from riskpredictor_server.api.problems import JSON, PROBLEM_JSON, is_of_protocol
 from riskpredictor_server.settings import Settings
 
 EXAMPLE = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
@@ -32,7 +32,7 @@ def document(settings: Settings) -> dict[str, Any]:
             operation["responses"]["405"] = _problem(
                 f"Any other method than {allowed} on this path; the header Allow lists them all."
             )
-            if below_v2(path):
+            if is_of_protocol(path):
                 _use_protocol_errors(operation["responses"])
     return {
         "openapi": "3.1.0",

@@ -73,9 +73,12 @@ def problem(
     return Reply(status, PROBLEM_JSON, orjson.dumps(body), headers)
 
 
-def below_v2(path: str) -> bool:
-    """Whether a path is of the Open Inference Protocol."""
-    return (path + "/").startswith("/v2/")
+def is_of_protocol(path: str) -> bool:
+    """Whether a path is of the Open Inference Protocol, or of what was there before it.
+
+    /v1 is not served, but it is the default of KServe's client, which has to read that.
+    """
+    return (path + "/").startswith(("/v2/", "/v1/"))
 
 
 def for_path(reply: Reply, path: str) -> Reply:
@@ -84,7 +87,7 @@ def for_path(reply: Reply, path: str) -> Reply:
     Below /v2 an error is plain JSON with the member ``error``: clients of the Open Inference
     Protocol fail on the media type of problem documents. It keeps the members of one.
     """
-    if reply.content_type != PROBLEM_JSON or not below_v2(path):
+    if reply.content_type != PROBLEM_JSON or not is_of_protocol(path):
         return reply
     document = orjson.loads(reply.body)
     body = orjson.dumps({"error": document["detail"], **document})

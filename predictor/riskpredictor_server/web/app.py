@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from riskpredictor_server.api.content_encoding import decompress
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER, EXTENSIONS
 from riskpredictor_server.api.openapi import EXAMPLE, document
-from riskpredictor_server.api.problems import RefusedError, Reply, below_v2, for_path, problem
+from riskpredictor_server.api.problems import RefusedError, Reply, for_path, is_of_protocol, problem
 from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
 from riskpredictor_server.model.vitals import VITALS
@@ -104,11 +104,13 @@ def _problem(service: Service, error: Exception) -> Reply:
         )
         detail = "the server failed; its log has the reason under this request_id"
         return problem(500, detail, g.request_id)
-    extensions = ", ".join(EXTENSIONS)
-    served = f": of the protocol's extensions only {extensions} is served"
+    served = ""
+    if is_of_protocol(request.path):
+        served = (
+            f": the Open Inference Protocol is at /v2, with the extension {EXTENSIONS[0]} alone"
+        )
     details: dict[int, str] = {
-        404: f"there is no {request.path[:200]} here"
-        f"{served if below_v2(request.path) else ''}; see /openapi.json",
+        404: f"there is no {request.path[:200]} here{served}; see /openapi.json",
         405: f"{request.method} is not allowed here",
         413: f"the body may have at most {service.settings.max_body_bytes} bytes",
     }
