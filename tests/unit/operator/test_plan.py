@@ -138,7 +138,8 @@ def test_a_foreign_deployment_is_not_scaled_either() -> None:
     """An autoscaler finds its target by name: ours would change the stranger's number of pods."""
     there = children(predictor())
     foreign = meta(there[api.DEPLOYMENT], ownerReferences=[], labels={})
-    assert shape(plan(predictor(), {api.DEPLOYMENT: foreign})) == [["create Service"]]
+    made = plan(predictor(), {api.DEPLOYMENT: foreign})
+    assert shape(made) == [["create Service", "create PodDisruptionBudget"]]
     there[api.DEPLOYMENT] = foreign
     assert shape(plan(predictor(), there)) == [["delete HorizontalPodAutoscaler"]]
 
