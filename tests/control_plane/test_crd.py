@@ -219,7 +219,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"podTemplate": {"env": [{"name": "A", "valueFrom": {
             "resourceFieldRef": {"resource": "limits.cpu", "divisor": "x"}
         }}]}},
-        r"divisor must be a quantity",
+        r"resourceFieldRef\.divisor.* should match",
     ),
     "root": (
         {"podTemplate": {"securityContext": {"runAsUser": 0}}},
