@@ -134,7 +134,8 @@ Symptom: Pods `Running` and not ready, on a node that is `NotReady`.
 Fix: Look at the node.
 Run: kubectl get nodes"""
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
-"""A ResourceQuota of the namespace leaves no room for a pod (then it stays Reconciling) or child.
+"""A ResourceQuota of the namespace leaves no room for a pod or child. It stays Reconciling: others
+may go.
 
 Symptom: Fewer pods than wanted; a ReplicaSet's Events say `exceeded quota`.
 Fix: Raise the ResourceQuota, or lower `spec.resources` or the number of pods.
