@@ -138,7 +138,7 @@ def test_it_is_healthy_when_the_predictor_is_and_not_before(
 
 @pytest.mark.usefixtures("operator")
 def test_what_was_changed_by_hand_is_reverted_once_and_the_operator_does_not_object(
-    api: Api, deliver: Callable[..., Delivery]
+    cluster: LocalCluster, api: Api, deliver: Callable[..., Delivery]
 ) -> None:
     delivery = deliver()
     before = _syncs(delivery.wait())
@@ -147,7 +147,7 @@ def test_what_was_changed_by_hand_is_reverted_once_and_the_operator_does_not_obj
     after = _syncs(delivery.wait())
     assert after[1] > before[1]
     generation = api.need(RISKPREDICTOR, KEY)["metadata"]["generation"]
-    api.patch(DEPLOYMENT, KEY, {"spec": {"template": {"spec": {"priorityClassName": "none"}}}})
+    cluster.kubectl("-n", HOME, "set", "image", f"deployment/{KEY.name}", "predictor=other:v9")
     time.sleep(SETTLED)
     delivery.wait()
     assert _syncs(delivery.body()) == after, "the operator's own repairs are no difference"

@@ -237,9 +237,11 @@ def _owned(body: Body) -> Body:
 
 
 def _full(number: int) -> dict[str, Any]:
-    """The sample with every field; its node port can be had once."""
+    """Every field, as in the sample; its node port can be had once."""
     spec: dict[str, Any] = yaml.safe_load((ROOT / "deploy/samples/full.yaml").read_text())["spec"]
     spec["service"]["nodePort"] = 30900 + number
+    # The sample leaves it to the reader, because what every cluster has is not for predictors.
+    spec["podTemplate"]["priorityClassName"] = "system-cluster-critical"
     return spec | {"minReplicas": 1}
 
 

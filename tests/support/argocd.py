@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -53,18 +54,21 @@ def install(cluster: LocalCluster, api: Api) -> None:
     cluster.kubectl("create", "namespace", NAMESPACE)
     settings = kinds.of(PROGRAMS).folder() / "manifests" / "base" / "config"
     cluster.kubectl("apply", "--namespace", NAMESPACE, "--kustomize", str(settings))
+    # The web interface makes this key; without it the controller does not follow its settings.
+    key = '{"stringData": {"server.secretkey": "of-a-test"}}'
+    cluster.kubectl("patch", "--namespace", NAMESPACE, "secret/argocd-secret", "--patch", key)
     metadata = {"namespace": NAMESPACE, "name": "default"}
     api.create(PROJECT, {"metadata": metadata, "spec": _ANYTHING})
 
 
 @contextmanager
-def running(cluster: LocalCluster, folder: Path) -> Iterator[Path]:
-    """Argo CD at work, with an administrator's rights as it has them; yields the log."""
+def running(cluster: LocalCluster, folder: Path) -> Iterator[None]:
+    """Argo CD at work, with an administrator's rights as it has them."""
     program = ensure(PROGRAMS, ["argocd"]) / "argocd"
     names = ("argocd-application-controller", "argocd-repo-server", "kustomize")
     for name in names:
         (folder / name).symlink_to(program)
-    cache, repositories, *metrics = (_free_port() for _ in range(4))
+    cache, repositories, *metrics = _free_ports(4)
     environment = {
         **os.environ,
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
@@ -77,7 +81,7 @@ def running(cluster: LocalCluster, folder: Path) -> Iterator[Path]:
     for data in ("TLS", "SSH"):
         environment[f"ARGOCD_{data}_DATA_PATH"] = str(folder)
     use_cache = f"--redis=127.0.0.1:{cache}"
-    commands = (
+    commands: tuple[list[str | Path], ...] = (
         [redis(), "--bind", "127.0.0.1", "--port", str(cache), "--save", "", "--dir", str(folder)],
         [folder / names[1], use_cache, "--disable-tls", "--address=127.0.0.1",
          f"--port={repositories}", "--metrics-address=127.0.0.1", f"--metrics-port={metrics[0]}"],
@@ -87,15 +91,33 @@ def running(cluster: LocalCluster, folder: Path) -> Iterator[Path]:
     log = folder / "argocd.log"
     with ExitStack() as stack:
         processes = [stack.enter_context(_process(each, environment, log)) for each in commands]
-        yield log
-        assert [each.poll() for each in processes] == [None] * 3, log.read_text()[-2000:]
+
+        def all_run() -> bool:
+            assert [each.poll() for each in processes] == [None] * 3, log.read_text()[-2000:]
+            return True
+
+        ports = (cache, repositories, metrics[1])
+        eventually(lambda: all_run() and all(map(_listens, ports)), within=60, every=0.1)
+        yield
+        all_run()
 
 
-def _free_port() -> int:
+def _free_ports(count: int) -> list[int]:
+    """Below those that the system gives to connections, which would take one in the meantime."""
+    with ExitStack() as stack:
+        found: list[int] = []
+        while len(found) < count:
+            probe, port = socket.socket(), random.randrange(12_000, 20_000)
+            stack.callback(probe.close)
+            with suppress(OSError):
+                probe.bind(("0.0.0.0", port))
+                found.append(port)
+        return found
+
+
+def _listens(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
