@@ -311,12 +311,23 @@ async def test_they_are_asked_for_before_they_end(
 async def test_a_watch_has_them_until_they_end(
     kubeconfig: Kubeconfig, transport: Transport
 ) -> None:
-    end = transport.login.now.expires
-    assert end
-    connection = await transport.connection()
-    assert connection.expiration == transport.login.expires
-    assert connection.expiration
-    assert connection.expiration < end
+    first = await transport.connection()
+    assert (first.token, first.expiration) == ("1", transport.login.now.expires)
+    assert kubeconfig.calls() == 1
+    second = await transport.connection()
+    assert second.token == "2", "kopf asks again because the first was refused, or has ended"
+
+
+async def test_a_plugin_that_repeats_what_has_ended_is_not_asked_without_a_pause(
+    kubeconfig: Kubeconfig, transport: Transport
+) -> None:
+    """kopf would ask again at once for what has ended already."""
+    kubeconfig.expires(datetime.timedelta(seconds=-60))
+    await transport.login.renew()
+    now = datetime.datetime.now(datetime.UTC)
+    expiration = (await transport.connection()).expiration
+    assert expiration
+    assert now + datetime.timedelta(seconds=4) < expiration
 
 
 async def test_a_plugin_that_fails_later_costs_nothing_yet(
@@ -351,7 +362,7 @@ async def test_tokens_in_files_are_read_again(
     kubeconfig.write(server.url)
     transport = await connect("test", 5.0)
     await ask(transport)
-    token.write_text("2")
+    token.write_text("2\n")
     server.accepts = {"Bearer 1", "Bearer 2"}
     await ask(transport)
     await eventually(lambda: transport.login.token == "Bearer 2")
