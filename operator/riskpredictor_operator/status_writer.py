@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from riskpredictor_operator import events, metrics
-from riskpredictor_operator.core import api, conditions
+from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.status import is_progress
 from riskpredictor_operator.kube import Body, Key
 from riskpredictor_operator.runtime.cache import Cache
@@ -41,6 +41,8 @@ class StatusWriter:
         """
         ready = conditions.find(status["conditions"], conditions.READY) or {}
         metrics.READY.labels(key.namespace, key.name).set(ready.get("status") == "True")
+        suspended = ready.get("reason") == reasons.SUSPENDED
+        metrics.SUSPENDED.labels(key.namespace, key.name).set(suspended)
         if status == previous:
             return None
         if is_progress(previous, status) and key in self._written:

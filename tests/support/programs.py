@@ -14,7 +14,7 @@ from localcluster import gobuild, prerequisites
 from localcluster.console import ClusterError
 from localcluster.record import Cluster
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
-from support import argocd, debian, flux, helm, kinds, prometheus
+from support import argocd, debian, flux, fronts, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
 
 
@@ -42,6 +42,9 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "Lua": lambda: debian.ensure("lua5.4"),
     "npm": lambda: debian.ensure("npm"),
     "faketime": lambda: debian.file_of("libfaketime", "libfaketimeMT.so.1"),
+    "nginx": fronts.nginx_program,
+    "HAProxy": lambda: debian.ensure("haproxy"),
+    "Java": lambda: debian.ensure("java", "default-jdk-headless"),
     "Chromium": lambda: debian.ensure("chromium"),
     **({"images": images} if AS_ROOT else {}),
 }

@@ -119,11 +119,12 @@ def _not_scheduled(pod: Body) -> Explanation | None:
             f"the pod is held back by scheduling gates ({gates}); whatever set them has to remove "
             "them",
         )
-    # What follows tells of pods that could be preempted, and changes all the time.
-    message = str(scheduled.get("message", "")).split(" preemption:")[0].rstrip(" .")
+    message = str(scheduled.get("message", ""))
+    # The first sentence tells of nodes. Others, of preemption, change with the cluster's load.
+    nodes = message.partition(". ")[0].rstrip(".")
     return Explanation(
         reasons.UNSCHEDULABLE,
-        f"no node can run the pod ({message}); {remedies.for_scheduling(message)}",
+        f"no node can run the pod ({nodes}); {remedies.for_scheduling(nodes)}",
     )
 
 

@@ -262,4 +262,5 @@ EXTERNAL_AUTOSCALER: Final = "ExternalAutoscaler"
 the number of pods, and the operator does not know by what. The condition is Unknown.
 
 Symptom: There is no HorizontalPodAutoscaler of the operator's.
-Fix: Nothing to do."""
+Fix: For why the number is as it is, ask that autoscaler.
+Run: kubectl get hpa -n NAMESPACE"""

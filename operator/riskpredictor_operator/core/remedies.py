@@ -76,7 +76,7 @@ def for_start(message: str, image: str, *, ours: bool) -> tuple[str, str]:
             f"build {image} for the node's architecture, or choose nodes by kubernetes.io/arch in "
             "spec.podTemplate.nodeSelector"
         )
-    if "will run as root" in message:
+    if "will run as root" in message or "breaks non-root policy" in message:
         return cause, (
             "build the image with a USER that is a number other than 0, or set "
             f"{_security_context(ours)}.runAsUser"

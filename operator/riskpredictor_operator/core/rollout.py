@@ -209,8 +209,8 @@ def _progress(
     if stalled:
         see = f"kubectl describe pods -l {names.selector_of(rp.key)}"
         message = (
-            f"{version} has made no progress for {spec.get('progressDeadlineSeconds')} s; "
-            f"see {see}; {meanwhile}"
+            f"{version} has made no progress for {spec.get('progressDeadlineSeconds')} s "
+            f"(spec.podTemplate.progressDeadlineSeconds); see {see}; {meanwhile}"
         )
         return Explanation(reasons.ROLLOUT_STALLED, message)
     if spec.get("paused"):

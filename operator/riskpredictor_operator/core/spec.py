@@ -214,7 +214,7 @@ def _pod_template(template: Body) -> PodTemplate:
         termination_grace_period_seconds=_get(template, "terminationGracePeriodSeconds", int, path),
         progress_deadline_seconds=_get(template, "progressDeadlineSeconds", int, path),
         env=_env(_list(template, "env", path)),
-        security_context=_map(template, "securityContext", path),
+        security_context=_filled(_map(template, "securityContext", path)),
         labels=_map(template, "labels", path),
         annotations=_map(template, "annotations", path),
         node_selector=_map(template, "nodeSelector", path),
@@ -222,7 +222,10 @@ def _pod_template(template: Body) -> PodTemplate:
         affinity=_map(template, "affinity", path),
         priority_class_name=_optional(template, "priorityClassName", str, path) or None,
         service_account_name=_optional(template, "serviceAccountName", str, path) or None,
-        topology_spread_constraints=_list(template, "topologySpreadConstraints", path),
+        topology_spread_constraints=tuple(
+            _filled(constraint, keep="labelSelector")
+            for constraint in _list(template, "topologySpreadConstraints", path)
+        ),
     )
 
 
@@ -288,6 +291,14 @@ def _map(parent: Body, name: str, path: str) -> dict[str, Any]:
 def _list(parent: Body, name: str, path: str) -> tuple[Any, ...]:
     """A list of the user's; empty if it is absent."""
     return tuple(_without_nulls(_optional(parent, name, list, path) or []))
+
+
+def _filled(body: Body, keep: str = "") -> Body:
+    """A copy without empty lists and maps, of which the API server keeps nothing.
+
+    ``keep`` is a field in which empty means something else than absent.
+    """
+    return {k: v for k, v in body.items() if k == keep or v not in ({}, [])}
 
 
 def _without_nulls(body: Any) -> Any:

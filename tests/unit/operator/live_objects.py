@@ -58,14 +58,15 @@ def _deployment_defaults(spec: Object) -> None:
 
 
 def _service_defaults(spec: Object) -> None:
-    spec |= {
+    defaults: Object = {
         "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "internalTrafficPolicy": "Cluster",
         "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
     }  # fmt: skip
     if spec["type"] != "ClusterIP":
-        spec["externalTrafficPolicy"] = "Cluster"
+        defaults["externalTrafficPolicy"] = "Cluster"
         for port in spec["ports"]:
             port.setdefault("nodePort", 31234)
+    spec |= {**defaults, **spec}
 
 
 _DEFAULTS: dict[Resource, Callable[[Object], None]] = {

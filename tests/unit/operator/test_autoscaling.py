@@ -24,7 +24,7 @@ from riskpredictor_operator.core.conditions import Condition
 from riskpredictor_operator.core.rollout import rollout_of
 from riskpredictor_operator.core.spec import RiskPredictor
 
-EXTERNAL = {"autoscaler": "External"}
+EXTERNAL: Object = {"autoscaler": "External"}
 CONFLICT = autoscaler_status(
     condition(
         "AbleToScale", "False", "FailedUpdateScale",

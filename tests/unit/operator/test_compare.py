@@ -118,7 +118,7 @@ def test_an_addition_is_drift_only_in_a_field_that_is_owned_as_a_whole(
 
 def _append(item: Any, *path: str | int) -> Callable[[Object], None]:
     def change(body: Object) -> None:
-        at(body, path).append(item)
+        at(body, path[:-1]).setdefault(path[-1], []).append(item)
 
     return change
 

@@ -73,6 +73,10 @@ TROUBLE = {
         ("(container has runAsNonRoot and image will run as root); build the image with a USER "
         "that is a number other than 0, or set spec.podTemplate.securityContext.runAsUser"),
     ),
+    "as root, by its number": (
+        pod(state=waiting("CreateContainerError", "container's runAsUser breaks non-root policy")),
+        reasons.CONTAINER_START_FAILED, "spec.podTemplate.securityContext.runAsUser",
+    ),
     "a user by name": (NAMED_USER, reasons.CONTAINER_START_FAILED, "USER as a number"),
     "no such program": (CANNOT_RUN, reasons.CONTAINER_START_FAILED, "/nowhere"),
     "another architecture, told by the runtime": (
@@ -388,6 +392,17 @@ def test_a_crash_of_long_ago_is_not_what_a_gate_waits_for() -> None:
     problem = pods.problem_of(body, NOW)
     assert problem is not None
     assert problem.reason == reasons.PODS_BLOCKED
+
+
+def test_what_the_scheduler_says_of_preemption_is_left_out() -> None:
+    """It changes with the pods of others, and the status with it."""
+    words = "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules."
+    preemption = "no new claims to deallocate, preemption: 0/2 nodes are available: 2 No victims."
+    told = [
+        pods.problem_of(pod(conditions=(unschedulable(message),)))
+        for message in (words, f"{words} {preemption}")
+    ]
+    assert told[0] == told[1]
 
 
 def test_the_pods_in_trouble_are_named() -> None:

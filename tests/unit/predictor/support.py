@@ -97,7 +97,7 @@ def free_port() -> int:
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
+            sock.bind(("", port))
             return port
 
 
@@ -132,11 +132,15 @@ class ServerProcess:
         model: Path | None = None,
         open_files: int = 0,
         stderr: IO[Any] | None = None,
+        address: str = "127.0.0.1",
         **environment: str,
     ) -> None:
-        """``open_files`` is the limit of its descriptors; ``stderr`` replaces :meth:`log`."""
+        """``open_files`` is the limit of its descriptors; ``stderr`` replaces :meth:`log`.
+
+        Requests go to ``address``.
+        """
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         env = {
             **os.environ,
