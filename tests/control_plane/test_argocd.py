@@ -6,6 +6,7 @@ one that it clones.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +80,18 @@ def deliver(api: Api, repository: Repository, _tidy: None) -> Iterator[Callable[
     yield declare
     for delivery in made:
         delivery.end()
+
+
+@pytest.fixture
+def track(cluster: LocalCluster) -> Iterator[Callable[[str], None]]:
+    """Sets the way in which Argo CD knows its objects, which is as installed again afterwards."""
+
+    def use(method: str | None) -> None:
+        change = json.dumps({"data": {"application.resourceTrackingMethod": method}})
+        cluster.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch", change)
+
+    yield use
+    use(None)
 
 
 @pytest.fixture
@@ -157,14 +170,13 @@ def test_what_was_changed_by_hand_is_reverted_once_and_the_operator_does_not_obj
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("tracking", ["annotation", "label", "annotation+label"])
 def test_children_are_no_difference_and_are_not_pruned(
-    cluster: LocalCluster,
     api: Api,
     repository: Repository,
+    track: Callable[[str], None],
     deliver: Callable[..., Delivery],
     tracking: str,
 ) -> None:
-    method = f'{{"data": {{"application.resourceTrackingMethod": "{tracking}"}}}}'
-    cluster.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch", method)
+    track(tracking)
     delivery = deliver(name=KEY.name)  # the Application has the predictor's name
     delivery.wait()
     before = _uids(api)
@@ -176,16 +188,17 @@ def test_children_are_no_difference_and_are_not_pruned(
 
 @pytest.mark.usefixtures("operator")
 def test_orphans_of_a_predictor_are_not_taken_for_what_left_git(
-    cluster: LocalCluster, api: Api, repository: Repository, deliver: Callable[..., Delivery]
+    api: Api,
+    repository: Repository,
+    track: Callable[[str], None],
+    deliver: Callable[..., Delivery],
 ) -> None:
     """Argo CD that tracks by label prunes whatever says that it belongs to its Application."""
-    method = '{"data": {"application.resourceTrackingMethod": "label"}}'
-    cluster.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch", method)
+    track("label")
     delivery = deliver(name=KEY.name)
     delivery.wait()
     orphan = Key(HOME, "orphan")
     Predictors(api, HOME).wait(Predictors(api, HOME).create(orphan.name))
-    api.patch(RISKPREDICTOR, orphan, {"metadata": {"labels": {}}})
     api.delete(RISKPREDICTOR, orphan, policy="Orphan")
     eventually(lambda: not api.need(DEPLOYMENT, orphan)["metadata"].get("ownerReferences"))
     uids = {r.kind: api.need(r, orphan)["metadata"]["uid"] for r in CHILDREN}
