@@ -31,7 +31,7 @@ class StatusWriter:
     _written: dict[Key, datetime.datetime] = field(default_factory=dict, init=False)
 
     async def write(self, key: Key, uid: str, previous: Body, status: Body) -> float | None:
-        """Write the status if it differs, and an Event if Ready's reason does.
+        """Write the status if it differs, and the Events that go with it.
 
         Returns:
             Seconds until a write that was put off is due, else None.
@@ -54,7 +54,7 @@ class StatusWriter:
         live = await self.client.patch_status(api.RISKPREDICTOR, key, uid, patch)
         self.cache.put(api.RISKPREDICTOR, live)
         self._written[key] = self.clock()
-        if (event := events.event_for(previous, status)) is not None:
+        for event in events.events_for(previous, status):
             logger.info("%s: %s: %s", key, event.reason, event.message)
             await events.record(self.client, key, uid, event)
         return None

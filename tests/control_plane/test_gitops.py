@@ -16,7 +16,7 @@ import yaml
 
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.kube import Key
-from support import flux, kinds
+from support import argocd, flux
 from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark
 from support.cluster import ROOT, LocalCluster
@@ -252,7 +252,7 @@ def test_marks_of_the_tools_do_not_reach_the_children(
 @pytest.fixture(scope="module")
 def tools(cluster: LocalCluster) -> None:
     """What Argo CD and Flux bring along, as far as the guide's commands need it."""
-    kinds.install_argo_cd(cluster)
+    argocd.install_kinds(cluster)
     flux.install_kinds(cluster)
     for namespace in ("argocd", "flux-system"):
         cluster.kubectl("create", "namespace", namespace)

@@ -14,10 +14,11 @@ RISKPREDICTOR = Resource(GROUP, VERSION, PLURAL, KIND)
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
 SERVICE = Resource("", "v1", "services", "Service")
 AUTOSCALER = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+DISRUPTION_BUDGET = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 POD = Resource("", "v1", "pods", "Pod")
 EVENT = Resource("", "v1", "events", "Event")
 
-CHILDREN = (DEPLOYMENT, SERVICE, AUTOSCALER)
+CHILDREN = (DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 """The kinds that the operator makes, each under the name of its RiskPredictor."""
 
 LABEL_PREDICTOR = f"{GROUP}/riskpredictor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -97,18 +98,18 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Children) -> Plan:
 
     Objects of others, and children that are being deleted, are reported and left alone.
     """
-    wanted = [(api.DEPLOYMENT, desired.deployment, observed.deployment),
-              (api.SERVICE, desired.service, observed.service)]  # fmt: skip
-    autoscaler = _autoscaler(desired, observed)
-    if autoscaler is not None:
-        wanted.append((api.AUTOSCALER, autoscaler, observed.autoscaler))
+    manifests = desired.by_kind()
+    if observed.deployment.ownership is Ownership.FOREIGN:
+        # An autoscaler finds its target by name, and would scale a foreign Deployment.
+        manifests.pop(api.AUTOSCALER, None)
+    wanted = [(kind, manifest, observed[kind]) for kind, manifest in manifests.items()]
     applies = [
         step
         for resource, manifest, child in wanted
         if (step := _apply(rp, resource, manifest, child, observed.autoscaler)) is not None
     ]
     stages = (
-        _removals(autoscaler, observed),
+        _removals(manifests, observed),
         (*_hand_over(rp, applies, observed), *_replacements(wanted, applies)),
         tuple(applies),
     )
@@ -146,28 +147,18 @@ def _manifest_to_create(
     if resource != api.DEPLOYMENT or not rp.autoscaled:
         return manifest
     status = (autoscaler.ours or {}).get("status") or {}
-    replicas = rp.within_bounds(status.get("desiredReplicas", 0))
+    replicas = rp.within_bounds(status.get("desiredReplicas") or rp.min_replicas)
     spec: dict[str, Any] = {**manifest["spec"], "replicas": replicas}
     return {**manifest, "spec": spec}
 
 
-def _autoscaler(desired: Desired, observed: Children) -> dict[str, Any] | None:
-    """The autoscaler that should exist.
-
-    None while the Deployment is foreign, too: an autoscaler finds its target by name and would
-    scale it. ``_removals`` then deletes one that exists.
-    """
-    foreign = observed.deployment.ownership is Ownership.FOREIGN
-    return None if foreign else desired.autoscaler
-
-
-def _removals(wanted: Body | None, observed: Children) -> tuple[Step, ...]:
-    """Delete the autoscaler where none is wanted: for a fixed size, which it would change back, and
-    beside a foreign Deployment, which it would scale."""
-    child = observed.autoscaler
-    if wanted is None and child.ownership in (Ownership.OURS, Ownership.ORPHAN):
-        return (Delete(api.AUTOSCALER, child.uid),)
-    return ()
+def _removals(wanted: Mapping[Resource, Body], observed: Children) -> tuple[Step, ...]:
+    """Delete the children of which none is wanted, such as the autoscaler of a fixed size."""
+    return tuple(
+        Delete(kind, child.uid)
+        for kind, child in observed.items()
+        if kind not in wanted and child.ownership in (Ownership.OURS, Ownership.ORPHAN)
+    )
 
 
 def _replacements(
@@ -188,8 +179,8 @@ def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Children) -> t
         return ()
     live = deployment.body or {}
     current = live["spec"].get("replicas", 1)
-    if current == 0:
-        # An autoscaler treats 0 as "switched off" and would leave it there.
+    if current == 0 and rp.has_own_autoscaler:
+        # A HorizontalPodAutoscaler treats 0 as "switched off" and would leave it there.
         return (HandOver(rp.min_replicas, deployment.uid, force=True),)
     rewritten = any(step.resource == api.DEPLOYMENT for step in applies)
     if rewritten and owns_replicas(live):

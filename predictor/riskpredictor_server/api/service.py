@@ -13,6 +13,7 @@ import orjson
 from riskpredictor_server import __version__
 from riskpredictor_server.api.prediction import Predictor
 from riskpredictor_server.api.problems import JSON, RETRY, Reply, json_reply, problem
+from riskpredictor_server.logs import lost_lines
 from riskpredictor_server.metrics import CONTENT_TYPE, Metrics
 from riskpredictor_server.model.artifact import ArtifactError, Model, load
 from riskpredictor_server.model.audit import AuditLog
@@ -134,6 +135,8 @@ class Service:
         text = "Lines of the audit log that could not be written."
         lost = self.audit.lost if self.audit else 0
         gauges.append(("riskpredictor_audit_lost_total", text, {}, float(lost)))
+        text = "Lines of the log that could not be written."
+        gauges.append(("riskpredictor_log_lost_total", text, {}, float(lost_lines())))
         return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
 
     def close(self) -> None:

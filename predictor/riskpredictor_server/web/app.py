@@ -26,9 +26,18 @@ CSP = (
 )
 
 
+class _Flask(Flask):
+    """Ignores that a client would like another protocol: werkzeug refuses to route websockets."""
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer as if the client had not asked."""
+        environ.pop("HTTP_UPGRADE", None)
+        return super().wsgi_app(environ, start_response)
+
+
 def create_app(service: Service) -> Flask:
     """Return a Flask application with all routes of a Service, for any WSGI server."""
-    app = Flask(__name__)
+    app = _Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["riskpredictor"] = service
     for route in ROUTES:

@@ -27,7 +27,7 @@ def plan(body: Object, there: dict[Resource, Object | None]) -> Plan:
     def child(resource: Resource) -> Child:
         return Child(there.get(resource), ownership_of(there.get(resource), KEY, UID))
 
-    observed = Children(child(api.DEPLOYMENT), child(api.SERVICE), child(api.AUTOSCALER))
+    observed = Children({resource: child(resource) for resource in api.CHILDREN})
     return make_plan(parse(body), rendered(body), observed)
 
 
@@ -48,7 +48,7 @@ def describe(step: Step) -> str:
             return f"replace {pointer} of {resource.kind}"
 
 
-ALL = ["Deployment", "Service", "HorizontalPodAutoscaler"]
+ALL = ["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"]
 
 
 def with_replicas(body: Object, replicas: int, *, owned: bool = False) -> Object:
@@ -138,7 +138,8 @@ def test_a_foreign_deployment_is_not_scaled_either() -> None:
     """An autoscaler finds its target by name: ours would change the stranger's number of pods."""
     there = children(predictor())
     foreign = meta(there[api.DEPLOYMENT], ownerReferences=[], labels={})
-    assert shape(plan(predictor(), {api.DEPLOYMENT: foreign})) == [["create Service"]]
+    made = plan(predictor(), {api.DEPLOYMENT: foreign})
+    assert shape(made) == [["create Service", "create PodDisruptionBudget"]]
     there[api.DEPLOYMENT] = foreign
     assert shape(plan(predictor(), there)) == [["delete HorizontalPodAutoscaler"]]
 

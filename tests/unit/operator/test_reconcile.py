@@ -15,7 +15,7 @@ from kstatus import health, violations
 from riskpredictor_operator.core import api, reasons
 from riskpredictor_operator.status_writer import PROGRESS_SECONDS
 
-CREATE = ["apply Deployment", "apply Service", "apply HorizontalPodAutoscaler"]
+CREATE = [f"apply {resource.kind}" for resource in api.CHILDREN]
 STATUS = "patch_status RiskPredictor"
 
 
@@ -24,7 +24,7 @@ def harness() -> Harness:
     return Harness()
 
 
-async def test_a_new_predictor_costs_three_applies_and_one_status(harness: Harness) -> None:
+async def test_a_new_predictor_costs_an_apply_a_child_and_one_status(harness: Harness) -> None:
     harness.declare()
     await harness.synced_pass()
     assert harness.take_writes() == [*CREATE, STATUS]

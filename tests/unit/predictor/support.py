@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from bench.processes import rss_mib
 
@@ -127,8 +127,14 @@ def _lower(headers: Message) -> dict[str, str]:
 class ServerProcess:
     """``python -m riskpredictor_server`` on loopback; a context manager."""
 
-    def __init__(self, model: Path | None = None, open_files: int = 0, **environment: str) -> None:
-        """``open_files`` is the limit of its descriptors."""
+    def __init__(
+        self,
+        model: Path | None = None,
+        open_files: int = 0,
+        stderr: IO[Any] | None = None,
+        **environment: str,
+    ) -> None:
+        """``open_files`` is the limit of its descriptors; ``stderr`` replaces :meth:`log`."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
@@ -145,7 +151,9 @@ class ServerProcess:
         command = [sys.executable, "-m", "riskpredictor_server"]
         if open_files:
             command = ["prlimit", f"--nofile={open_files}", *command]
-        self.process = subprocess.Popen(command, env=env, stderr=self._log, stdout=self._log)
+        self.process = subprocess.Popen(
+            command, env=env, stderr=stderr or self._log, stdout=self._log
+        )
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + 60
