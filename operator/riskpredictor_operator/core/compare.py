@@ -232,7 +232,7 @@ def _applied(rendered: Any, live: Any, place: str) -> Any:
 
 def _differences(wanted: Any, live: Any, path: str, place: str) -> list[Difference]:
     name = place.rpartition(".")[2]
-    return list(_walk(_bare(wanted, name), _bare(live, name), path, place))
+    return list(_walk(_bare(wanted, name) or {}, _bare(live, name) or {}, path, place))
 
 
 def _walk(wanted: Any, live: Any, path: str, place: str) -> Iterator[Difference]:

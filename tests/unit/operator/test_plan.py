@@ -65,7 +65,7 @@ ALL = ["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"
 
 def with_replicas(body: Object, replicas: int, *, owned: bool = False) -> Object:
     """A live Deployment with that many replicas, owned by the operator's apply or not."""
-    manifest = manifests(body)[api.DEPLOYMENT]
+    manifest = recorded(manifests(body)[api.DEPLOYMENT])
     applied = changed(manifest, replicas, "spec", "replicas")
     found = live(api.DEPLOYMENT, applied if owned else manifest)
     return changed(found, replicas, "spec", "replicas")
