@@ -329,7 +329,7 @@ def test_what_leaves_the_spec_leaves_the_children_whoever_claims_it(
     # The caller's own requests take a part of it.
     assert time.monotonic() - started < 2 * REPAIR_SECONDS
     if claim is not orphan:
-        assert not (pods_of(api, key)["metadata"].get("annotations") or {})
+        assert not pods_of(api, key)["metadata"].get("annotations")
     predictors.wait(key)
     for resource in CHILDREN:
         body = api.need(resource, key)
