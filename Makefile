@@ -95,6 +95,7 @@ test-versions: $(VENV)/.ready ## API and installation on older and newer Kuberne
 
 .PHONY: test-python
 test-python: $(VENV)/.ready ## Unit and portability tests on each Python of PYTHONS that is installed (PYTHONS="3.13 3.14")
+	export PATH="$$(printf '%s:' ~/.pyenv/versions/*/bin)$$PATH"; \
 	for version in $(PYTHONS); do \
 	  $(VENV)/bin/uv venv --quiet --no-python-downloads --clear --python $$version build/python-$$version || { echo "Python $$version: not installed, not tested"; continue; }; \
 	  export VIRTUAL_ENV=build/python-$$version; \
