@@ -83,7 +83,7 @@ def _of(
         found.append(f"serving {status.get('servingVersion')}, not {spec['modelVersion']}")
     rp = parse(body)
     observed = Children(
-        *(Child(children[r], ownership_of(children[r], rp.key, rp.uid)) for r in CHILDREN)
+        {r: Child(children[r], ownership_of(children[r], rp.key, rp.uid)) for r in CHILDREN}
     )
     plan = make_plan(rp, render(rp, OPTIONS), observed)
     found += [f"still to do: {step}" for stage in plan.stages for step in stage]

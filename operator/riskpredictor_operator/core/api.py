@@ -14,10 +14,11 @@ RISKPREDICTOR = Resource(GROUP, VERSION, PLURAL, KIND)
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
 SERVICE = Resource("", "v1", "services", "Service")
 AUTOSCALER = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+DISRUPTION_BUDGET = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 POD = Resource("", "v1", "pods", "Pod")
 EVENT = Resource("", "v1", "events", "Event")
 
-CHILDREN = (DEPLOYMENT, SERVICE, AUTOSCALER)
+CHILDREN = (DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 """The kinds that the operator makes, each under the name of its RiskPredictor."""
 
 LABEL_PREDICTOR = f"{GROUP}/riskpredictor"
@@ -27,6 +28,9 @@ LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_HASH = f"{GROUP}/applied-hash"
 """On every child: digest of what was applied, so that a restart knows that nothing changed."""
+ANNOTATION_LAST_APPLIED = f"{GROUP}/last-applied"
+"""On every child: labels, annotations and spec as they were applied, so that what leaves the spec
+leaves the child, whoever else claims it by then."""
 
 WATCHED = {RISKPREDICTOR: "", **dict.fromkeys(CHILDREN, LABEL_PREDICTOR)}
 """The kinds that the operator watches, with the label selector of each."""

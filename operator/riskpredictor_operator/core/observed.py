@@ -91,13 +91,18 @@ class Child:
         return self.body if self.ownership is Ownership.OURS else None
 
 
-@dataclass(frozen=True, slots=True)
-class Children:
-    """The live children of one RiskPredictor, as a plan starts from them."""
+class Children(dict[Resource, Child]):
+    """The live children of one RiskPredictor by kind, as a plan starts from them."""
 
-    deployment: Child
-    service: Child
-    autoscaler: Child
+    @property
+    def deployment(self) -> Child:
+        """The Deployment."""
+        return self[api.DEPLOYMENT]
+
+    @property
+    def autoscaler(self) -> Child:
+        """The HorizontalPodAutoscaler."""
+        return self[api.AUTOSCALER]
 
 
 _KEPT_METADATA = (

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from riskpredictor_server import __version__
-from riskpredictor_server.api import inference_protocol as oip
 from riskpredictor_server.api.prediction import Predictor
 from riskpredictor_server.api.problems import JSON, RETRY, Reply, json_reply, problem
 from riskpredictor_server.logs import lost_lines
@@ -81,10 +80,10 @@ class Service:
         """Return the 404 for a model or version that is not served here, else None."""
         own, served = self.settings.model_name, self.model.version if self.model else ""
         if name != own:
-            return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
+            return problem(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
         if version not in (None, served):
             detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
-            return oip.refuse(404, detail, request_id)
+            return problem(404, detail, request_id)
         return None
 
     def health(self) -> Reply:

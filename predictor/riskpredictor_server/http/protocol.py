@@ -321,7 +321,9 @@ class Connection(HttpToolsProtocol):
             super().on_message_begin()
         scope: Any = self.scope
         scope.setdefault("method", "GET")
-        scope |= {"path": "/", "headers": [], "extensions": {INVALID_REQUEST: (status, detail)}}
+        # Errors below /v2 have a form of their own, so the path counts as far as it is known.
+        path = self.url.partition(b"?")[0].decode("latin-1") or "/"
+        scope |= {"path": path, "headers": [], "extensions": {INVALID_REQUEST: (status, detail)}}
         cycle = Cycle(self, scope, keep_alive=False, expects_continue=False)
         cycle.more_body = False
         self._enqueue(cycle)

@@ -108,11 +108,7 @@ def rendered(body: Object) -> Desired:
 
 def manifests(body: Object) -> dict[Resource, Object]:
     """The children of a stored RiskPredictor by kind."""
-    desired = rendered(body)
-    found = {api.DEPLOYMENT: desired.deployment, api.SERVICE: desired.service}
-    if desired.autoscaler is not None:
-        found[api.AUTOSCALER] = desired.autoscaler
-    return found
+    return rendered(body).by_kind()
 
 
 def without(body: Object, *path: str | int) -> Object:

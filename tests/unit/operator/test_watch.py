@@ -66,7 +66,7 @@ async def test_what_is_handled_is_queued(harness: Harness, watcher: Watcher) -> 
     registry = kopf.OperatorRegistry()
     watcher.register(registry)
     handlers = registry._watching.get_all_handlers()
-    assert len(handlers) == 4
+    assert len(handlers) == len(api.WATCHED)
     for handler in handlers:
         await cast(Any, handler.fn)(event={"type": "ADDED", "object": service()})
         assert await harness.queue.get() == KEY

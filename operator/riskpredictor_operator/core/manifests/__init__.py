@@ -5,21 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from riskpredictor_operator.core import api
 from riskpredictor_operator.core.manifests.autoscaler import build_autoscaler
 from riskpredictor_operator.core.manifests.deployment import RenderOptions, build_deployment
+from riskpredictor_operator.core.manifests.disruption_budget import build_disruption_budget
 from riskpredictor_operator.core.manifests.service import build_service
 from riskpredictor_operator.core.spec import RiskPredictor
+from riskpredictor_operator.kube import Resource
 
 __all__ = ["Desired", "RenderOptions", "render"]
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The children that should exist; no autoscaler for a predictor of fixed size."""
+    """The children that should exist; None where there should be none of a kind."""
 
     deployment: dict[str, Any]
     service: dict[str, Any]
     autoscaler: dict[str, Any] | None
+    disruption_budget: dict[str, Any] | None
+
+    def by_kind(self) -> dict[Resource, dict[str, Any]]:
+        """The manifests that exist, by kind."""
+        manifests = {
+            api.DEPLOYMENT: self.deployment,
+            api.SERVICE: self.service,
+            api.AUTOSCALER: self.autoscaler,
+            api.DISRUPTION_BUDGET: self.disruption_budget,
+        }
+        return {kind: manifest for kind, manifest in manifests.items() if manifest is not None}
 
 
 def render(rp: RiskPredictor, options: RenderOptions) -> Desired:
@@ -27,5 +41,6 @@ def render(rp: RiskPredictor, options: RenderOptions) -> Desired:
     return Desired(
         deployment=build_deployment(rp, options),
         service=build_service(rp),
-        autoscaler=build_autoscaler(rp) if rp.autoscaled else None,
+        autoscaler=build_autoscaler(rp) if rp.has_own_autoscaler else None,
+        disruption_budget=build_disruption_budget(rp) if rp.has_disruption_budget else None,
     )
