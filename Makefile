@@ -13,6 +13,10 @@ SPREAD := -n $(shell python3 -c 'import os; print((os.cpu_count() or 1) * 3 // 2
 DEMO_NAME ?= demo
 # The oldest Kubernetes that is supported, and the newest that is known to work.
 VERSIONS ?= v1.30.14 v1.36.3
+# The Pythons that the products are for.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+# What they are installed on: images need glibc 2.28 or newer, as numpy does.
+PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin windows
 VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 AUDIT := build/audit
@@ -88,6 +92,18 @@ test-versions: $(VENV)/.ready ## API and installation on older and newer Kuberne
 	for version in $(VERSIONS); do \
 	  python3 tools/cluster/make_kubernetes.py $$version build/kubernetes-$$version; \
 	  CLUSTER_SUFFIX=-$${version//./-} RISKPREDICTOR_KUBERNETES_TOOLS=$(CURDIR)/build/kubernetes-$$version $(PYTEST) $(VERSIONED); \
+	done
+
+.PHONY: test-python
+test-python: $(VENV)/.ready ## Unit and portability tests on each Python of PYTHONS that is installed (PYTHONS="3.13 3.14")
+	export PATH="$$(printf '%s:' ~/.pyenv/versions/*/bin)$$PATH"; \
+	for version in $(PYTHONS); do \
+	  $(VENV)/bin/uv venv --quiet --no-python-downloads --clear --python $$version build/python-$$version || { echo "Python $$version: not installed, not tested"; continue; }; \
+	  export VIRTUAL_ENV=build/python-$$version; \
+	  $(VENV)/bin/uv pip install --quiet --require-hashes -r requirements-dev.lock; \
+	  $(VENV)/bin/uv pip install --quiet --no-deps --no-build-isolation -e operator -e predictor -e tools/kubectl; \
+	  $$VIRTUAL_ENV/bin/python -m pytest $(SPREAD) tests/unit tests/contract/test_other_systems.py; \
+	  echo "Python $$version: passed"; \
 	done
 
 .PHONY: test-browser
@@ -170,6 +186,16 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
 	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
 	$(UV_COMPILE) requirements-kserve.in -o requirements-kserve.lock
+
+.PHONY: wheels
+wheels: $(VENV)/.ready ## Is there a wheel of every locked package for each Python and system? (asks the index)
+	for lock in operator/requirements.lock predictor/requirements*.lock tools/kubectl/requirements.lock; do \
+	  for platform in $(PLATFORMS); do for version in $(PYTHONS); do \
+	    echo "$$lock on $$platform, Python $$version"; \
+	    $(VENV)/bin/uv pip install --quiet --dry-run --no-deps --only-binary :all: --require-hashes --target build/wheels \
+	      --python-platform $$platform --python-version $$version -r $$lock; \
+	  done; done; \
+	done
 
 .PHONY: images
 images: ## Build the operator's image and the predictor's, with the models v1 and v2

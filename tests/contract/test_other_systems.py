@@ -85,7 +85,7 @@ class Cluster(http.server.BaseHTTPRequestHandler):
         body: bodies.Body | None = {"metadata": {}, "items": []}
         if last == "risk":
             kind = self.path.split("/")[-2]
-            body = {"riskpredictors": bodies.ready(), "services": bodies.child({})}.get(kind)
+            body = {"riskpredictors": bodies.ready(), "services": bodies.service()}.get(kind)
         data = json.dumps(body or {"reason": "NotFound", "message": '"risk" not found'}).encode()
         self.send_response(200 if body else 404)
         self.send_header("Content-Length", str(len(data)))

@@ -46,7 +46,7 @@ MODULES = frozenset((
     "resource", "spwd", "syslog", "termios", "tty", "uvloop",
 ))  # fmt: skip
 OS = (
-    "WNOHANG", "chown", "chroot", "ctermid", "fchmod", "fchown", "fork", "forkpty", "getegid",
+    "chown", "chroot", "ctermid", "fchmod", "fchown", "fork", "forkpty", "getegid",
     "geteuid", "getgid", "getgrouplist", "getgroups", "getloadavg", "getpgid", "getpgrp",
     "getpriority", "getresuid", "getsid", "getuid", "initgroups", "killpg", "lchown", "mkfifo",
     "mknod", "nice", "openpty", "pathconf", "pipe2", "posix_spawn", "pread", "pwrite", "readv",
