@@ -23,7 +23,8 @@ from support.predictors import Predictors
 
 PLUGIN = """#!/bin/sh
 echo x >> {folder}/calls
-exec cat {folder}/credential
+[ $(wc -l < {folder}/calls) -gt 1 ] || exec cat {folder}/first
+exec cat {folder}/next
 """
 SIGNING = """
 [ca]
@@ -41,7 +42,7 @@ organizationName = optional
 
 
 class Plugin:
-    """A credential plug-in that hands out what it was given last."""
+    """A credential plug-in that hands out one credential, and then the next."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.program = folder, folder / "login-plugin"
@@ -58,18 +59,18 @@ class Plugin:
         path.write_text(yaml.safe_dump(config))
         return path
 
-    def gives(self, **status: str) -> None:
-        """What it hands out from now on."""
+    def gives(self, which: str, **status: str) -> None:
+        """What it hands out: ``first``, and after that ``next``."""
         version = "client.authentication.k8s.io/v1"
         body = {"apiVersion": version, "kind": "ExecCredential", "status": status}
-        (self.folder / "credential").write_text(json.dumps(body))
+        (self.folder / which).write_text(json.dumps(body))
 
     def calls(self) -> int:
         """How often it was asked."""
         return len((self.folder / "calls").read_text().split())
 
 
-def tokens(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
+def tokens(cluster: LocalCluster, plugin: Plugin) -> Callable[[], object]:
     """Hand out a token that ends with a Secret; returns what ends it."""
 
     def token(secret: str) -> str:
@@ -77,16 +78,13 @@ def tokens(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
         bound = ("--bound-object-kind=Secret", f"--bound-object-name={secret}")
         return cluster.kubectl("-n", SYSTEM, "create", "token", ACCOUNT, *bound).strip()
 
-    def end() -> None:
-        plugin.gives(token=token("session-2"))
-        cluster.kubectl("-n", SYSTEM, "delete", "secret", "session-1")
-
-    plugin.gives(token=token("session-1"))
-    return end
+    for which in ("first", "next"):
+        plugin.gives(which, token=token(f"session-{which}"))
+    return partial(cluster.kubectl, "-n", SYSTEM, "delete", "secret", "session-first")
 
 
-def certificates(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
-    """Hand out a client certificate that ends in seconds; returns what hands out the next."""
+def certificates(cluster: LocalCluster, plugin: Plugin) -> Callable[[], object]:
+    """Hand out a client certificate that ends in seconds; returns what does nothing to end it."""
     authority = cluster.kubeconfig.parent / "pki"
     folder = plugin.folder
     (folder / "signing.cnf").write_text(SIGNING.format(folder=folder))
@@ -106,10 +104,11 @@ def certificates(cluster: LocalCluster, plugin: Plugin) -> Callable[[], None]:
                 *("-enddate", end.strftime("%Y%m%d%H%M%SZ"), "-in", request, "-out", certificate),
                 )  # fmt: skip
         pair = {"clientCertificateData": certificate, "clientKeyData": key}
-        plugin.gives(**{name: path.read_text() for name, path in pair.items()})
+        plugin.gives(name, **{part: path.read_text() for part, path in pair.items()})
 
     give("first", 20)
-    return partial(give, "second", 3600)
+    give("next", 3600)
+    return lambda: None
 
 
 @pytest.mark.parametrize("kind", [tokens, certificates])
@@ -118,7 +117,7 @@ def test_credentials_that_end_are_asked_for_again_by_requests_and_watches(
     api: Api,
     predictors: Predictors,
     tmp_path: Path,
-    kind: Callable[[LocalCluster, Plugin], Callable[[], None]],
+    kind: Callable[[LocalCluster, Plugin], Callable[[], object]],
 ) -> None:
     plugin = Plugin(tmp_path)
     end = kind(cluster, plugin)
@@ -135,5 +134,6 @@ def test_credentials_that_end_are_asked_for_again_by_requests_and_watches(
         assert plugin.calls() <= asked + 2, "and not for every request"
     finally:
         process.stop()
+        print(process.says())
     assert "Traceback" not in process.says()
     assert "lost the lease" not in process.says()
