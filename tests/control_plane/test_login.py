@@ -73,6 +73,7 @@ def tokens(cluster: LocalCluster, api: Api, plugin: Plugin) -> Callable[[], None
     """Hand out a token that ends with a Secret; returns what ends it."""
 
     def token(secret: str) -> str:
+        cluster.kubectl("-n", SYSTEM, "delete", "secret", secret, "--ignore-not-found")
         cluster.kubectl("-n", SYSTEM, "create", "secret", "generic", secret)
         bound = ("--bound-object-kind=Secret", f"--bound-object-name={secret}")
         return cluster.kubectl("-n", SYSTEM, "create", "token", ACCOUNT, *bound).strip()
