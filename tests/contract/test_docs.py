@@ -91,7 +91,7 @@ NAMED_TESTS = sorted(
     {
         (path, name)
         for document in DOCUMENTS
-        for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text())
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", document.read_text())
         if path != "tests/path.py"
     }
 )
@@ -99,7 +99,12 @@ NAMED_TESTS = sorted(
 
 @pytest.mark.parametrize(("path", "name"), NAMED_TESTS)
 def test_a_test_that_is_named_exists(path: str, name: str) -> None:
-    assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
+    """A file alone may be named, too."""
+    if not name:
+        assert (ROOT / path).is_file()
+        return
+    pattern = rf"^ *((async )?def {name}\(|class {name}:)"
+    assert re.search(pattern, (ROOT / path).read_text(), re.MULTILINE)
 
 
 EXCERPTS = [b for d in DOCUMENTS for b in blocks(d) if b.language == "python"]
@@ -239,7 +244,7 @@ def make(arguments: list[str]) -> None:
 VERBS = {
     "get", "describe", "logs", "events", "explain", "wait", "top", "apply", "create", "patch",
     "scale", "delete", "annotate", "label", "set", "rollout", "port-forward", "diff", "kustomize",
-    "config", "riskpredictor", "edit", "auth",
+    "config", "riskpredictor", "edit", "auth", "drain",
 }  # fmt: skip
 WITH_VALUE = {"-n", "--namespace", "--context", "--kubeconfig"}
 
