@@ -37,8 +37,12 @@ _ANYTHING = {
 
 
 def redis() -> str:
-    """Path of the cache that its programs share."""
-    return debian.ensure("redis-server")
+    """Path of the cache that its programs share.
+
+    The server and the checker of its files are one program, which the name decides. Its package
+    brings no service that would start, unlike that of the server.
+    """
+    return debian.ensure("redis-check-rdb", "redis-tools")
 
 
 def install_kinds(cluster: LocalCluster) -> None:
@@ -68,6 +72,7 @@ def running(cluster: LocalCluster, folder: Path) -> Iterator[None]:
     names = ("argocd-application-controller", "argocd-repo-server", "kustomize")
     for name in names:
         (folder / name).symlink_to(program)
+    (folder / "redis-server").symlink_to(redis())
     cache, repositories, *metrics = _free_ports(4)
     environment = {
         **os.environ,
@@ -82,7 +87,7 @@ def running(cluster: LocalCluster, folder: Path) -> Iterator[None]:
         environment[f"ARGOCD_{data}_DATA_PATH"] = str(folder)
     use_cache = f"--redis=127.0.0.1:{cache}"
     commands: tuple[list[str | Path], ...] = (
-        [redis(), "--bind", "127.0.0.1", "--port", str(cache), "--save", "", "--dir", str(folder)],
+        [folder / "redis-server", "--bind", "127.0.0.1", "--port", str(cache), "--save", "", "--dir", str(folder)],
         [folder / names[1], use_cache, "--disable-tls", "--address=127.0.0.1",
          f"--port={repositories}", "--metrics-address=127.0.0.1", f"--metrics-port={metrics[0]}"],
         [folder / names[0], use_cache, "--repo-server-plaintext", f"--namespace={NAMESPACE}",
