@@ -50,6 +50,7 @@ class LeaderElector:
     _deadline: float = field(default=0.0, init=False)
     _observed: tuple[Any, float] = field(default=(None, 0.0), init=False)
     _renewing: asyncio.Task[None] | None = field(default=None, init=False)
+    _failed: bool = field(default=False, init=False)
 
     @property
     def leading(self) -> bool:
@@ -152,10 +153,13 @@ class LeaderElector:
         return self._observed[1] + duration - time.monotonic()
 
     async def _until_changed(self) -> None:
-        """Wait for a change of the Lease, but not beyond the end of an unchanged one."""
-        pause = min(
-            self.duration * RENEW_FRACTION, max(SHORTEST_WAIT_SECONDS, self._left_of_observed())
-        )
+        """Wait for a change of the Lease, but not beyond the end of an unchanged one.
+
+        An API server that refuses or does not answer is not asked without the whole pause.
+        """
+        pause = self.duration * RENEW_FRACTION
+        if not self._failed:
+            pause = min(pause, max(SHORTEST_WAIT_SECONDS, self._left_of_observed()))
         started = time.monotonic()
         try:
             async with asyncio.timeout(pause):
@@ -196,13 +200,16 @@ class LeaderElector:
 
     async def _try(self, action: Any) -> Any:
         """The action's result, or None where the API server refused or did not answer in time."""
+        self._failed = False
         try:
             async with asyncio.timeout(self.duration * REQUEST_FRACTION):
                 return await action()
         except ApiError as error:
             # 409: another replica was quicker.
             if error.status != 409:
+                self._failed = True
                 logger.warning("lease %s: %s", self.lease, error)
         except TimeoutError:
+            self._failed = True
             logger.warning("lease %s: no answer from the API server", self.lease)
         return None

@@ -114,6 +114,25 @@ async def test_a_silent_holder_is_waited_for_by_the_own_clock(
     assert (one.leading, two.leading) == (False, True)
 
 
+async def test_a_lease_that_has_run_out_and_cannot_be_had_is_asked_for_with_pauses(
+    cluster: FakeCluster, clock: Clock
+) -> None:
+    """Of a standby whose credentials are refused, for example."""
+    one, two = elector(cluster, "one"), elector(cluster, "two", 7.0)
+    await one.acquire()
+    assert one._renewing is not None
+    one._renewing.cancel()
+    standing_by = asyncio.create_task(two.acquire())
+    await until_reads(cluster, 1)
+    cluster.fail("get", LEASE, DOWN, times=1000)
+    clock.now += 100
+    await until_reads(cluster, 1)
+    calls = len(cluster.calls)
+    await asyncio.sleep(0.5)
+    assert len(cluster.calls) <= calls + 2
+    assert not standing_by.done()
+
+
 async def test_while_a_holder_renews_another_stands_by(cluster: FakeCluster, clock: Clock) -> None:
     one, two = elector(cluster, "one"), elector(cluster, "two")
     await one.acquire()

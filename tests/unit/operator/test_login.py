@@ -244,12 +244,16 @@ class Kubeconfig:
             "contexts": [
                 {"name": "it", "context": {"cluster": "it", "user": "it"}},
                 {"name": "other", "context": {"cluster": "other", "user": "it"}},
+                {"name": "somebody", "context": {"cluster": "it", "user": "somebody"}},
             ],
             "clusters": [
                 {"name": "it", "cluster": {"server": server}},
                 {"name": "other", "cluster": {"server": "http://other.invalid"}},
             ],
-            "users": [{"name": "it", "user": self.user}],
+            "users": [
+                {"name": "it", "user": self.user},
+                {"name": "somebody", "user": {"token": "of somebody"}},
+            ],
         }  # fmt: skip
         self.path.write_text(yaml.safe_dump(config))
 
@@ -387,6 +391,14 @@ async def test_the_cluster_stays_the_first_one(
     assert transport.server == server.url
     assert await ask(transport)
     assert (await transport.connection()).server == server.url
+
+
+async def test_so_does_the_user(
+    server: Server, kubeconfig: Kubeconfig, transport: Transport
+) -> None:
+    kubeconfig.write(server.url, current="somebody")
+    await transport.login.renew()
+    assert transport.login.token == "Bearer 2"
 
 
 async def test_another_server_is_told(
