@@ -23,8 +23,9 @@ class PreflightError(Exception):
     """The operator cannot work here; the message says why and what to do."""
 
 
-_CHILD_VERBS = ("get", "list", "watch", "patch", "create")
-"""Server-side apply needs ``patch``, and ``create`` where the object is new."""
+_CHILD_VERBS = ("get", "list", "watch", "patch", "create", "delete")
+"""Server-side apply needs ``patch``, and ``create`` where the object is new. A child that no update
+can restore is deleted and made anew."""
 
 
 def permissions() -> Iterator[tuple[str, Resource, str]]:
@@ -38,7 +39,6 @@ def permissions() -> Iterator[tuple[str, Resource, str]]:
     for resource in api.CHILDREN:
         for verb in _CHILD_VERBS:
             yield verb, resource, ""
-    yield "delete", api.AUTOSCALER, ""
     yield "list", api.POD, ""
     yield "create", api.EVENT, ""
 

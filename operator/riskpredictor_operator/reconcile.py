@@ -12,16 +12,19 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.autoscaling import autoscaler_fails
+from riskpredictor_operator.core.compare import compare
 from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.core.managers import manager_of
 from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.metadata import digest
 from riskpredictor_operator.core.names import selector_of
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
-from riskpredictor_operator.core.plan import Plan, make_plan
-from riskpredictor_operator.core.refusals import explain_refusal
+from riskpredictor_operator.core.plan import Plan, Repair, make_plan
+from riskpredictor_operator.core.refusals import explain_overruled, explain_refusal
 from riskpredictor_operator.core.rollout import (
     is_as_declared,
     is_observed,
@@ -33,6 +36,7 @@ from riskpredictor_operator.core.spec import RiskPredictor, SpecError, parse
 from riskpredictor_operator.core.status import Observation, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
+from riskpredictor_operator.repair_limiter import RepairLimiter
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import Client
@@ -55,8 +59,9 @@ class Reconciler:
     """Reconciles RiskPredictors; each call of ``reconcile`` is one pass over one of them.
 
     Between passes it keeps, by key, since when writes fail, and which pod template the Deployment's
-    controller has seen. The limiter keeps which predictors roll out or wait for it, and the status
-    writer when it last wrote. A restart may lose all of it.
+    controller has seen. The limiters keep which predictors roll out or wait for it, and which
+    fields were repaired lately; the status writer keeps when it last wrote. A restart may lose all
+    of it.
     """
 
     client: Client
@@ -66,11 +71,13 @@ class Reconciler:
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
     monotonic: Callable[[], float] = field(default=time.monotonic)
     _status_writer: StatusWriter = field(init=False)
+    _repairs: RepairLimiter = field(init=False)
     _failing_since: dict[Key, float] = field(default_factory=dict, init=False)
     _template_seen: dict[Key, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._status_writer = StatusWriter(self.client, self.cache, self.clock)
+        self._repairs = RepairLimiter(self.monotonic)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass.
@@ -110,6 +117,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._status_writer.forget(key)
+        self._repairs.forget(key)
         self.limiter.done(key)
         self._failing_since.pop(key, None)
         self._template_seen.pop(key, None)
@@ -124,12 +132,32 @@ class Reconciler:
         if self._must_wait(rp, body, desired, observed):
             plan = plan.without(api.DEPLOYMENT)
         seen = Observation(problems=_foreign(plan, rp.key), waiting=_leftovers(plan, rp.key))
-        if not plan.stages or rp.suspend:
+        if rp.suspend:
             return seen
+        for repair in plan.repairs:
+            if not self._repairs.admit(rp.key, repair):
+                plan = plan.without(repair.resource)
         if plan.creates and not await self._still_exists(rp):
             return None
-        refused = await execute(self.client, self.cache, rp, plan)
-        return replace(seen, problems=seen.problems + refused)
+        refused = await execute(self.client, self.cache, rp, plan, partial(self._count, rp.key))
+        overruled = await self._overruled(rp.key)
+        return replace(seen, problems=seen.problems + refused + overruled)
+
+    def _count(self, key: Key, repair: Repair, answer: Body | None) -> None:
+        """Count a repair, and see whether admission let it pass."""
+        left = compare(repair.resource, repair.manifest, answer).differences if answer else ()
+        self._repairs.written(key, repair, left)
+
+    async def _overruled(self, key: Key) -> tuple[Explanation, ...]:
+        """The field that somebody changes after every repair, if there is one."""
+        found = self._repairs.overruled(key)
+        if not found:
+            return ()
+        first = found[0]
+        if not first.by and (live := await self.client.get(first.resource, key)) is not None:
+            first.by = manager_of(live, first.difference)
+        what = f"{first.resource.kind} {key}"
+        return (explain_overruled(what, first.difference, first.by, len(found) - 1),)
 
     def _must_wait(
         self, rp: RiskPredictor, body: Body, desired: Desired, observed: Children
@@ -247,7 +275,9 @@ class Reconciler:
         if self._spec_changed(rp.key, rp.generation):
             return 0.0
         if seen.problems or seen.waiting is not None:
-            return SLOW_RETRY_SECONDS
+            now = self.monotonic()
+            due = [each.due - now for each in self._repairs.overruled(rp.key) if each.due > now]
+            return min([SLOW_RETRY_SECONDS, *due])
         if seen.deployment is None or rp.suspend:
             return None
         if is_settled(rp, seen.deployment):

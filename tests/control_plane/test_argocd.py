@@ -6,6 +6,7 @@ one that it clones.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +80,18 @@ def deliver(api: Api, repository: Repository, _tidy: None) -> Iterator[Callable[
     yield declare
     for delivery in made:
         delivery.end()
+
+
+@pytest.fixture
+def track(cluster: LocalCluster) -> Iterator[Callable[[str], None]]:
+    """Sets the way in which Argo CD knows its objects, which is as installed again afterwards."""
+
+    def use(method: str | None) -> None:
+        change = json.dumps({"data": {"application.resourceTrackingMethod": method}})
+        cluster.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch", change)
+
+    yield use
+    use(None)
 
 
 @pytest.fixture
@@ -157,14 +170,13 @@ def test_what_was_changed_by_hand_is_reverted_once_and_the_operator_does_not_obj
 @pytest.mark.usefixtures("operator")
 @pytest.mark.parametrize("tracking", ["annotation", "label", "annotation+label"])
 def test_children_are_no_difference_and_are_not_pruned(
-    cluster: LocalCluster,
     api: Api,
     repository: Repository,
+    track: Callable[[str], None],
     deliver: Callable[..., Delivery],
     tracking: str,
 ) -> None:
-    method = f'{{"data": {{"application.resourceTrackingMethod": "{tracking}"}}}}'
-    cluster.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch", method)
+    track(tracking)
     delivery = deliver(name=KEY.name)  # the Application has the predictor's name
     delivery.wait()
     before = _uids(api)
@@ -176,16 +188,17 @@ def test_children_are_no_difference_and_are_not_pruned(
 
 @pytest.mark.usefixtures("operator")
 def test_orphans_of_a_predictor_are_not_taken_for_what_left_git(
-    cluster: LocalCluster, api: Api, repository: Repository, deliver: Callable[..., Delivery]
+    api: Api,
+    repository: Repository,
+    track: Callable[[str], None],
+    deliver: Callable[..., Delivery],
 ) -> None:
     """Argo CD that tracks by label prunes whatever says that it belongs to its Application."""
-    method = '{"data": {"application.resourceTrackingMethod": "label"}}'
-    cluster.kubectl("-n", "argocd", "patch", "configmap", "argocd-cm", "--patch", method)
+    track("label")
     delivery = deliver(name=KEY.name)
     delivery.wait()
     orphan = Key(HOME, "orphan")
     Predictors(api, HOME).wait(Predictors(api, HOME).create(orphan.name))
-    api.patch(RISKPREDICTOR, orphan, {"metadata": {"labels": {}}})
     api.delete(RISKPREDICTOR, orphan, policy="Orphan")
     eventually(lambda: not api.need(DEPLOYMENT, orphan)["metadata"].get("ownerReferences"))
     uids = {r.kind: api.need(r, orphan)["metadata"]["uid"] for r in CHILDREN}
@@ -217,30 +230,50 @@ def test_what_is_removed_from_git_is_pruned_with_its_children(
     assert _uids(api)
 
 
+@pytest.mark.parametrize(
+    ("tracking", "label", "sync"),
+    [
+        # Argo CD marks no definition as its own, so it does not miss this one.
+        pytest.param("annotation", "", "Synced", id="as installed"),
+        # A chart's label makes it one of its own, which only our annotations save.
+        pytest.param("label", "app.kubernetes.io/instance: predictors-prod", "OutOfSync",
+                     id="with the label that it tracks by"),
+    ],
+)  # fmt: skip
 def test_a_definition_that_leaves_git_stays_with_its_instances(
-    cluster: LocalCluster, api: Api, repository: Repository, deliver: Callable[..., Delivery]
+    cluster: LocalCluster,
+    api: Api,
+    repository: Repository,
+    track: Callable[[str], None],
+    deliver: Callable[..., Delivery],
+    tracking: str,
+    label: str,
+    sync: str,
 ) -> None:
+    track(tracking)
     group = "guarded.example.com"
     name = f"riskpredictors.{group}"
     guarded = (ROOT / "crds/riskpredictors.yaml").read_text().replace("healthtech.dev", group)
     folder = repository.folder / "prod"
-    (folder / "crd.yaml").write_text(guarded)
+    (folder / "crd.yaml").write_text(guarded.replace("  labels:\n", f"  labels:\n    {label}\n", 1))
     path = folder / "kustomization.yaml"
     path.write_text(path.read_text().replace("  - ../base\n", "  - ../base\n  - crd.yaml\n"))
     repository.commit("The definition, too")
     delivery = deliver()
+    established = ("wait", "--for=condition=Established", f"crd/{name}")
+    eventually(lambda: cluster.try_kubectl(*established).returncode == 0, within=60)
     delivery.wait("Progressing")
     kind = Resource(group, "v1alpha1", "riskpredictors", RISKPREDICTOR.kind)
-    metadata = {"name": KEY.name, "namespace": HOME}
+    metadata = {"name": KEY.name, "namespace": "default"}
     made = api.create(kind, {"metadata": metadata, "spec": {"modelVersion": "v1"}})
     crd = api.need(CRD, Key("", name))
     repository.revert()
-    found = delivery.wait("Progressing", "OutOfSync")
-    assert argocd.resources(found)["CustomResourceDefinition", name]["requiresPruning"] is True
+    delivery.wait("Progressing", sync)
     delivery.end(cascade=True)
-    eventually(lambda: api.get(RISKPREDICTOR, KEY) is None)
+    eventually(lambda: api.get(APPLICATION, delivery.key) is None, within=60)
     assert api.need(CRD, Key("", name))["metadata"]["uid"] == crd["metadata"]["uid"]
-    assert api.need(kind, KEY)["metadata"]["uid"] == made["metadata"]["uid"]
+    kept = api.need(kind, Key("default", KEY.name))
+    assert kept["metadata"]["uid"] == made["metadata"]["uid"]
     cluster.kubectl("delete", "crd", name)
 
 

@@ -194,6 +194,23 @@ def _is_ready(pod: Body) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def test_a_node_that_does_not_report_is_named(api: Api, predictors: Predictors) -> None:
+    """The node's controller marks its pods so; nobody else says that they are not ready."""
+    key = predictors.create(minReplicas=1)
+    predictors.wait(key)
+    (pod,) = _pods(api, key)
+    silent = [
+        {**c, "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        if c["type"] == "Ready"
+        else c
+        for c in pod["status"]["conditions"]
+    ]
+    name = Key(key.namespace, pod["metadata"]["name"])
+    api.patch(POD, name, {"status": {"conditions": silent}}, sub="status")
+    predictors.wait(key, "False", "NodeNotReady")
+    assert f"node {pod['spec']['nodeName']} does not report" in predictors.condition(key)["message"]
+
+
 # ---- Available, and somebody else's autoscaler ----
 
 

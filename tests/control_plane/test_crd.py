@@ -67,7 +67,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"childMetadata": {"labels": {"a": 1}}}, r"childMetadata\.labels must .*in quotes",
     ),
     "a label that is none": (
-        {"childMetadata": {"labels": {"a": "b c"}}}, r"childMetadata\.labels must have values of",
+        {"childMetadata": {"labels": {"a": "b c"}}}, r"childMetadata\.labels\.a.* should match",
     ),
     "a label's key": (
         {"childMetadata": {"labels": {"a b": "c"}}}, r"childMetadata\.labels must have keys such",
@@ -191,7 +191,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a variable as a number": (
         {"podTemplate": {"env": [{"name": "A", "value": 512}]}},
-        r'env\[0\]\.value: .*podTemplate\.env must .*in quotes, for example value: "512"',
+        r'podTemplate\.env must have text .*in quotes, for example value: "512"',
     ),
     "a variable from two places": (
         {"podTemplate": {"env": [
@@ -219,7 +219,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"podTemplate": {"env": [{"name": "A", "valueFrom": {
             "resourceFieldRef": {"resource": "limits.cpu", "divisor": "x"}
         }}]}},
-        r"divisor must be a quantity",
+        r"resourceFieldRef\.divisor.* should match",
     ),
     "root": (
         {"podTemplate": {"securityContext": {"runAsUser": 0}}},

@@ -18,19 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
-from riskpredictor_operator.core.compare import contains
+from riskpredictor_operator.core.compare import compare, recorded
 from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key, Resource, path_of
-from support.api import (
-    AUTOSCALER,
-    DEPLOYMENT,
-    RISKPREDICTOR,
-    SERVICE,
-    Api,
-    Body,
-    Refused,
-)
+from support.api import RISKPREDICTOR, Api, Body, Refused
 from support.cluster import ROOT
 from support.predictors import Predictors
 
@@ -76,9 +68,11 @@ KEYS = [
     rf"{CONTAINER}/volumeMounts/0/mountPath",
     rf"{POD}/imagePullSecrets/0/name",
     rf"{POD}/topologySpreadConstraints/0/(topologyKey|whenUnsatisfiable)",
+    rf"{POD}/tolerations/0/\w+",
+    rf"{CONTAINER}/securityContext/capabilities/drop/0",
 ]
-"""Keys of merged lists: with another key it is another item, somebody else's, and ours comes back
-beside it."""
+"""Keys of merged lists, and items of sets: with another key it is another item, somebody else's,
+and ours comes back beside it."""
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "type": ("ClusterIP", "Unconfined", "Pods", "Percent"),
@@ -138,14 +132,11 @@ class Place:
 
 
 def _places(desired: Desired) -> list[Place]:
-    manifests = {DEPLOYMENT: desired.deployment, SERVICE: desired.service}
-    if desired.autoscaler is not None:
-        manifests[AUTOSCALER] = desired.autoscaler
     return [
         place
-        for resource, manifest in manifests.items()
+        for resource, manifest in desired.by_kind().items()
         for part in ("metadata", "spec")
-        for place in _walk(resource, manifest[part], (part,))
+        for place in _walk(resource, recorded(manifest)[part], (part,))
         if len(place.path) > 1
     ]
 
@@ -164,6 +155,7 @@ class Editor:
 
     api: Api
     key: Key
+    desired: Desired
     seconds: dict[str, float] = field(default_factory=dict)
     """How long the repair of each edit took."""
     unchangeable: list[Place] = field(default_factory=list)
@@ -191,7 +183,8 @@ class Editor:
         def repaired() -> bool:
             live = self.api.need(place.resource, self.key)
             if place.matches(KEYS):
-                return contains(live["spec"], before["spec"], "spec")
+                manifest = recorded(self.desired.by_kind()[place.resource])
+                return not compare(place.resource, manifest, live).differences
             return _owned(live) == _owned(before)
 
         self.api.patch(place.resource, self.key, change, kind="json")
@@ -245,21 +238,21 @@ def _full(number: int) -> dict[str, Any]:
     return spec | {"minReplicas": 1}
 
 
-def _made(api: Api, predictors: Predictors, name: str, spec: dict[str, Any]) -> list[Place]:
-    """Declare a predictor and wait for it; the places of its children."""
+def _made(api: Api, predictors: Predictors, name: str, spec: dict[str, Any]) -> Desired:
+    """Declare a predictor and wait for it; what its children are rendered as."""
     key = predictors.create(name, **spec)
     predictors.wait(key, within=60)
     options = RenderOptions(image_repository="health-predictor")
-    return _places(render(parse(api.need(RISKPREDICTOR, key)), options))
+    return render(parse(api.need(RISKPREDICTOR, key)), options)
 
 
 def test_every_owned_field_is_repaired(api: Api, predictors: Predictors) -> None:
     names = [f"risk-{number}" for number in range(SIDE_BY_SIDE)]
-    editors = [Editor(api, Key(predictors.namespace, name)) for name in names]
-    places = [
-        [p for p in _made(api, predictors, name, _full(number)) if not p.matches(HANDED_OVER)]
+    editors = [
+        Editor(api, Key(predictors.namespace, name), _made(api, predictors, name, _full(number)))
         for number, name in enumerate(names)
     ]
+    places = [[p for p in _places(e.desired) if not p.matches(HANDED_OVER)] for e in editors]
 
     def work(number: int) -> None:
         for place in places[number][number::SIDE_BY_SIDE]:

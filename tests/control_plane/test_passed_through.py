@@ -106,7 +106,7 @@ def test_variables_from_every_source_are_admitted_and_settle(
 ) -> None:
     sources: dict[str, Any] = {
         "A": {"fieldRef": {"fieldPath": "metadata.labels['team']"}},
-        "B": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1024Ki"}},
+        "B": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}},
         "C": {"configMapKeyRef": {"name": "c", "key": "d", "optional": True}},
         "D": {"secretKeyRef": {"name": "e", "key": "f", "optional": True}},
     }

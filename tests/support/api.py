@@ -22,11 +22,13 @@ Body = dict[str, Any]
 
 RISKPREDICTOR, DEPLOYMENT = names.RISKPREDICTOR, names.DEPLOYMENT
 SERVICE, AUTOSCALER = names.SERVICE, names.AUTOSCALER
+DISRUPTION_BUDGET = names.DISRUPTION_BUDGET
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace")
 QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
 
 _CONTENT = {
     "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
     "apply": "application/apply-patch+yaml",
 }
@@ -106,7 +108,7 @@ class Api:
     def patch(
         self, resource: Resource, key: Key, patch: Any, *, kind: str = "merge", sub: str = ""
     ) -> Body:
-        """Patch an object: ``merge``, ``json`` or ``apply``."""
+        """Patch an object: ``merge``, ``strategic``, ``json`` or ``apply``."""
         path = path_of(resource, key) + (f"/{sub}" if sub else "")
         if kind == "apply":
             path += "?fieldManager=tests&force=true"

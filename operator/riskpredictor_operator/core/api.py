@@ -28,6 +28,9 @@ LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_HASH = f"{GROUP}/applied-hash"
 """On every child: digest of what was applied, so that a restart knows that nothing changed."""
+ANNOTATION_LAST_APPLIED = f"{GROUP}/last-applied"
+"""On every child: labels, annotations and spec as they were applied, so that what leaves the spec
+leaves the child, whoever else claims it by then."""
 
 WATCHED = {RISKPREDICTOR: "", **dict.fromkeys(CHILDREN, LABEL_PREDICTOR)}
 """The kinds that the operator watches, with the label selector of each."""

@@ -1,129 +1,278 @@
-"""Compares a live object with what was applied to it.
+"""Compares a live child with what is rendered and with what was applied to it last.
 
-The rendered manifest must be a part of the live object: what the API server or others add
-(defaults, ``clusterIP``, a sidecar's container) is theirs; what was rendered and is now missing or
-different is drift, and so is an addition to a field that an apply owns as a whole.
+Three kinds of fields meet in a live object. What is **rendered** must be there. What was **applied
+before** and is no longer rendered must go, whoever else claims it; an annotation of the child tells
+what that was, as ``kubectl apply`` keeps it. What **others added** stays, unless it overrides what
+is rendered (field_rules.py). Together they give the object as it is wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from riskpredictor_operator.core.api import ANNOTATION_HASH, DEPLOYMENT, SERVICE
+from riskpredictor_operator.core import api, field_rules
+from riskpredictor_operator.core.field_rules import FieldRules
 from riskpredictor_operator.kube import Body, Resource
 
-_MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "env": ("name",),
-    "volumes": ("name",),
-    "volumeMounts": ("mountPath",),
-    "imagePullSecrets": ("name",),
-    "ownerReferences": ("uid",),
-    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
-}
-"""Lists that server-side apply merges by key, by field name. All others are atomic.
-
-Source: ``x-kubernetes-list-map-keys`` in the API server's OpenAPI document. ``ports`` is in
-``_merge_key``, because Service and container use different keys.
-"""
-
-_OWNED_WHOLE = frozenset({"selector", "labelSelector", "nodeSelector", "tolerations"})
-"""Fields to which nobody may add: with one more label in its selector, a Service selects no pod.
-
-Source: ``x-kubernetes-map-type: atomic`` and, for tolerations, ``x-kubernetes-list-type: atomic``.
-"""
+_METADATA = ("labels", "annotations", "ownerReferences")
+"""Fields of the metadata that a child is rendered with, besides its name."""
 
 
-def is_applied(rendered: Body, live: Body) -> bool:
-    """Whether applying ``rendered`` would leave every rendered field of ``live`` as it is."""
-    annotations = live["metadata"].get("annotations") or {}
-    wanted = rendered["metadata"]["annotations"][ANNOTATION_HASH]
-    return annotations.get(ANNOTATION_HASH) == wanted and all(
-        contains(live[part], rendered[part], part) for part in ("metadata", "spec")
-    )
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field of a live child that is not as wanted."""
+
+    path: str
+    """For people, for example ``spec.template.spec.containers[predictor].image``."""
+    wanted: Any
+    """None: there should be no such field."""
+    found: Any
+    """None: there is none."""
 
 
-def contains(live: Any, rendered: Any, field: str = "") -> bool:
-    """Whether every value in ``rendered`` is in ``live`` too.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A live child beside what it should be."""
+
+    wanted: Body
+    """The parts of the object that a child is rendered with, as they should be."""
+    differences: tuple[Difference, ...]
+    apply_suffices: bool
+    """Whether server-side apply alone gives what is wanted: it removes nothing that others claim,
+    and no other member of a union."""
+
+
+def recorded(manifest: Body) -> dict[str, Any]:
+    """A manifest with the annotation that tells what was applied.
+
+    It is in the child's own metadata, never in the pods': to add it restarts nobody.
+    """
+    metadata = manifest["metadata"]
+    applied = {part: metadata[part] for part in ("labels", "annotations")}
+    text = json.dumps({**applied, "spec": manifest["spec"]}, separators=(",", ":"), sort_keys=True)
+    annotations = {**metadata["annotations"], api.ANNOTATION_LAST_APPLIED: text}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def compare(resource: Resource, manifest: Body, live: Body) -> Comparison:
+    """Compare a live child with its recorded manifest."""
+    rules = FieldRules.of(resource, manifest)
+    rendered, found = _parts(manifest), _parts(live)
+    last = _last_applied(resource, rendered, found)
+    wanted: dict[str, Any] = {}
+    differences: list[Difference] = []
+    suffices = True
+    for part, place in (("metadata", "metadata"), ("spec", f"{resource.kind}.spec")):
+        wanted[part] = _merge(rules, rendered[part], last[part], found[part], place)
+        applied = _applied(rendered[part], found[part], place)
+        differences += _differences(wanted[part], found[part], part, place)
+        suffices = suffices and not _differences(wanted[part], applied, part, place)
+    return Comparison(wanted, tuple(differences), suffices)
+
+
+def beyond_update(resource: Resource, manifest: Body, live: Body) -> tuple[Difference, ...]:
+    """Fields that no update can restore, so that the child has to be made anew.
+
+    The API server refuses to change the selector of a Deployment, and keeps a Service headless
+    without a word.
+    """
+    wanted, found = manifest["spec"].get("selector"), live["spec"].get("selector")
+    if resource == api.DEPLOYMENT and wanted != found:
+        return (Difference("spec.selector", wanted, found),)
+    if resource == api.SERVICE and live["spec"].get("clusterIP") == "None":
+        return (Difference("spec.clusterIP", "an address", "None"),)
+    return ()
+
+
+def operations(live: Body, comparison: Comparison) -> list[Body]:
+    """The JSON patch that makes a live child what is wanted, if nobody changes it meanwhile.
+
+    One patch for all of it: each change of a pod template replaces the pods.
+    """
+    version = live["metadata"]["resourceVersion"]
+    changed: list[Body] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
+    paths = {difference.path for difference in comparison.differences}
+    for name, value in comparison.wanted["metadata"].items():
+        if any(path.startswith(f"metadata.{name}") for path in paths):
+            changed.append({"op": "add", "path": f"/metadata/{name}", "value": value})
+    if any(path.startswith("spec") for path in paths):
+        changed.append({"op": "add", "path": "/spec", "value": comparison.wanted["spec"]})
+    return changed
+
+
+def _parts(body: Body) -> dict[str, Any]:
+    metadata = body["metadata"]
+    return {
+        "metadata": {
+            "labels": metadata.get("labels") or {},
+            "annotations": metadata.get("annotations") or {},
+            "ownerReferences": metadata.get("ownerReferences") or [],
+        },
+        "spec": body["spec"],
+    }
+
+
+def _last_applied(resource: Resource, rendered: Body, live: Body) -> Body:
+    """What was applied to a child last, by its own annotation."""
+    text = live["metadata"]["annotations"].get(api.ANNOTATION_LAST_APPLIED)
+    if text == rendered["metadata"]["annotations"][api.ANNOTATION_LAST_APPLIED]:
+        return rendered
+    try:
+        applied = json.loads(text or "")
+    except ValueError:
+        applied = None
+    if not isinstance(applied, Mapping) or not isinstance(applied.get("spec"), Mapping):
+        applied = field_rules.possibly_applied(resource)
+    metadata = {part: applied.get(part) for part in ("labels", "annotations")}
+    return {"metadata": metadata, "spec": applied.get("spec")}
+
+
+def _merge(rules: FieldRules, rendered: Any, last: Any, live: Any, place: str) -> Any:
+    """The value wanted at a place; None for none.
 
     Args:
-        live: JSON value as read.
-        rendered: JSON value as applied.
-        field: name of the field that holds them, which decides how lists compare.
+        rules: what others may add.
+        rendered: as it is rendered now; None if it is not.
+        last: as it was applied before; None if it was not.
+        live: as it is now; None if it is not there.
+        place: see field_rules.py.
     """
-    if field in _OWNED_WHOLE:
-        return contains(live, rendered) and contains(rendered, live)
-    if isinstance(rendered, Mapping):
-        return isinstance(live, Mapping) and all(
-            contains(live[key], value, key) if key in live else _is_empty(value)
-            for key, value in rendered.items()
-        )
-    if isinstance(rendered, list):
-        return isinstance(live, list) and _contains_list(live, rendered, field)
-    return bool(live == rendered)
+    if rendered is None and (last is None or place in field_rules.DECIDED_ELSEWHERE):
+        return live
+    ours = last if rendered is None else rendered
+    if isinstance(last, type(live) | None):
+        if isinstance(ours, Mapping) and isinstance(live, Mapping):
+            merged = _merge_map(rules, rendered or {}, last or {}, live, place)
+            return merged if merged or rendered is not None else None
+        if isinstance(ours, list) and isinstance(live, list) and _is_merged(place):
+            items = _merge_list(rules, rendered or [], last or [], live, place)
+            return items if items or rendered is not None else None
+    return rendered
 
 
-def _is_empty(value: Any) -> bool:
-    """Whether the API server drops a value. It keeps False and 0, which may be the opposite of what
-    an absent field means (``allowPrivilegeEscalation``)."""
-    return value is None or value in ("", [], {})
+def _merge_map(
+    rules: FieldRules, rendered: Body, last: Body, live: Body, place: str
+) -> dict[str, Any]:
+    merged = {}
+    for name in (*live, *(name for name in rendered if name not in live)):
+        ours, value = rendered.get(name), live.get(name)
+        if ours is None and not rules.allows(place, name, value):
+            wanted = None
+        else:
+            wanted = _merge(rules, ours, last.get(name), value, f"{place}.{name}")
+        if wanted is None and ours is None:
+            wanted = rules.default(place, name)
+        if wanted is not None:
+            merged[name] = wanted
+    return merged
 
 
-def _contains_list(live: list[Any], rendered: list[Any], field: str) -> bool:
-    keys = _merge_key(field, rendered)
-    if keys is None:
-        return len(live) == len(rendered) and all(map(contains, live, rendered))
-    by_key = {_key(item, keys): item for item in live}
-    return all(
-        (match := by_key.get(_key(item, keys))) is not None and contains(match, item)
-        for item in rendered
-    )
+def _merge_list(
+    rules: FieldRules, rendered: Sequence[Any], last: Sequence[Any], live: Sequence[Any], place: str
+) -> list[Any]:
+    """The live list with ours as they should be, and without what must go."""
+    found = [_find(ours, live, place) for ours in rendered]
+    merged = []
+    for index, item in enumerate(live):
+        if index in found:
+            ours = rendered[found.index(index)]
+            before = _find(ours, last, place)
+            merged.append(
+                _merge(rules, ours, None if before is None else last[before], item, place)
+            )
+        elif place not in field_rules.CLOSED_LISTS and (
+            _find(item, rendered, place) is None and _find(item, last, place) is None
+        ):
+            merged.append(item)
+    return merged + [ours for ours, index in zip(rendered, found, strict=True) if index is None]
 
 
-def _merge_key(field: str, items: Sequence[Any]) -> tuple[str, ...] | None:
-    if field == "ports" and items:
-        return ("containerPort" if "containerPort" in items[0] else "port", "protocol")
-    return _MERGE_KEYS.get(field)
+def _is_merged(place: str) -> bool:
+    return place in field_rules.LIST_KEYS or place in field_rules.SETS
 
 
-def _key(item: Body, keys: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(item.get(key) for key in keys)
-
-
-def renumbered_ports(
-    resource: Resource, rendered: Body, live: Body
-) -> tuple[str, list[Any]] | None:
-    """The list of ports that has to be replaced before an apply, where ours got another number.
-
-    Server-side apply merges ports by number: it would add ours beside the renumbered one, and the
-    API server refuses two of one name. Ports of other names belong to others and stay.
-
-    Returns:
-        Where the list is (JSON pointer) and what it should hold; None if nothing is to be done.
-    """
-    if resource == SERVICE:
-        ports = _without_renumbered(rendered["spec"]["ports"], live["spec"].get("ports"), "port")
-        return None if ports is None else ("/spec/ports", ports)
-    if resource != DEPLOYMENT:
-        return None
-    ours = rendered["spec"]["template"]["spec"]["containers"][0]
-    for index, container in enumerate(live["spec"]["template"]["spec"]["containers"]):
-        if container["name"] == ours["name"]:
-            ports = _without_renumbered(ours["ports"], container.get("ports"), "containerPort")
-            pointer = f"/spec/template/spec/containers/{index}/ports"
-            return None if ports is None else (pointer, ports)
+def _find(item: Any, items: Sequence[Any], place: str) -> int | None:
+    """Where the counterpart of an item is in another list: by its key, else by its name."""
+    if place in field_rules.SETS:
+        return next((i for i, other in enumerate(items) if _bare(other) == _bare(item)), None)
+    for keys in (field_rules.LIST_KEYS[place], field_rules.UNIQUE.get(place, ())):
+        key = _key(item, keys)
+        if any(part is not None for part in key):
+            for index, other in enumerate(items):
+                if _key(other, keys) == key:
+                    return index
     return None
 
 
-def _without_renumbered(
-    ours: Sequence[Body], live: Sequence[Body] | None, number: str
-) -> list[Any] | None:
-    names = {port["name"] for port in ours}
-    numbers = {(port[number], port["protocol"]) for port in ours}
-    renumbered = any(
-        port.get("name") in names and (port[number], port.get("protocol")) not in numbers
-        for port in live or ()
-    )
-    others = [port for port in live or () if port.get("name") not in names]
-    return [*ours, *others] if renumbered else None
+def _key(item: Any, keys: tuple[str, ...]) -> tuple[Any, ...]:
+    # What was applied last is text that anybody can edit.
+    return tuple(item.get(key) if isinstance(item, Mapping) else None for key in keys)
+
+
+def _applied(rendered: Any, live: Any, place: str) -> Any:
+    """What server-side apply makes of a live value, as long as it lets go of nothing."""
+    if isinstance(rendered, Mapping) and isinstance(live, Mapping):
+        if place in field_rules.ATOMIC_MAPS:
+            return rendered
+        ours = {
+            name: _applied(value, live.get(name), f"{place}.{name}")
+            for name, value in rendered.items()
+        }
+        return {**live, **ours}
+    if isinstance(rendered, list) and isinstance(live, list) and place in field_rules.LIST_KEYS:
+        keys = field_rules.LIST_KEYS[place]
+        by_key = {_key(item, keys): item for item in rendered}
+        merged = [_applied(by_key.pop(_key(item, keys), item), item, place) for item in live]
+        return [*merged, *by_key.values()]
+    return rendered
+
+
+def _differences(wanted: Any, live: Any, path: str, place: str) -> list[Difference]:
+    name = place.rpartition(".")[2]
+    return list(_walk(_bare(wanted, name) or {}, _bare(live, name) or {}, path, place))
+
+
+def _walk(wanted: Any, live: Any, path: str, place: str) -> Iterator[Difference]:
+    if wanted == live:
+        return
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        for name in sorted({*wanted, *live}):
+            yield from _walk(wanted.get(name), live.get(name), below(path, name), f"{place}.{name}")
+        return
+    if isinstance(wanted, list) and isinstance(live, list) and place in field_rules.LIST_KEYS:
+        keys = field_rules.LIST_KEYS[place]
+        ours, found = ({_key(item, keys): item for item in items} for items in (wanted, live))
+        for key in {**ours, **found}:
+            label = "/".join(str(part) for part in key)
+            yield from _walk(ours.get(key), found.get(key), f"{path}[{label}]", place)
+        return
+    yield Difference(path, wanted, live)
+
+
+def below(path: str, name: str) -> str:
+    """The path, for people, of a field of the map at a path."""
+    if "." in name or "/" in name:
+        return f"{path}[{name}]"
+    return f"{path}.{name}" if path else name
+
+
+def _bare(value: Any, name: str = "") -> Any:
+    """A value without what the API server drops: empty maps and lists, no text, null.
+
+    It keeps False and 0, which may be the opposite of what an absent field means
+    (``allowPrivilegeEscalation``), and labels without a value.
+    """
+    if isinstance(value, Mapping):
+        bare = {key: _bare(item, key) for key, item in value.items()}
+        free = name in field_rules.FREE_MAPS
+        return {
+            key: value[key] if free and value[key] == "" else item
+            for key, item in bare.items()
+            if item is not None or (free and value[key] == "")
+        } or None
+    if isinstance(value, list):
+        return [_bare(item) for item in value] or None
+    return None if value == "" else value

@@ -57,7 +57,8 @@ def problem_of(container: Body, role: str, now: str) -> Explanation | None:
         return _pull_failed(container, role, reason, message)
     if reason not in _STARTING and reason != _BACK_OFF:
         return _start_failed(container, role, message or reason)
-    if container.get("started") and not container.get("ready") and "running" in state:
+    # An init container counts as started as well, and has no readiness probe.
+    if role != INIT and container.get("started") and "running" in state:
         started = state["running"].get("startedAt", "")
         return None if is_recent(started, now, READY_SECONDS) else _not_ready(container, role)
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")

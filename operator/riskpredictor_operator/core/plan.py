@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.compare import is_applied, renumbered_ports
+from riskpredictor_operator.core.compare import (
+    Difference,
+    beyond_update,
+    compare,
+    operations,
+    recorded,
+)
 from riskpredictor_operator.core.manifests import Desired
 from riskpredictor_operator.core.observed import Child, Children, Ownership, owns_replicas
 from riskpredictor_operator.core.spec import RiskPredictor
@@ -22,6 +28,30 @@ class Apply:
     manifest: Body
     uid: str
     """The live object that is meant; empty to create."""
+    restores: tuple[Difference, ...] = ()
+    """What it puts right in the live object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """JSON patch of a child, where an apply would not remove what has to go."""
+
+    resource: Resource
+    manifest: Body
+    operations: Sequence[Body]
+    restores: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recreate:
+    """Delete a child and make it anew, where no update can make it what it should be."""
+
+    resource: Resource
+    manifest: Body
+    uid: str
+    keep_pods: bool
+    """Whether the pods of a Deployment go on; the new one adopts them."""
+    restores: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +76,8 @@ class Delete:
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Replace one list in a child, where an apply would only add to it."""
-
-    resource: Resource
-    pointer: str
-    """JSON pointer of the list."""
-    value: list[Any]
-    uid: str
-
-
-Step: TypeAlias = Apply | HandOver | Delete | Replace
+Repair: TypeAlias = Apply | Change | Recreate
+Step: TypeAlias = Repair | HandOver | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +101,18 @@ class Plan:
         return replace(self, stages=tuple(stage for stage in stages if stage))
 
     @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """The steps that put something right in a live child."""
+        steps = (step for stage in self.stages for step in stage)
+        return tuple(s for s in steps if isinstance(s, Apply | Change | Recreate) and s.restores)
+
+    @property
     def creates(self) -> bool:
         """Whether a child would be created."""
         return any(
-            isinstance(step, Apply) and not step.uid for stage in self.stages for step in stage
+            isinstance(step, Recreate) or (isinstance(step, Apply) and not step.uid)
+            for stage in self.stages
+            for step in stage
         )
 
 
@@ -103,15 +131,15 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Children) -> Plan:
         # An autoscaler finds its target by name, and would scale a foreign Deployment.
         manifests.pop(api.AUTOSCALER, None)
     wanted = [(kind, manifest, observed[kind]) for kind, manifest in manifests.items()]
-    applies = [
+    writes = [
         step
         for resource, manifest, child in wanted
-        if (step := _apply(rp, resource, manifest, child, observed.autoscaler)) is not None
+        if (step := _write(rp, resource, recorded(manifest), child, observed.autoscaler))
     ]
     stages = (
         _removals(manifests, observed),
-        (*_hand_over(rp, applies, observed), *_replacements(wanted, applies)),
-        tuple(applies),
+        _hand_over(rp, writes, observed),
+        tuple(writes),
     )
     return Plan(
         stages=tuple(stage for stage in stages if stage),
@@ -124,16 +152,33 @@ def make_plan(rp: RiskPredictor, desired: Desired, observed: Children) -> Plan:
     )
 
 
-def _apply(
+def _write(
     rp: RiskPredictor, resource: Resource, manifest: Body, child: Child, autoscaler: Child
-) -> Apply | None:
+) -> Repair | None:
     if child.ownership is Ownership.MISSING:
         return Apply(resource, _manifest_to_create(rp, resource, manifest, autoscaler), uid="")
-    if child.ownership is Ownership.ORPHAN:
-        return Apply(resource, manifest, child.uid)
-    if child.ours is None or is_applied(manifest, child.ours):
+    if child.body is None or child.ownership not in (Ownership.OURS, Ownership.ORPHAN):
         return None
-    return Apply(resource, manifest, child.uid)
+    if lost := beyond_update(resource, manifest, child.body):
+        return recreation(resource, manifest, child.body, lost)
+    comparison = compare(resource, manifest, child.body)
+    if not comparison.differences:
+        return None
+    if comparison.apply_suffices:
+        return Apply(resource, manifest, child.uid, comparison.differences)
+    changes = operations(child.body, comparison)
+    return Change(resource, manifest, changes, comparison.differences)
+
+
+def recreation(
+    resource: Resource, manifest: Body, live: Body, lost: tuple[Difference, ...]
+) -> Recreate:
+    """Make a live child anew; its pods go on if the new Deployment will select them."""
+    keep = False
+    if resource == api.DEPLOYMENT:
+        labels = live["spec"]["template"]["metadata"].get("labels") or {}
+        keep = manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    return Recreate(resource, manifest, live["metadata"]["uid"], keep, lost)
 
 
 def _manifest_to_create(
@@ -161,19 +206,7 @@ def _removals(wanted: Mapping[Resource, Body], observed: Children) -> tuple[Step
     )
 
 
-def _replacements(
-    wanted: list[tuple[Resource, dict[str, Any], Child]], applies: list[Apply]
-) -> tuple[Step, ...]:
-    rewritten = {step.resource for step in applies if step.uid}
-    return tuple(
-        Replace(resource, *found, child.uid)
-        for resource, manifest, child in wanted
-        if resource in rewritten
-        and (found := renumbered_ports(resource, manifest, child.body or {})) is not None
-    )
-
-
-def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Children) -> tuple[Step, ...]:
+def _hand_over(rp: RiskPredictor, writes: Sequence[Repair], observed: Children) -> tuple[Step, ...]:
     deployment = observed.deployment
     if not rp.autoscaled or deployment.ownership not in (Ownership.OURS, Ownership.ORPHAN):
         return ()
@@ -182,7 +215,8 @@ def _hand_over(rp: RiskPredictor, applies: list[Apply], observed: Children) -> t
     if current == 0 and rp.has_own_autoscaler:
         # A HorizontalPodAutoscaler treats 0 as "switched off" and would leave it there.
         return (HandOver(rp.min_replicas, deployment.uid, force=True),)
-    rewritten = any(step.resource == api.DEPLOYMENT for step in applies)
+    # A patch leaves the number as it is; an apply lets go of it.
+    rewritten = any(isinstance(s, Apply) and s.resource == api.DEPLOYMENT for s in writes)
     if rewritten and owns_replicas(live):
         return (HandOver(current, deployment.uid, force=False),)
     return ()

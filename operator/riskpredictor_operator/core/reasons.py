@@ -134,7 +134,8 @@ Symptom: Pods `Running` and not ready, on a node that is `NotReady`.
 Fix: Look at the node.
 Run: kubectl get nodes"""
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
-"""A ResourceQuota of the namespace leaves no room for a pod (then it stays Reconciling) or child.
+"""A ResourceQuota of the namespace leaves no room for a pod or child. It stays Reconciling: others
+may go.
 
 Symptom: Fewer pods than wanted; a ReplicaSet's Events say `exceeded quota`.
 Fix: Raise the ResourceQuota, or lower `spec.resources` or the number of pods.
@@ -172,6 +173,14 @@ APPLY_REFUSED: Final = "ApplyRefused"
 
 Symptom: The spec was accepted, but a child is not changed.
 Fix: Change the field that the message names, or the policy that refuses it."""
+FIELD_OVERRULED: Final = "FieldOverruled"
+"""A mutating webhook or another manager changes a field of a child after every repair.
+
+Symptom: The spec was accepted, but one field of a child keeps another value.
+Fix: The message names field, value and who sets it: end that, or declare the same value in the
+RiskPredictor. The operator goes on trying, up to five minutes apart.
+Run: kubectl get mutatingwebhookconfigurations
+Run: kubectl get deployment,service,hpa,pdb NAME -n NAMESPACE -o yaml --show-managed-fields"""
 FORBIDDEN: Final = "Forbidden"
 """The operator's role lacks a permission in this namespace.
 

@@ -1,10 +1,20 @@
-"""Turns a refusal of the API server into the reason and message of a condition."""
+"""Turns refusals of the API server, and fields that others overrule, into reason and message."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from riskpredictor_operator.core import reasons
+from riskpredictor_operator.core.compare import Difference
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.kube import ApiError
+
+ADMISSION = "admission"
+"""Who overrules a field where the answer to the operator's own write already differs."""
+
+_SHOWN = 100
+"""Characters that are shown of a value."""
 
 
 def explain_refusal(error: ApiError, what: str) -> Explanation:
@@ -34,3 +44,34 @@ def explain_refusal(error: ApiError, what: str) -> Explanation:
         reasons.APPLY_REFUSED,
         f"the API server refuses {what}: {error.message}; change the spec accordingly",
     )
+
+
+def is_about_fields(error: ApiError) -> bool:
+    """Whether the API server's own validation refuses fields; a policy that refuses names none."""
+    return error.status == 422 and any(cause.startswith("FieldValue") for cause in error.causes)
+
+
+def explain_overruled(what: str, difference: Difference, by: str, others: int) -> Explanation:
+    """Reason, cause and fix for a field that does not stay as the operator restores it.
+
+    Args:
+        what: the child, for example ``Deployment shop/risk``.
+        difference: the field.
+        by: the field manager that sets it, ADMISSION, or empty where nobody claims it.
+        others: how many other fields are overruled.
+    """
+    who = "admission (a mutating webhook or policy)" if by == ADMISSION else by or "another client"
+    more = f", and {others} more" if others else ""
+    return Explanation(
+        reasons.FIELD_OVERRULED,
+        f"{what}: {difference.path} should be {_shown(difference.wanted)}, but {who} makes it "
+        f"{_shown(difference.found)} after every repair{more}; stop that, or declare the same in "
+        "the RiskPredictor; meanwhile it is repaired ever more seldom",
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "absent"
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -28,7 +28,7 @@ class Observation:
     autoscaler: Body | None = None
     pods: Sequence[Body] = field(default=())
     problems: tuple[Explanation, ...] = ()
-    """Problems that last until somebody acts, the most urgent first."""
+    """What the API server refuses, the most urgent first; most of it lasts until somebody acts."""
     waiting: Explanation | None = None
     """What a write waits for; it ends by itself."""
     service: Body | None = None
@@ -143,7 +143,9 @@ def _readiness(
             )
         ]  # fmt: skip
     if seen.problems:
-        return _stalled(_all_of(seen.problems))
+        passing = all(problem.reason in reasons.PASSES_BY_ITSELF for problem in seen.problems)
+        why = _all_of(seen.problems)
+        return _reconciling(why) if passing else _stalled(why)
     if seen.waiting is not None:
         return _reconciling(seen.waiting)
     if rollout is None:

@@ -73,20 +73,26 @@ class Client:
             "patch", "PATCH", path, resource, self._own, operations, _JSON_PATCH
         )
 
-    async def create(self, resource: Resource, manifest: Body) -> Body:
-        """Create an object; 409 if it exists."""
+    async def create(self, resource: Resource, manifest: Body, *, dry_run: bool = False) -> Body:
+        """Create an object; 409 if it exists and the manifest is a valid one. A dry run stores
+        nothing."""
+        query = {**self._own, **({"dryRun": "All"} if dry_run else {})}
         path = path_of(resource, Key(manifest["metadata"]["namespace"], ""))
-        return await self._write("create", "POST", path, resource, self._own, manifest, _JSON)
+        return await self._write("create", "POST", path, resource, query, manifest, _JSON)
 
     async def replace(self, resource: Resource, manifest: Body) -> Body:
         """Replace an object whose resourceVersion is the manifest's; else 409."""
         path = path_of(resource, key_of(manifest))
         return await self._write("update", "PUT", path, resource, self._own, manifest, _JSON)
 
-    async def delete(self, resource: Resource, key: Key, uid: str) -> None:
-        """Delete an object if its uid is still this one; no error if it is already gone."""
+    async def delete(self, resource: Resource, key: Key, uid: str, *, orphan: bool = False) -> None:
+        """Delete an object if its uid is still this one; no error if it is already gone.
+
+        What it owns is deleted after it, or left without an owner.
+        """
         path = path_of(resource, key)
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        policy = "Orphan" if orphan else "Background"
+        body = {"propagationPolicy": policy, "preconditions": {"uid": uid}}
         try:
             await self._write("delete", "DELETE", path, resource, {}, body, _JSON)
         except ApiError as error:

@@ -62,7 +62,7 @@ class Loaded:
     @property
     def token(self) -> str:
         """The header of requests, or nothing."""
-        return str(self.configuration.api_key.get("BearerToken") or "")
+        return str(self.configuration.api_key.get("BearerToken") or "").strip()
 
     @property
     def certificate(self) -> tuple[bytes, bytes]:
@@ -91,19 +91,14 @@ class Login:
         self._read = time.monotonic()
         self.token, self.certificate = self.now.token, self.now.certificate
 
-    @property
-    def expires(self) -> datetime.datetime | None:
-        """When to stop using them, if that is known."""
-        if self.now.expires is None:
-            return None
-        return self.now.expires - datetime.timedelta(seconds=MARGIN_SECONDS)
-
     def renew_in_time(self) -> None:
         """Start to read them again if they are about to end or may have been rotated."""
         passed = time.monotonic() - self._read
         if self.now.plugin:
-            ended = self.expires is not None and self.expires < datetime.datetime.now(datetime.UTC)
-            due = ended and passed > PAUSE_SECONDS
+            soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=MARGIN_SECONDS)
+            due = (
+                self.now.expires is not None and self.now.expires < soon and passed > PAUSE_SECONDS
+            )
         else:
             due = passed > FILES_SECONDS
         if due:

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -30,6 +31,8 @@ from riskpredictor_operator.runtime.write_guard import (
     no_guard,
 )
 
+SHORTEST_USE = timedelta(seconds=5)
+"""How long kopf uses credentials at least; a plug-in may repeat one until, or after, its end."""
 LONGEST_RETRY_AFTER = 60.0
 """The longest Retry-After that is honoured: clocks differ, and a proxy may ask for a day."""
 
@@ -44,6 +47,7 @@ class Transport:
     make: Callable[[Configuration], ApiClient]
     """Makes another client, for another certificate."""
     _certificate: tuple[bytes, bytes] = field(init=False)
+    _told: tuple[str, tuple[bytes, bytes]] | None = field(default=None, init=False)
     _former: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +132,10 @@ class Transport:
 
         kopf asks at its start, and again when the credentials have ended or were refused.
         """
-        await self.login.renew()
+        if self._told == (self.login.token, self.login.certificate):
+            await self.login.renew()
+        self._told = self.login.token, self.login.certificate
+        expires, soonest = self.login.now.expires, datetime.now(UTC) + SHORTEST_USE
         settings = self.login.now.configuration
         scheme, _, token = self.login.token.rpartition(" ")
         certificate, key = (pem[pem.find(b"-----BEGIN") :] for pem in self.login.certificate)
@@ -141,7 +148,7 @@ class Transport:
             certificate_data=certificate or None,
             private_key_data=key or None,
             proxy_url=settings.proxy,
-            expiration=self.login.expires,
+            expiration=expires and max(expires, soonest),
         )
 
     async def close(self) -> None:

@@ -68,7 +68,7 @@ def value_meant(rule: Vital, value: Any) -> str:
         return f"; write {number:g}"
     meant = {
         unit: f"{unit}, that is {converted:.4g} {rule.unit}"
-        for unit, convert in _UNITS[rule.unit].items()
+        for unit, convert in _UNITS.get(rule.unit, {}).items()
         if rule.minimum <= (converted := convert(number)) <= rule.maximum
     }
     if not meant:

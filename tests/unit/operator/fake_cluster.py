@@ -31,7 +31,10 @@ class Call:
     manager: str = ""
 
 
-WRITES = ("apply", "change", "create", "replace", "delete", "patch_status")
+WRITES = (
+    "apply", "change", "create", "dry run of", "replace", "delete", "orphan the pods of",
+    "patch_status",
+)  # fmt: skip
 
 
 class FakeCluster(Client):
@@ -129,20 +132,27 @@ class FakeCluster(Client):
         return copy.deepcopy(self.store(resource, after))
 
     async def change(self, resource: Resource, key: Key, operations: Sequence[Body]) -> Body:
-        """A test of the uid, then new ports of a Service, as ``Replace`` sends them."""
+        """JSON patch with ``add`` and with a resourceVersion that must be the present one."""
         await self._call("change", resource)
-        uid, replacement = operations
-        if self.objects[resource][key]["metadata"]["uid"] != uid["value"]:
-            raise ApiError(422, "Invalid", "the test failed")
+        known = self.objects[resource].get(key)
+        if known is None:
+            raise ApiError(404, "NotFound", f"{key} not found")
+        version, *additions = operations
+        if known["metadata"]["resourceVersion"] != version["value"]:
+            raise conflict("the object has been modified")
 
-        def replace(body: Object) -> None:
-            body["spec"]["ports"] = replacement["value"]
+        def patch(body: Object) -> None:
+            for operation in additions:
+                *parents, name = operation["path"].removeprefix("/").split("/")
+                parent = body
+                for step in parents:
+                    parent = parent[step]
+                parent[name] = copy.deepcopy(operation["value"])
 
-        assert replacement["path"] == "/spec/ports"
-        return copy.deepcopy(self.edit(resource, key, replace))
+        return copy.deepcopy(self.edit(resource, key, patch))
 
-    async def create(self, resource: Resource, manifest: Body) -> Body:
-        await self._call("create", resource)
+    async def create(self, resource: Resource, manifest: Body, *, dry_run: bool = False) -> Body:
+        await self._call("dry run of" if dry_run else "create", resource)
         if resource == api.EVENT:
             self.events.append(manifest)
             return manifest
@@ -159,8 +169,8 @@ class FakeCluster(Client):
             raise conflict("the object has been modified")
         return copy.deepcopy(self.store(resource, manifest))
 
-    async def delete(self, resource: Resource, key: Key, uid: str) -> None:
-        await self._call("delete", resource)
+    async def delete(self, resource: Resource, key: Key, uid: str, *, orphan: bool = False) -> None:
+        await self._call("orphan the pods of" if orphan else "delete", resource)
         known = self.objects[resource].get(key)
         if known is None:
             return

@@ -10,6 +10,7 @@ from typing import Any
 from unit.operator.builders import NAME, NAMESPACE, NOW, Object, changed, manifests, predictor
 
 from riskpredictor_operator.core import api
+from riskpredictor_operator.core.compare import recorded
 from riskpredictor_operator.kube import Body, Resource
 
 
@@ -17,6 +18,8 @@ def live(
     resource: Resource, manifest: Body, *, uid: str = "", version: int = 200, generation: int = 1
 ) -> Object:
     """A child as stored after an apply: with bookkeeping, and defaults for what was unsaid."""
+    if api.ANNOTATION_LAST_APPLIED not in manifest["metadata"]["annotations"]:
+        manifest = recorded(manifest)
     body = copy.deepcopy(dict(manifest))
     body["metadata"] |= {
         "uid": uid or f"uid-of-{resource.plural}",

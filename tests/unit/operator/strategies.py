@@ -37,7 +37,7 @@ _BY_RULE = {
     "valueFrom": st.sampled_from(
         [
             {"fieldRef": {"fieldPath": "metadata.labels['team']"}},
-            {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1024Ki"}},
+            {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}},
             {"configMapKeyRef": {"name": "a", "key": "b", "optional": True}},
             {"secretKeyRef": {"name": "a", "key": "b"}},
         ]

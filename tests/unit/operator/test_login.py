@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
+from kopf._cogs.clients import auth
 from kubernetes.aio.config import incluster_config, kube_config
 from unit.operator.eventually import eventually
 from unit.operator.loopback import serving
@@ -118,6 +121,47 @@ async def test_a_pod_asks_its_own_clusters_server_directly(
     assert loaded.configuration.proxy is None
     assert loaded.token == "bearer first"
     assert loaded.in_pod
+
+
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+async def test_requests_and_watches_reach_a_server_by_either_family(
+    pod: Path, monkeypatch: pytest.MonkeyPatch, host: str, address: str
+) -> None:
+    """With TLS, whose certificate has the address without brackets."""
+    secured = _secured(host, pod / "ca.crt", pod / "key")
+    runner = web.ServerRunner(web.Server(_answer), shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, host, 0, ssl_context=secured).start()
+    port = str(runner.addresses[0][1])
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    transport = await connect("test", 5.0)
+    assert transport.server == f"https://{address}:{port}"
+    assert await ask(transport) == {"ok": True}
+    watch = auth.APIContext(await transport.connection())
+    async with watch.session.get(f"{watch.server}/version") as response:
+        assert await response.json() == {"ok": True}
+    await watch.close()
+    await transport.close()
+    await runner.cleanup()
+
+
+def _secured(host: str, certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS with a new certificate of this address."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-noenc", "-days", "1", "-subj", "/CN=it", "-addext", f"subjectAltName=IP:{host}",
+         "-addext", "keyUsage=critical,keyCertSign,digitalSignature",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    secured.load_cert_chain(certificate, key)
+    return secured
+
+
+async def _answer(_: web.BaseRequest) -> web.Response:
+    return web.json_response({"ok": True})
 
 
 async def test_a_pod_without_a_service_account_is_told_so(
@@ -267,12 +311,23 @@ async def test_they_are_asked_for_before_they_end(
 async def test_a_watch_has_them_until_they_end(
     kubeconfig: Kubeconfig, transport: Transport
 ) -> None:
-    end = transport.login.now.expires
-    assert end
-    connection = await transport.connection()
-    assert connection.expiration == transport.login.expires
-    assert connection.expiration
-    assert connection.expiration < end
+    first = await transport.connection()
+    assert (first.token, first.expiration) == ("1", transport.login.now.expires)
+    assert kubeconfig.calls() == 1
+    second = await transport.connection()
+    assert second.token == "2", "kopf asks again because the first was refused, or has ended"
+
+
+async def test_a_plugin_that_repeats_what_has_ended_is_not_asked_without_a_pause(
+    kubeconfig: Kubeconfig, transport: Transport
+) -> None:
+    """kopf would ask again at once for what has ended already."""
+    kubeconfig.expires(datetime.timedelta(seconds=-60))
+    await transport.login.renew()
+    now = datetime.datetime.now(datetime.UTC)
+    expiration = (await transport.connection()).expiration
+    assert expiration
+    assert now + datetime.timedelta(seconds=4) < expiration
 
 
 async def test_a_plugin_that_fails_later_costs_nothing_yet(
@@ -307,7 +362,7 @@ async def test_tokens_in_files_are_read_again(
     kubeconfig.write(server.url)
     transport = await connect("test", 5.0)
     await ask(transport)
-    token.write_text("2")
+    token.write_text("2\n")
     server.accepts = {"Bearer 1", "Bearer 2"}
     await ask(transport)
     await eventually(lambda: transport.login.token == "Bearer 2")

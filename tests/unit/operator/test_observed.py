@@ -126,5 +126,6 @@ class TestTrim:
         assert "annotations" not in trim(api.RISKPREDICTOR, body)["metadata"]
         assert body["metadata"]["annotations"], "the original is left as it was"
         manifest = manifests(predictor())[api.SERVICE]
-        trimmed = trim(api.SERVICE, live(api.SERVICE, manifest))
-        assert trimmed["metadata"]["annotations"] == manifest["metadata"]["annotations"]
+        child = live(api.SERVICE, manifest)
+        trimmed = trim(api.SERVICE, child)
+        assert trimmed["metadata"]["annotations"] == child["metadata"]["annotations"]

@@ -9,8 +9,18 @@ from unit.operator.builders import KEY, NOW, UID, Object, changed, manifests, pr
 from unit.operator.live_objects import live
 
 from riskpredictor_operator.core import api
+from riskpredictor_operator.core.compare import recorded
 from riskpredictor_operator.core.observed import Child, Children, Ownership, ownership_of
-from riskpredictor_operator.core.plan import Apply, Delete, HandOver, Plan, Replace, Step, make_plan
+from riskpredictor_operator.core.plan import (
+    Apply,
+    Change,
+    Delete,
+    HandOver,
+    Plan,
+    Recreate,
+    Step,
+    make_plan,
+)
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Resource
 
@@ -44,8 +54,10 @@ def describe(step: Step) -> str:
             return f"{'force' if force else 'hand over'} {replicas}"
         case Delete(resource, _):
             return f"delete {resource.kind}"
-        case Replace(resource, pointer, _, _):
-            return f"replace {pointer} of {resource.kind}"
+        case Change(resource):
+            return f"change {resource.kind}"
+        case Recreate(resource, keep_pods=keep):
+            return f"make {resource.kind} anew" + (", with its pods" if keep else "")
 
 
 ALL = ["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"]
@@ -53,10 +65,15 @@ ALL = ["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"
 
 def with_replicas(body: Object, replicas: int, *, owned: bool = False) -> Object:
     """A live Deployment with that many replicas, owned by the operator's apply or not."""
-    manifest = manifests(body)[api.DEPLOYMENT]
+    manifest = recorded(manifests(body)[api.DEPLOYMENT])
     applied = changed(manifest, replicas, "spec", "replicas")
     found = live(api.DEPLOYMENT, applied if owned else manifest)
     return changed(found, replicas, "spec", "replicas")
+
+
+def with_args(body: Object) -> Object:
+    """A Deployment to whose container somebody gave arguments."""
+    return changed(body, ["-v"], "spec", "template", "spec", "containers", 0, "args")
 
 
 def meta(body: Object | None, **fields: Any) -> Object:
@@ -75,7 +92,7 @@ def test_a_new_deployment_starts_at_the_lower_bound() -> None:
     assert isinstance(stage[0], Apply)
     assert stage[0].manifest["spec"]["replicas"] == 3
     wanted = manifests(predictor(minReplicas=3))[api.DEPLOYMENT]
-    assert stage[0].manifest["metadata"] == wanted["metadata"]
+    assert stage[0].manifest["metadata"] == recorded(wanted)["metadata"]
 
 
 @pytest.mark.parametrize(("wish", "start"), [(4, 4), (9, 5), (1, 2), (0, 2)])
@@ -150,6 +167,7 @@ def test_an_orphan_is_taken_back_even_if_nothing_else_differs(resource: Resource
     there[resource] = meta(there[resource], ownerReferences=[])
     made = plan(predictor(), there)
     assert shape(made) == [[f"update {resource.kind}"]]
+    assert [restored.path for restored in made.repairs[0].restores] == ["metadata.ownerReferences"]
     assert (made.foreign, made.leftover) == ((), ())
 
 
@@ -171,7 +189,13 @@ def test_a_child_on_its_way_out_is_waited_for(resource: Resource, why: Ownership
 def test_writes_are_for_the_object_that_was_looked_at() -> None:
     there = children(predictor())
     stages = plan(predictor(modelVersion="v2"), there).stages
-    assert [step.uid for stage in stages for step in stage] == ["uid-of-deployments"]
+    ((apply,),) = stages
+    assert isinstance(apply, Apply)
+    assert apply.uid == "uid-of-deployments"
+    ((change,),) = plan(NEW_PORT, children(predictor())).stages
+    assert isinstance(change, Change)
+    version = {"op": "replace", "path": "/metadata/resourceVersion", "value": "200"}
+    assert change.operations[0] == version, "the API server refuses it once anything has changed"
 
 
 AUTOSCALED, FIXED = predictor(), predictor(replicas=3)
@@ -181,6 +205,10 @@ AUTOSCALER = live(api.AUTOSCALER, manifests(AUTOSCALED)[api.AUTOSCALER])
 ORPHAN: Object = {"ownerReferences": []}
 FOREIGN: Object = {"ownerReferences": [], "labels": {}}
 RENUMBERED = changed(children(AUTOSCALED)[api.SERVICE] or {}, 81, "spec", "ports", 0, "port")
+HEADLESS = changed(children(AUTOSCALED)[api.SERVICE] or {}, "None", "spec", "clusterIP")
+OTHER_SELECTOR = changed(with_replicas(AUTOSCALED, 2), {"app": "risk"}, "spec", "selector")
+OTHER_PODS = changed(OTHER_SELECTOR, {"app": "risk"}, "spec", "template", "metadata", "labels")
+EXTERNAL = predictor(autoscaler="External")
 FOREIGN_SERVICE = meta(children(AUTOSCALED)[api.SERVICE], **FOREIGN)
 ORPHANED_DEPLOYMENT = meta(with_replicas(AUTOSCALED, 4, owned=True), **ORPHAN)
 REMOVE = "delete HorizontalPodAutoscaler"
@@ -248,13 +276,35 @@ REMOVE = "delete HorizontalPodAutoscaler"
         ),
         pytest.param(
             AUTOSCALED, children(AUTOSCALED, Service=RENUMBERED),
-            [["replace /spec/ports of Service"], ["update Service"]],
-            id="a port that was renumbered goes before the apply",
+            [["change Service"]], id="a port that was renumbered is not joined by another",
         ),
         pytest.param(
             NEW_PORT, children(AUTOSCALED),
-            [["replace /spec/ports of Service"], ["update Service"]],
-            id="so does one that the user changed",
+            [["change Service"]], id="nor one that the user renumbers",
+        ),
+        pytest.param(
+            AUTOSCALED, children(AUTOSCALED, Service=HEADLESS), [["make Service anew"]],
+            id="no update gives a headless Service an address",
+        ),
+        pytest.param(
+            AUTOSCALED, children(AUTOSCALED, Deployment=OTHER_SELECTOR),
+            [["make Deployment anew, with its pods"]],
+            id="no update changes a selector; the new one adopts pods that carry its label",
+        ),
+        pytest.param(
+            AUTOSCALED, children(AUTOSCALED, Deployment=OTHER_PODS), [["make Deployment anew"]],
+            id="pods without the label go",
+        ),
+        pytest.param(
+            AUTOSCALED,
+            children(
+                AUTOSCALED, Deployment=with_args(with_replicas(AUTOSCALED, 4, owned=True))
+            ),
+            [["change Deployment"]], id="a patch leaves the number alone, so none is handed over",
+        ),
+        pytest.param(
+            EXTERNAL, children(EXTERNAL, Deployment=with_replicas(EXTERNAL, 0)), [],
+            id="zero replicas are another autoscaler's choice",
         ),
         pytest.param(
             NEW_PORT, children(AUTOSCALED, Service=FOREIGN_SERVICE), [],

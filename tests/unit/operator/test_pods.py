@@ -286,7 +286,7 @@ OTHERS = {
         "logs -c prepare --previous"),
     ),
     "an init container that ends too late": (
-        pod(init=(DONE, container("migrate", state=running(LONG_AGO)))),
+        pod(init=(DONE, container("migrate", state=running(LONG_AGO), started=True))),
         reasons.PODS_BLOCKED, f"init container migrate has been running since {LONG_AGO}",
     ),
     "an init container out of memory": (
@@ -363,7 +363,9 @@ def test_trouble_that_is_not_the_predictors_own(body: Object, reason: str, words
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(pod(init=(container("prepare", state=running(AT_ONCE)),)), id="init, young"),
+        pytest.param(
+            pod(init=(container("prepare", state=running(AT_ONCE), started=True),)), id="init"
+        ),
         pytest.param(
             pod(init=(container("prepare", state=waiting("PodInitializing")),)), id="init, to come"
         ),

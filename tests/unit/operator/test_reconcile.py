@@ -63,7 +63,7 @@ async def test_a_port_that_somebody_renumbered_is_mended(harness: Harness) -> No
     await harness.settle()
     harness.edit(api.SERVICE, lambda body: body["spec"]["ports"][0].update(port=81))
     await harness.synced_pass()
-    assert harness.take_writes() == ["change Service", "apply Service"]
+    assert harness.take_writes() == ["change Service"]
     assert [port["port"] for port in harness.live(api.SERVICE)["spec"]["ports"]] == [80]
 
 

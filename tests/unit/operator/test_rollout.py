@@ -166,7 +166,7 @@ UNSETTLED = {
     ),
     "deadline, its length": (
         deployment_status(1, available=0, conditions=(DEADLINE,)), [NEW],
-        reasons.ROLLOUT_STALLED, "v2 has made no progress for 600 s (spec.podTemplate.progressDeadlineSeconds)",
+        reasons.ROLLOUT_STALLED, "no progress for 600 s (spec.podTemplate.progressDeadlineSeconds)",
     ),
     "an evicted pod hides nothing": (
         deployment_status(1, available=0), [CRASHED_LONG_AGO, BROKEN],

@@ -59,6 +59,7 @@ SERVICE = live(api.SERVICE, manifests(predictor())[api.SERVICE])
 WORKING = autoscaler(SCALING_ACTIVE)
 FOREIGN = Explanation(reasons.NOT_OWNED, "Service shop/risk belongs to somebody else")
 INVALID = Explanation(reasons.INVALID_SPEC, "spec.minReplicas: must be of type int, is str")
+NO_QUOTA = Explanation(reasons.QUOTA_EXCEEDED, "Service shop/risk is refused by a ResourceQuota")
 WAITING = Explanation(reasons.WAITING_FOR_DELETION, "Deployment shop/risk is still being deleted")
 
 
@@ -135,6 +136,14 @@ STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEAD
         pytest.param(
             Observation(SETTLED, problems=(FOREIGN,)), {},
             "Failed", reasons.NOT_OWNED, id="foreign child"
+        ),
+        pytest.param(
+            Observation(SETTLED, problems=(NO_QUOTA,)), {},
+            "InProgress", reasons.QUOTA_EXCEEDED, id="no quota for a child"
+        ),
+        pytest.param(
+            Observation(SETTLED, problems=(NO_QUOTA, FOREIGN)), {},
+            "Failed", reasons.QUOTA_EXCEEDED, id="no quota for a child, and a foreign one"
         ),
         pytest.param(
             Observation(waiting=WAITING), {},

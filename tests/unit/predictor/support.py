@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from functools import cache
@@ -133,11 +133,12 @@ class ServerProcess:
         open_files: int = 0,
         stderr: IO[Any] | None = None,
         address: str = "127.0.0.1",
+        launcher: Sequence[str] = (sys.executable, "-m"),
         **environment: str,
     ) -> None:
         """``open_files`` is the limit of its descriptors; ``stderr`` replaces :meth:`log`.
 
-        Requests go to ``address``.
+        Requests go to ``address``; ``launcher`` runs a module.
         """
         self.port = free_port()
         self.url = f"http://{address}:{self.port}"
@@ -152,7 +153,7 @@ class ServerProcess:
             "RISKPREDICTOR_MAX_LAG": "60",
             **{f"RISKPREDICTOR_{name.upper()}": value for name, value in environment.items()},
         }
-        command = [sys.executable, "-m", "riskpredictor_server"]
+        command = [*launcher, "riskpredictor_server"]
         if open_files:
             command = ["prlimit", f"--nofile={open_files}", *command]
         self.process = subprocess.Popen(

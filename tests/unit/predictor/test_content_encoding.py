@@ -30,6 +30,7 @@ def raw_deflate(body: bytes) -> bytes:
         ("identity", BODY),
         ("", BODY),
     ],
+    ids=["gzip", "capitals", "x-gzip", "zlib", "raw deflate", "identity", "none"],
 )
 def test_known_encodings_are_taken_off(encoding: str, sent: bytes) -> None:
     assert decompress(sent, encoding, limit=len(BODY)) == BODY

@@ -103,6 +103,7 @@ async def test_overload_refuses_every_spelling_of_a_path(
         ("gzip", gzip.compress(b" " * 2049), 413),
         ("br", BODY, 415),
     ],
+    ids=["gzip", "deflate", "no gzip", "too large", "unknown"],
 )
 async def test_a_compressed_body_is_answered_alike_by_both(
     encoding: str, body: bytes, status: int

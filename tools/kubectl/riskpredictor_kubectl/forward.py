@@ -58,7 +58,7 @@ def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8", errors="replace",
         )  # fmt: skip
     except FileNotFoundError:
         raise PluginError("kubectl is not on the PATH; it does the port-forward") from None

@@ -1,0 +1,203 @@
+"""Who may say what in a child: tables by place, as the Kubernetes API defines its fields.
+
+A place is the path of a field without list items, after the kind of the child:
+``Deployment.spec.template.spec.containers.image``. Places inside a list hold for the items that
+the operator renders; items of others are theirs altogether. A control-plane test holds what comes
+from the API's own schema against the OpenAPI document of a real API server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from riskpredictor_operator.core import api
+from riskpredictor_operator.kube import Body, Resource
+
+_SPEC = "Deployment.spec"
+_POD = f"{_SPEC}.template.spec"
+_OURS = f"{_POD}.containers"
+_SERVICE = "Service.spec"
+_PROBES = tuple(f"{_OURS}.{name}" for name in ("startupProbe", "readinessProbe", "livenessProbe"))
+_CONTEXTS = (f"{_POD}.securityContext", f"{_OURS}.securityContext")
+
+LIST_KEYS: Mapping[str, tuple[str, ...]] = {
+    "metadata.ownerReferences": ("uid",),
+    f"{_POD}.containers": ("name",),
+    f"{_POD}.initContainers": ("name",),
+    f"{_POD}.volumes": ("name",),
+    f"{_POD}.imagePullSecrets": ("name",),
+    f"{_POD}.topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    f"{_OURS}.env": ("name",),
+    f"{_OURS}.ports": ("containerPort", "protocol"),
+    f"{_OURS}.volumeMounts": ("mountPath",),
+    f"{_SERVICE}.ports": ("port", "protocol"),
+}
+"""Lists that server-side apply merges by key; all others it replaces as a whole.
+
+Source: ``x-kubernetes-list-map-keys`` in the API server's OpenAPI document.
+"""
+
+UNIQUE: Mapping[str, tuple[str, ...]] = {f"{_SERVICE}.ports": ("name",)}
+"""Lists whose items are unique by another field, too: a port that somebody renumbered is ours."""
+
+SETS = frozenset({f"{_POD}.tolerations", f"{_OURS}.securityContext.capabilities.drop"})
+"""Lists in which items of others stay beside ours, although server-side apply replaces them."""
+
+ATOMIC_MAPS = frozenset({
+    f"{_SPEC}.selector", f"{_POD}.nodeSelector",
+    f"{_POD}.topologySpreadConstraints.labelSelector", f"{_OURS}.env.valueFrom.fieldRef",
+    f"{_SERVICE}.selector", "HorizontalPodAutoscaler.spec.scaleTargetRef",
+    "PodDisruptionBudget.spec.selector",
+})  # fmt: skip
+"""Maps that server-side apply replaces as a whole.
+
+Source: ``x-kubernetes-map-type: atomic``.
+"""
+
+_CLOSED = frozenset({
+    # Members of a union (a value or its source, one handler, one kind of volume), and what would
+    # change the meaning of the field that is rendered.
+    *(f"{_OURS}.env{below}" for below in ("", ".valueFrom")),
+    *(f"{_POD}.volumes{below}" for below in ("", ".emptyDir")),
+    *(f"{probe}{below}" for probe in _PROBES for below in ("", ".httpGet")),
+    *(f"{_OURS}.lifecycle{below}" for below in ("", ".preStop")),
+    *(f"{context}{below}" for context in _CONTEXTS
+      for below in ("", ".capabilities", ".seccompProfile")),
+    f"{_OURS}.ports", f"{_OURS}.volumeMounts",
+    f"{_POD}.topologySpreadConstraints",
+    f"{_SPEC}.strategy", f"{_SPEC}.strategy.rollingUpdate",
+    # A selector with one more label selects no pod.
+    *(ATOMIC_MAPS - {f"{_POD}.nodeSelector"}),
+    "HorizontalPodAutoscaler.spec",
+    *(f"HorizontalPodAutoscaler.spec.behavior{below}" for below in ("", ".scaleUp", ".scaleDown")),
+    "PodDisruptionBudget.spec",
+})  # fmt: skip
+"""Maps to which nobody may add a field: they are owned as a whole."""
+
+CLOSED_LISTS = frozenset({f"{_OURS}.ports"})
+"""Lists to which nobody may add an item: a second port of the container can be a port of the node,
+and one of another name is what a probe or a Service finds."""
+
+_REFUSED: Mapping[str, frozenset[str]] = {
+    _SPEC: frozenset({"minReadySeconds"}),
+    _POD: frozenset({"hostNetwork", "hostPID", "hostIPC", "nodeName", "securityContext"}),
+    _OURS: frozenset({
+        "command", "args", "workingDir", "lifecycle", "securityContext", "ports",
+        "startupProbe", "readinessProbe", "livenessProbe",
+    }),
+    f"{_OURS}.resources.requests": frozenset({"cpu", "memory"}),
+    f"{_OURS}.resources.limits": frozenset({"cpu", "memory"}),
+    _SERVICE: frozenset({
+        "externalName", "publishNotReadyAddresses", "sessionAffinity", "sessionAffinityConfig",
+        "internalTrafficPolicy",
+    }),
+}  # fmt: skip
+"""Fields of open maps that nobody may add, because they override what is owned."""
+
+_OF_LOAD_BALANCERS = frozenset({
+    "loadBalancerSourceRanges", "loadBalancerIP", "loadBalancerClass", "healthCheckNodePort",
+    "allocateLoadBalancerNodePorts",
+})  # fmt: skip
+_OF_OUTSIDE = frozenset({"externalTrafficPolicy"})
+"""Fields that the API server accepts in a Service of type NodePort or LoadBalancer only."""
+
+_DEFAULTS: Mapping[str, Any] = {
+    **{f"{probe}.successThreshold": 1 for probe in _PROBES},
+    f"{_POD}.securityContext": {},
+    f"{_SERVICE}.sessionAffinity": "None",
+    f"{_SERVICE}.internalTrafficPolicy": "Cluster",
+    f"{_SERVICE}.externalTrafficPolicy": "Cluster",
+    f"{_SERVICE}.allocateLoadBalancerNodePorts": True,
+    f"{_SERVICE}.ipFamilyPolicy": "SingleStack",
+}
+"""What the API server puts in place of a field that was taken away."""
+
+DECIDED_ELSEWHERE = frozenset({f"{_SPEC}.replicas", f"{_SERVICE}.ports.nodePort"})
+"""Fields that stay as they are once they are no longer rendered: an autoscaler or the API server
+goes on from there."""
+
+FREE_MAPS = frozenset({"labels", "annotations", "nodeSelector", "selector", "matchLabels"})
+"""Maps, by name, whose values are any text, also none. Elsewhere no text means no field."""
+
+_ALL = True
+"""In place of a map or list of what was applied: everything that is there."""
+
+_UNKNOWN: Mapping[Resource, Body] = {
+    api.DEPLOYMENT: {
+        "annotations": {},
+        "spec": {"minReadySeconds": _ALL, "template": {"spec": {
+            **dict.fromkeys((
+                "affinity", "imagePullSecrets", "nodeSelector", "priorityClassName",
+                "securityContext", "serviceAccount", "serviceAccountName", "tolerations",
+                "topologySpreadConstraints",
+            ), _ALL),
+            "containers": [{
+                "name": api.CONTAINER, "args": _ALL, "command": _ALL, "securityContext": _ALL,
+                "volumeMounts": [{"mountPath": "/tmp"}],  # noqa: S108 - inside the pod
+            }],
+            "volumes": [{"name": "tmp"}],
+        }}},
+    },
+    api.SERVICE: {"spec": dict.fromkeys((
+        "externalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "loadBalancerSourceRanges",
+    ), _ALL)},
+}  # fmt: skip
+
+
+def possibly_applied(resource: Resource) -> Body:
+    """What may have been applied to a child that does not tell: all that a RiskPredictor can
+    declare and that can be told from additions of others, and what version 0.1.0 rendered."""
+    return _UNKNOWN.get(resource, {})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRules:
+    """The tables for one child as it is rendered."""
+
+    refused: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, resource: Resource, rendered: Body) -> FieldRules:
+        """The rules for a child; those of a Service depend on its type."""
+        if resource != api.SERVICE:
+            return cls(_REFUSED)
+        kind = rendered["spec"]["type"]
+        more = frozenset[str]()
+        if kind != "LoadBalancer":
+            more |= _OF_LOAD_BALANCERS
+        refused = {**_REFUSED, _SERVICE: _REFUSED[_SERVICE] | more}
+        if kind == "ClusterIP":
+            refused[_SERVICE] |= _OF_OUTSIDE
+            refused[f"{_SERVICE}.ports"] = frozenset({"nodePort"})
+        return cls(refused)
+
+    def allows(self, place: str, name: str, value: Any) -> bool:
+        """Whether others may add a field with this value to the map at a place."""
+        if place in _CONTEXTS and _confines(name, value):
+            return True
+        return place not in _CLOSED and name not in self.refused.get(place, ())
+
+    def default(self, place: str, name: str) -> Any:
+        """The value of a field that is taken away; None if it is just absent."""
+        if name in self.refused.get(place, ()) and name in _OF_LOAD_BALANCERS | _OF_OUTSIDE:
+            return None
+        return _DEFAULTS.get(f"{place}.{name}")
+
+
+def _confines(name: str, value: Any) -> bool:
+    """Whether a field of a security context only takes rights away, as policies do that add it."""
+    if name in ("runAsUser", "runAsGroup", "fsGroup"):
+        return isinstance(value, int) and value > 0
+    return bool(value == _CONFINING.get(name, ()))
+
+
+_CONFINING: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "privileged": False,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+    "appArmorProfile": {"type": "RuntimeDefault"},
+}

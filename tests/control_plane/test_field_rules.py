@@ -1,0 +1,73 @@
+"""The operator's tables of lists and maps agree with the OpenAPI document of a real API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from riskpredictor_operator.core import field_rules
+from riskpredictor_operator.core.manifests import RenderOptions, render
+from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.kube import Key, Resource
+from support.api import RISKPREDICTOR, Api, Body
+from support.cluster import ROOT
+
+
+def test_keys_of_lists_and_atomic_maps_are_those_of_the_api_server(
+    api: Api, namespace: str
+) -> None:
+    """For every place that is rendered; what is not rendered is compared as a whole."""
+    spec = yaml.safe_load((ROOT / "deploy/samples/full.yaml").read_text())["spec"]
+    key = Key(namespace, "risk")
+    metadata = {"name": key.name, "namespace": key.namespace}
+    path = f"/apis/healthtech.dev/v1alpha1/namespaces/{namespace}/riskpredictors?dryRun=All"
+    declared = {"apiVersion": RISKPREDICTOR.api_version, "kind": RISKPREDICTOR.kind}
+    body = api.request("POST", path, {**declared, "metadata": metadata, "spec": spec})
+    keys: dict[str, tuple[str, ...]] = {}
+    atomic: set[str] = set()
+    for resource, manifest in render(parse(body), RenderOptions()).by_kind().items():
+        schemas, root = _schema(api, resource)
+        for part, place in (("metadata", "metadata"), ("spec", f"{resource.kind}.spec")):
+            for at, value, schema in _walk(
+                schemas, manifest[part], root["properties"][part], place
+            ):
+                if isinstance(value, list) and schema.get("x-kubernetes-list-type") == "map":
+                    keys[at] = tuple(schema["x-kubernetes-list-map-keys"])
+                if isinstance(value, dict) and schema.get("x-kubernetes-map-type") == "atomic":
+                    atomic.add(at)
+    rendered = keys.keys() & field_rules.LIST_KEYS.keys()
+    assert keys == {place: field_rules.LIST_KEYS[place] for place in rendered}
+    # Of one field, so that there is nothing to merge; and a map that is closed anyway.
+    whole = {place for place in atomic if place.endswith((".podAffinityTerm", ".nodeAffinity"))}
+    assert atomic - whole <= field_rules.ATOMIC_MAPS
+
+
+def _schema(api: Api, resource: Resource) -> tuple[dict[str, Body], Body]:
+    group = f"apis/{resource.group}" if resource.group else "api"
+    schemas = api.request("GET", f"/openapi/v3/{group}/{resource.version}")["components"]["schemas"]
+    for schema in schemas.values():
+        for kind in schema.get("x-kubernetes-group-version-kind", ()):
+            if (kind["group"], kind["kind"]) == (resource.group, resource.kind):
+                return schemas, schema
+    raise AssertionError(f"no schema of {resource.kind}")
+
+
+def _walk(
+    schemas: dict[str, Body], value: Any, schema: Body, place: str
+) -> Iterator[tuple[str, Any, Body]]:
+    for reference in schema.get("allOf", ()):
+        schema = {**schemas[reference["$ref"].rpartition("/")[2]], **schema}
+    if "$ref" in schema:
+        schema = {**schemas[schema["$ref"].rpartition("/")[2]], **schema}
+    yield place, value, schema
+    if isinstance(value, dict):
+        for name, item in value.items():
+            below = schema.get("properties", {}).get(name)
+            if below is not None:
+                yield from _walk(schemas, item, below, f"{place}.{name}")
+    if isinstance(value, list):
+        for item in value:
+            below = schema["items"]
+            yield from (each for each in _walk(schemas, item, below, place) if each[0] != place)
