@@ -195,9 +195,9 @@ def test_orphans_of_a_predictor_are_not_taken_for_what_left_git(
 ) -> None:
     """Argo CD that tracks by label prunes whatever says that it belongs to its Application."""
     track("label")
-    delivery = deliver(name=KEY.name)
-    delivery.wait()
     orphan = Key(HOME, "orphan")
+    delivery = deliver(name=orphan.name)
+    delivery.wait()
     Predictors(api, HOME).wait(Predictors(api, HOME).create(orphan.name))
     api.delete(RISKPREDICTOR, orphan, policy="Orphan")
     eventually(lambda: not api.need(DEPLOYMENT, orphan)["metadata"].get("ownerReferences"))

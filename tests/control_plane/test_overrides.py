@@ -62,7 +62,7 @@ def container(**fields: Any) -> Body:
 
 PORT = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
 
-OVERRIDES = {
+OVERRIDES: dict[str, tuple[Resource, Any]] = {
     "a variable's value instead of its source": (
         DEPLOYMENT, container(env=[{"name": "POD_NAME", "value": "x", "valueFrom": None}])
     ),
@@ -172,7 +172,7 @@ def bare(body: Body) -> Body:
 def test_every_override_is_repaired_at_once(api: Api, predictors: Predictors, key: Key) -> None:
     """One after the other, so that fifty repairs in a row are seen to be as quick as one."""
     before = {resource: owned(api.need(resource, key)) for resource in CHILDREN}
-    slow = {}
+    slow: dict[str, Any] = {}
     for what, (resource, patch) in OVERRIDES.items():
         change(api, resource, key, patch)
         started = time.monotonic()
