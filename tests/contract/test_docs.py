@@ -239,7 +239,7 @@ def make(arguments: list[str]) -> None:
 VERBS = {
     "get", "describe", "logs", "events", "explain", "wait", "top", "apply", "create", "patch",
     "scale", "delete", "annotate", "label", "set", "rollout", "port-forward", "diff", "kustomize",
-    "config", "riskpredictor", "edit", "auth",
+    "config", "riskpredictor", "edit", "auth", "drain",
 }  # fmt: skip
 WITH_VALUE = {"-n", "--namespace", "--context", "--kubeconfig"}
 
