@@ -48,12 +48,12 @@ FIXED = [
     rf"{CONTAINER}/(lifecycle/preStop/sleep|env/0/valueFrom/fieldRef)",
     rf"{POD}/affinity/.*/podAffinityTerm",
     r"Service /spec/ports(/0)?",
-    r"HorizontalPodAutoscaler /spec/(scaleTargetRef|metrics/0/resource(/target)?)",
+    r"HorizontalPodAutoscaler /spec/(scaleTargetRef|metrics/0/containerResource(/target)?)",
     # What has no other value beside the rest of what is rendered.
     r"Deployment /spec/strategy/type",
     rf"{POD}/(serviceAccount|volumes/0/name)",
     rf"{CONTAINER}/(volumeMounts/0/name|env/0/valueFrom/fieldRef/apiVersion)",
-    r"HorizontalPodAutoscaler /spec/metrics/0/(type|resource/target/type)",
+    r"HorizontalPodAutoscaler /spec/metrics/0/(type|containerResource/target/type)",
     # What the API server fills in just so when it is removed.
     r"HorizontalPodAutoscaler /spec/behavior/scaleDown/policies(/0)?",
 ]

@@ -29,7 +29,7 @@ def test_every_field_of_the_full_sample_is_admitted_and_settles(
     spec = yaml.safe_load((ROOT / "deploy/samples/full.yaml").read_text())["spec"]
     # The cluster has no such priority class and nodes, and gives a port to one Service.
     for field in ("priorityClassName", "affinity", "topologySpreadConstraints"):
-        spec["podTemplate"].pop(field)
+        spec["podTemplate"].pop(field, None)
     del spec["service"]["nodePort"]
     key = predictors.create(**spec)
     predictors.wait(key)

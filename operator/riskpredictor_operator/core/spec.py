@@ -230,7 +230,7 @@ def _pod_template(template: Body) -> PodTemplate:
 
 
 def _env(variables: tuple[Any, ...]) -> tuple[Body, ...]:
-    """The variables, with divisors as the API server returns them."""
+    """The variables as the API server returns them, with its defaults: sources are atomic."""
     return tuple(_variable(entry, index) for index, entry in enumerate(variables))
 
 
@@ -241,12 +241,14 @@ def _variable(entry: Any, index: int) -> Body:
     _get(entry, "name", str, path)
     _optional(entry, "value", str, path)
     source = _map(entry, "valueFrom", path)
+    if "fieldRef" in source:
+        source = {**source, "fieldRef": {"apiVersion": "v1", **source["fieldRef"]}}
     resource = _map(source, "resourceFieldRef", f"{path}.valueFrom")
-    if "divisor" not in resource:
-        return entry
-    where = f"{path}.valueFrom.resourceFieldRef.divisor"
-    exact = {**resource, "divisor": _quantity(resource["divisor"], where)}
-    return {**entry, "valueFrom": {**source, "resourceFieldRef": exact}}
+    if resource:
+        where = f"{path}.valueFrom.resourceFieldRef.divisor"
+        unit = _quantity(resource.get("divisor", "0"), where)
+        source = {**source, "resourceFieldRef": {**resource, "divisor": unit}}
+    return {**entry, "valueFrom": source} if source else entry
 
 
 def _quantities(resources: Body, name: str) -> dict[str, str] | None:
