@@ -419,6 +419,11 @@ def test_a_second_node_comes_to_a_running_one_and_their_pods_reach_each_other(fr
     assert _in_pod(fresh, CONNECT.format(address="10.96.0.1", port=443)) == "connected"
     for outside in (fresh.address.removesuffix("2") + "1", "198.51.100.1", "2001:db8::1"):
         assert _in_pod(fresh, CONNECT.format(address=outside, port=22)) == "refused at once"
+    os.kill(fresh.status()["nodes"][1]["namespace_pid"], signal.SIGKILL)
+    assert wait_until(lambda: not fresh.status()["running"], 60)
+    fresh.run("up", "--profile", "node")
+    assert fresh.status()["running"]
+    assert before.items() <= fresh.pids().items(), "the first goes on while the second is mended"
 
 
 def _server(name: str, node: str) -> dict[str, Any]:

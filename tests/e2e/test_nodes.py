@@ -9,21 +9,24 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 
 import pytest
 
 from localcluster import prerequisites
 from localcluster.node import PAUSE_IMAGE
-from riskdemo.load import Load, Sums
-from riskdemo.shell import Kubectl
+from riskdemo.load import Sums
+from riskpredictor_kubectl import loadpod
 from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_operator.core.api import POD
 from riskpredictor_operator.kube import Key
-from support.api import RISKPREDICTOR, Api, Body, eventually
-from support.cluster import LocalCluster
+from support.api import RISKPREDICTOR, SERVICE, Api, Body, eventually
+from support.cluster import TOOL, LocalCluster
 from support.operator import SYSTEM
 from support.predictors import Predictors
 
@@ -37,7 +40,6 @@ AT_ONCE, ROLL_OUTS = 4, 5
 USERS, THINK = 10, 0.02
 LOAD_SECONDS = 600
 """Bound of the load; it ends with the drain."""
-PAUSE = PAUSE_IMAGE.rsplit(":", 1)
 ASSIGNED = range(1000650000, 1000660000)
 """Users of pods, as tools/cluster/localcluster/assigned-users.yaml has them."""
 
@@ -105,55 +107,61 @@ class Drain:
 
 
 @pytest.fixture(scope="module")
-def drains(
-    cluster: LocalCluster, api: Api, predictors: Predictors, kubectl: Kubectl
-) -> list[Drain]:
+def drains(cluster: LocalCluster, api: Api, predictors: Predictors) -> list[Drain]:
     """The first node is drained, with a pod on each, and then the second, which has both.
 
     Beside it are pods that never get ready, of an image that answers nothing.
     """
     key = predictors.create("drained", replicas=2)
-    predictors.create(
-        "broken", replicas=2, image=dict(zip(("repository", "tag"), PAUSE, strict=True))
-    )
+    repository, tag = PAUSE_IMAGE.rsplit(":", 1)
+    broken = predictors.create("broken", replicas=2, image={"repository": repository, "tag": tag})
     predictors.wait(key, within=240)
-    eventually(lambda: len(_places(api, Key(key.namespace, "broken"))) == 2, within=60)
+    eventually(lambda: len(_places(api, broken)) == 2, within=60)
     nodes = cluster.kubectl("get", "nodes", "-o", "name").split()
-    return [_drain(cluster, api, predictors, kubectl, key, node) for node in nodes]
+    with _load(cluster, loadpod.url_of(api.need(SERVICE, key))) as sums:
+        return [_drain(cluster, api, predictors, key, node, sums) for node in nodes]
 
 
 def _drain(
-    cluster: LocalCluster, api: Api, predictors: Predictors, kubectl: Kubectl, key: Key, node: str
+    cluster: LocalCluster, api: Api, predictors: Predictors, key: Key, node: str, sums: Sums
 ) -> Drain:
-    with _load_from_elsewhere(cluster, kubectl, key, node) as sums:
-        places, before = _places(api, key), sums.ok
-        try:
-            done = cluster.try_kubectl("drain", node, "--timeout=180s")
-            predictors.wait(key, within=180)
-        finally:
-            cluster.kubectl("uncordon", node)
-        # Reports come once a second, and one without the drain's end may be on its way.
-        ended = sums.seconds
-        eventually(lambda: sums.seconds >= ended + 2, within=60, what="two reports")
-        drain = Drain(
-            done.stdout + done.stderr, done.returncode, places, sums.ok - before,
-            dict(sums.failures),
-        )  # fmt: skip
+    eventually(lambda: sums.ok > 100, within=120, what=f"answers: {sums}")
+    places, before = _places(api, key), sums.ok
+    try:
+        done = cluster.try_kubectl("drain", node, "--timeout=180s")
+        predictors.wait(key, within=180)
+    finally:
+        cluster.kubectl("uncordon", node)
+    # Reports come once a second, and one without the drain's end may be on its way.
+    ended = sums.seconds
+    eventually(lambda: sums.seconds >= ended + 2, within=60, what="two reports")
+    said = done.stdout + done.stderr
+    drain = Drain(said, done.returncode, places, sums.ok - before, dict(sums.failures))
     print(drain)
     return drain
 
 
 @contextmanager
-def _load_from_elsewhere(
-    cluster: LocalCluster, kubectl: Kubectl, key: Key, node: str
-) -> Iterator[Sums]:
-    """Load from a pod that is not on a node: no controller owns it, so it would stop a drain."""
-    load = Load(kubectl.client(), key.name, Demand(USERS, LOAD_SECONDS, THINK))
-    cluster.kubectl("cordon", node)
-    with load:
-        cluster.kubectl("uncordon", node)
-        eventually(lambda: load.sums.ok > 100, within=120, what=f"answers: {load.sums}")
-        yield load.sums
+def _load(cluster: LocalCluster, url: str) -> Iterator[Sums]:
+    """Load from a node's own network: a pod that no controller owns would stop the drain."""
+    demand = Demand(USERS, LOAD_SECONDS, THINK)
+    load = [sys.executable, "-u", str(loadpod.SCRIPT), f"--url={url}", *demand.flags()]
+    sums = Sums()
+
+    def read(lines: Iterable[str]) -> None:
+        for report in map(json.loads, lines):
+            if "done" not in report:
+                sums.add(report)
+
+    command = [sys.executable, str(TOOL), "exec", "--name", cluster.name, "--", *load]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        reader = Thread(target=read, args=(process.stdout,), daemon=True)
+        reader.start()
+        try:
+            yield sums
+        finally:
+            process.terminate()
+            reader.join(timeout=10)
 
 
 @pytest.mark.parametrize(("number", "spread"), [(0, 2), (1, 1)], ids=["spread", "together"])
