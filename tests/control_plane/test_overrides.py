@@ -368,7 +368,7 @@ def test_restored_children_are_adopted_without_a_restart(
     predictors.wait(key)
     assert pods_of(api, key) == template
     body = api.need(DEPLOYMENT, key)
-    assert body["metadata"]["generation"] == 1
+    assert body["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "1"
     assert body["metadata"]["ownerReferences"][0]["kind"] == "RiskPredictor"
 
 
