@@ -16,6 +16,7 @@ VERSIONS ?= v1.30.14 v1.36.3
 VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 AUDIT := build/audit
+KSERVE := build/kserve
 COMMIT_TIME = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
 LOCAL := python3 tools/cluster/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
@@ -67,7 +68,7 @@ test-unit: $(VENV)/.ready ## Pure logic (seconds)
 	$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: test-contract
-test-contract: $(VENV)/.ready $(AUDIT)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+test-contract: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
 	$(PYTEST) $(SPREAD) tests/contract
 
 .PHONY: test-control-plane
@@ -94,7 +95,7 @@ test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
 
 .PHONY: programs
-programs: $(VENV)/.ready $(AUDIT)/.ready ## Build, fetch and install what the tests run (minutes, once)
+programs: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready ## Build, fetch and install what the tests run (minutes, once)
 	$(PY) -m support.programs
 
 .PHONY: check
@@ -168,6 +169,7 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) tools/kubectl/requirements.in -o tools/kubectl/requirements.lock
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
 	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
+	$(UV_COMPILE) requirements-kserve.in -o requirements-kserve.lock
 
 .PHONY: images
 images: ## Build the operator's image and the predictor's, with the models v1 and v2
@@ -194,4 +196,11 @@ $(AUDIT)/.ready: requirements-audit.lock
 	@echo "setting up $(AUDIT) from requirements-audit.lock ..."
 	@python3 -m venv --clear $(AUDIT)
 	@$(AUDIT)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
+
+# KServe's client, for tests/contract/test_predictor_clients.py.
+$(KSERVE)/.ready: requirements-kserve.lock $(VENV)/.ready
+	@echo "setting up $(KSERVE) from requirements-kserve.lock ..."
+	@$(VENV)/bin/uv venv --quiet --clear $(KSERVE)
+	@$(VENV)/bin/uv pip install --quiet --python $(KSERVE)/bin/python --require-hashes -r requirements-kserve.lock
 	@touch $@

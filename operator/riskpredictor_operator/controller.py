@@ -74,8 +74,7 @@ class Controller:
         Returns:
             Why it ended; empty after an orderly stop.
         """
-        # The first list may take as long as an outage of the API server. kopf, which reacts to
-        # signals later, does not run yet.
+        # The first list may take as long as an outage of the API server.
         if not await run_unless_stopped(self._stop, self._first_list()):
             await release()
             return ""

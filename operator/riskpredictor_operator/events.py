@@ -1,4 +1,5 @@
-"""Kubernetes Events: one for each change of Ready's reason, shown by ``kubectl describe``."""
+"""Kubernetes Events, shown by ``kubectl describe``: one for each change of Ready's reason, and of
+Autoscaling's where an autoscaler begins or ends to want pods that it does not get."""
 
 from __future__ import annotations
 
@@ -18,8 +19,10 @@ MESSAGE_LIMIT = 1024
 
 _NORMAL = frozenset(
     {reasons.READY, reasons.ROLLING_OUT, reasons.SCALING, reasons.SUSPENDED,
-     reasons.WAITING_FOR_DELETION}
+     reasons.WAITING_FOR_DELETION, reasons.SCALING_ACTIVE, reasons.EXTERNAL_AUTOSCALER,
+     reasons.AWAITING_AUTOSCALER, reasons.AWAITING_PODS, reasons.FIXED_SIZE}
 )  # fmt: skip
+_SHORTAGES = frozenset({reasons.AT_CAPACITY, reasons.PODS_MISSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,30 @@ class Event:
     message: str
 
 
-def event_for(previous: Body, current: Body) -> Event | None:
-    """The Event for going from one status to another; None where Ready's reason is the same."""
-    after = conditions.find(current.get("conditions") or (), conditions.READY)
-    before = conditions.find(previous.get("conditions") or (), conditions.READY)
-    if after is None or (before is not None and before["reason"] == after["reason"]):
-        return None
-    kind = "Normal" if after["reason"] in _NORMAL else "Warning"
-    return Event(kind, after["reason"], after["message"])
+def events_for(previous: Body, current: Body) -> list[Event]:
+    """The Events for going from one status to another."""
+    before, after = _told(previous), _told(current)
+    return [
+        Event(_kind(condition["reason"]), condition["reason"], condition["message"])
+        for name, condition in after.items()
+        if _is_news(name, before.get(name, {}).get("reason", ""), condition["reason"])
+    ]
+
+
+def _kind(reason: str) -> str:
+    return "Normal" if reason in _NORMAL else "Warning"
+
+
+def _told(status: Body) -> dict[str, Body]:
+    """The conditions whose reasons are told."""
+    every = status.get("conditions") or ()
+    told = (conditions.READY, conditions.AUTOSCALING)
+    return {name: found for name in told if (found := conditions.find(every, name)) is not None}
+
+
+def _is_news(name: str, before: str, after: str) -> bool:
+    """Whether a change of a condition's reason is worth an Event."""
+    return before != after and (name == conditions.READY or bool({before, after} & _SHORTAGES))
 
 
 async def record(client: Client, key: Key, uid: str, event: Event) -> None:
@@ -58,7 +77,7 @@ async def record(client: Client, key: Key, uid: str, event: Event) -> None:
         },
         "type": event.type,
         "reason": event.reason,
-        "message": event.message[:MESSAGE_LIMIT],
+        "message": conditions.shortened(event.message, MESSAGE_LIMIT),
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,

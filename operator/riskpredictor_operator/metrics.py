@@ -28,9 +28,15 @@ READY = Gauge(
     "1 where a RiskPredictor's Ready condition is True, else 0.",
     ["namespace", "name"],
 )
+SUSPENDED = Gauge(
+    "riskpredictor_operator_riskpredictor_suspended",
+    "1 where a RiskPredictor is suspended (spec.suspend) and so not Ready on purpose, else 0.",
+    ["namespace", "name"],
+)
 
 
 def forget_predictor(key: Key) -> None:
     """Stop reporting a RiskPredictor that is gone."""
-    with suppress(KeyError):
-        READY.remove(key.namespace, key.name)
+    for gauge in (READY, SUSPENDED):
+        with suppress(KeyError):
+            gauge.remove(key.namespace, key.name)

@@ -1,4 +1,4 @@
-"""Start-up checks: is there an API server, the CRD, and every permission?
+"""Start-up checks: is there an API server, the CRD, every permission, and the namespace?
 
 What is missing is logged in one line at start; otherwise every pass would fail because of it.
 """
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.kube import ApiError, Key, Resource
+from riskpredictor_operator.kube import ApiError, Body, Key, Resource
 from riskpredictor_operator.runtime.client import LEASE, Client
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def lease_permissions(lease: Key) -> Iterator[tuple[str, Resource, Key]]:
 
 
 async def check(client: Client, namespace: str, lease: Key | None) -> None:
-    """Check the API server, the CRD and the permissions.
+    """Check the API server, the CRD, the permissions and the namespaces.
 
     Args:
         client: of the cluster to check.
@@ -65,6 +65,22 @@ async def check(client: Client, namespace: str, lease: Key | None) -> None:
         raise PreflightError(
             "the cluster does not know RiskPredictors: kubectl apply -f crds/riskpredictors.yaml"
         )
+    await _check_permissions(client, namespace, lease)
+    if namespace and not await client.has_namespace(namespace, api.EVENT, _an_event(namespace)):
+        raise PreflightError(
+            f"the namespace {namespace}, which the operator is to look after, does not exist: "
+            "correct RISKPREDICTOR_NAMESPACE (--namespace), or create it"
+        )
+    if lease is not None and not await client.has_namespace(
+        lease.namespace, LEASE, _a_lease(lease)
+    ):
+        raise PreflightError(
+            f"the namespace of the Lease {lease} does not exist: correct "
+            "RISKPREDICTOR_OPERATOR_NAMESPACE (--operator-namespace), or create it"
+        )
+
+
+async def _check_permissions(client: Client, namespace: str, lease: Key | None) -> None:
     everywhere = Key(namespace, "")
     wanted = [(verb, resource, everywhere, sub) for verb, resource, sub in permissions()]
     if lease is not None:
@@ -75,17 +91,35 @@ async def check(client: Client, namespace: str, lease: Key | None) -> None:
         raise PreflightError(
             f"cannot ask the API server for the operator's rights: {error}"
         ) from error
-    missing = [
-        f"{verb} {resource.plural}{'/' + sub if sub else ''}"
-        for (verb, resource, _, sub), allowed in zip(wanted, answers, strict=True)
-        if not allowed
-    ]
+    missing: dict[str, list[str]] = {}
+    for (verb, resource, key, sub), allowed in zip(wanted, answers, strict=True):
+        if not allowed:
+            right = f"{verb} {resource.plural}{'/' + sub if sub else ''}"
+            missing.setdefault(key.namespace, []).append(right)
     if missing:
-        where = f"namespace {namespace}" if namespace else "all namespaces"
+        told = "; ".join(
+            f"{', '.join(rights)} in {f'namespace {where}' if where else 'all namespaces'}"
+            for where, rights in missing.items()
+        )
+        named = " (are the namespaces the right ones?)" if any(missing) else ""
         raise PreflightError(
-            f"the operator's account may not {', '.join(missing)} in {where}: "
+            f"the operator's account may not {told}{named}: "
             "apply the roles in deploy/operator again"
         )
+
+
+def _an_event(namespace: str) -> Body:
+    about = {"apiVersion": "v1", "kind": "Namespace", "name": namespace, "namespace": namespace}
+    return {
+        "metadata": {"name": "riskpredictor-operator-start", "namespace": namespace},
+        "involvedObject": about,
+        "reason": "Starting",
+        "type": "Normal",
+    }
+
+
+def _a_lease(lease: Key) -> Body:
+    return {"metadata": {"name": lease.name, "namespace": lease.namespace}, "spec": {}}
 
 
 async def _served(client: Client) -> bool:
@@ -107,5 +141,17 @@ async def _served(client: Client) -> bool:
                     await asyncio.sleep(1.0)
     except TimeoutError:
         raise PreflightError(
-            f"the API server does not answer ({last}): check KUBECONFIG and the network"
+            f"the API server {client.transport.server} does not answer ({last}): {_causes(client)}"
         ) from last
+
+
+def _causes(client: Client) -> str:
+    if client.transport.login.now.in_pod:
+        return (
+            "check the network. A NetworkPolicy on the operator's pods may be the cause: it has to "
+            "allow TCP to the API server's own port (6443, on minikube 8443, on MicroK8s 16443), "
+            "not only to the Service's 443; docs/INSTALL.md says how"
+        )
+    if proxy := client.transport.proxy:
+        return f"check the proxy {proxy}; NO_PROXY can exclude the API server"
+    return "check KUBECONFIG and the network"

@@ -15,22 +15,25 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from riskpredictor_operator.core import api, conditions, reasons
+from riskpredictor_operator.core.autoscaling import autoscaler_fails
 from riskpredictor_operator.core.compare import compare
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.managers import manager_of
 from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
+from riskpredictor_operator.core.metadata import digest
 from riskpredictor_operator.core.names import selector_of
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
 from riskpredictor_operator.core.plan import Plan, Repair, make_plan
 from riskpredictor_operator.core.refusals import explain_overruled, explain_refusal
-from riskpredictor_operator.core.rollout import is_settled, starts_unrequested
-from riskpredictor_operator.core.spec import RiskPredictor, SpecError, parse
-from riskpredictor_operator.core.status import (
-    Observation,
-    autoscaler_fails,
-    build_status,
-    invalid_status,
+from riskpredictor_operator.core.rollout import (
+    is_as_declared,
+    is_observed,
+    is_settled,
+    starts_unrequested,
+    unsettled_since,
 )
+from riskpredictor_operator.core.spec import RiskPredictor, SpecError, parse
+from riskpredictor_operator.core.status import Observation, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
 from riskpredictor_operator.repair_limiter import RepairLimiter
@@ -55,9 +58,10 @@ def now_utc() -> datetime.datetime:
 class Reconciler:
     """Reconciles RiskPredictors; each call of ``reconcile`` is one pass over one of them.
 
-    Between passes it keeps, by key, since when writes fail. The limiters keep which predictors roll
-    out or wait for it, and which fields were repaired lately; the status writer keeps when it last
-    wrote. A restart may lose all of it.
+    Between passes it keeps, by key, since when writes fail, and which pod template the Deployment's
+    controller has seen. The limiters keep which predictors roll out or wait for it, and which
+    fields were repaired lately; the status writer keeps when it last wrote. A restart may lose all
+    of it.
     """
 
     client: Client
@@ -69,6 +73,7 @@ class Reconciler:
     _status_writer: StatusWriter = field(init=False)
     _repairs: RepairLimiter = field(init=False)
     _failing_since: dict[Key, float] = field(default_factory=dict, init=False)
+    _template_seen: dict[Key, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._status_writer = StatusWriter(self.client, self.cache, self.clock)
@@ -105,7 +110,7 @@ class Reconciler:
             return 0.0
         self._failing_since.pop(key, None)
         seen = await self._observe_result(rp, seen)
-        if not self.limiter.waits(key) and (rp.suspend or _deployment_settled(rp, seen)):
+        if not self.limiter.waits(key) and (rp.suspend or _rolled_out(rp, seen)):
             self.limiter.done(key)
         status_due = await self._report(body, rp, seen)
         return _earlier(status_due, self._next_pass(rp, seen))
@@ -115,12 +120,14 @@ class Reconciler:
         self._repairs.forget(key)
         self.limiter.done(key)
         self._failing_since.pop(key, None)
+        self._template_seen.pop(key, None)
 
     async def _write_children(self, rp: RiskPredictor, body: Body) -> Observation | None:
         """Write the children that differ; returns the problems that prevented a write, or None if
         the RiskPredictor is gone or being deleted."""
         desired = render(rp, self.options)
         observed = await self._observe(rp, desired)
+        self._note_template(rp.key, observed.deployment.ours)
         plan = make_plan(rp, desired, observed)
         if self._must_wait(rp, body, desired, observed):
             plan = plan.without(api.DEPLOYMENT)
@@ -194,9 +201,14 @@ class Reconciler:
 
     async def _observe_result(self, rp: RiskPredictor, seen: Observation) -> Observation:
         """Add the children as they are after the writes, and pods of an unsettled Deployment."""
-        deployment = _child(rp, self.cache.get(api.DEPLOYMENT, rp.key)).ours
-        autoscaler = _child(rp, self.cache.get(api.AUTOSCALER, rp.key)).ours
-        seen = replace(seen, deployment=deployment, autoscaler=autoscaler)
+        deployment, autoscaler, service = (
+            _child(rp, self.cache.get(resource, rp.key)).ours
+            for resource in (api.DEPLOYMENT, api.AUTOSCALER, api.SERVICE)
+        )
+        seen = replace(
+            seen, deployment=deployment, autoscaler=autoscaler, service=service,
+            template_seen=self._note_template(rp.key, deployment),
+        )  # fmt: skip
         if deployment is None or is_settled(rp, deployment):
             return seen
         selector = selector_of(rp.key)
@@ -208,6 +220,19 @@ class Reconciler:
             problem = explain_refusal(error, f"the pods of {rp.key}")
             return replace(seen, problems=(*seen.problems, problem))
         return replace(seen, pods=pods)
+
+    def _note_template(self, key: Key, deployment: Body | None) -> bool:
+        """Whether the Deployment's controller has seen the pod template as it is.
+
+        The generation does not say that: an autoscaler that changes the number of pods moves it,
+        too, and until the controller has seen the number a roll-out would seem to begin.
+        """
+        if deployment is None:
+            return False
+        template = digest(deployment["spec"]["template"])
+        if is_observed(deployment):
+            self._template_seen[key] = template
+        return self._template_seen.get(key) == template
 
     async def _report(self, body: Body, rp: RiskPredictor, seen: Observation) -> float | None:
         previous = body.get("status") or {}
@@ -260,10 +285,11 @@ class Reconciler:
         least, most = POD_LOOK_SECONDS
         status = (self.cache.get(api.RISKPREDICTOR, rp.key) or {}).get("status") or {}
         ready = conditions.find(status.get("conditions") or (), conditions.READY)
-        if ready is None:
+        since = unsettled_since(seen.deployment, ready)
+        if not since:
             return least
-        since = datetime.datetime.fromisoformat(ready["lastTransitionTime"])
-        return min(max(least, (self.clock() - since).total_seconds() / 4), most)
+        passed = self.clock() - datetime.datetime.fromisoformat(since)
+        return min(max(least, passed.total_seconds() / 4), most)
 
     def _timestamp(self) -> str:
         return self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -273,8 +299,8 @@ def _earlier(first: float | None, second: float | None) -> float | None:
     return min((each for each in (first, second) if each is not None), default=None)
 
 
-def _deployment_settled(rp: RiskPredictor, seen: Observation) -> bool:
-    return seen.deployment is not None and is_settled(rp, seen.deployment)
+def _rolled_out(rp: RiskPredictor, seen: Observation) -> bool:
+    return seen.deployment is not None and is_as_declared(rp, seen.deployment)
 
 
 def _child(rp: RiskPredictor, body: Body | None) -> Child:

@@ -6,22 +6,63 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import ipaddress
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from riskpredictor_operator import __version__
 
 PREFIX = "RISKPREDICTOR_"
+OTHER_PROGRAMS = frozenset(
+    PREFIX + name for name in ("CACHE", "CLUSTER", "DEBUG", "KUBERNETES_TOOLS", "STATE")
+)
+"""Variables of the kubectl plug-in and of tools/cluster, which a developer may have set."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_REGISTRY = r"([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]+)?/"
+_PATH = "[a-z0-9]+([._-]+[a-z0-9]+)*"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a text must look like; the chart's schema has the same pattern."""
+
+    pattern: str
+    meaning: str
+
+
+ANY_TEXT = Form(r".*", "any text")
+NAMESPACE = Form(
+    rf"({_LABEL})?",
+    "the name of one namespace (lower-case letters, digits and '-'), or empty for all",
+)
+OWN_NAMESPACE = Form(NAMESPACE.pattern, "the name of a namespace (lower-case letters, digits, '-')")
+LEASE_NAME = Form(
+    rf"{_LABEL}(\.{_LABEL})*", "a name of an object (lower-case letters, digits, '-' and '.')"
+)
+REPOSITORY = Form(
+    rf"({_REGISTRY})?{_PATH}(/{_PATH})*",
+    "an image name in lower case without tag or digest, for example "
+    "registry.example.com/team/health-predictor; the tag is a RiskPredictor's modelVersion",
+)
+IDENTITY = Form(r"\S*", "a name without spaces")
+ADDRESS = Form(r"[0-9a-fA-F.:]+", "an IP address without port, for example :: or 127.0.0.1")
 
 
 def _setting(
-    default: Any, text: str, choices: Sequence[str] = (), bounds: tuple[int, int] = (0, 2**31 - 1)
+    default: Any,
+    text: str,
+    choices: Sequence[str] = (),
+    bounds: tuple[int, int] = (0, 2**31 - 1),
+    form: Form = ANY_TEXT,
 ) -> Any:
-    limits = {"choices": tuple(choices), "bounds": bounds}
+    limits = {"choices": tuple(choices), "bounds": bounds, "form": form}
     return field(default=default, metadata={"help": text, **limits})
 
 
@@ -30,14 +71,19 @@ class Settings:
     """What the operator's administrator chooses."""
 
     namespace: str = _setting(
-        "", "Namespace to look after; empty means all. With one namespace a Role is enough."
+        "",
+        "Namespace to look after; empty means all. With one namespace a Role is enough.",
+        form=NAMESPACE,
     )
     operator_namespace: str = _setting(
         "",
         "Namespace of the operator's Lease. Empty: the pod's own, or 'default' out of a cluster.",
+        form=OWN_NAMESPACE,
     )
     image_repository: str = _setting(
-        "health-predictor", "Image repository of RiskPredictors that name none."
+        "health-predictor",
+        "Image repository of RiskPredictors that name none.",
+        form=REPOSITORY,
     )
     max_rolls: int = _setting(
         5,
@@ -49,12 +95,18 @@ class Settings:
     leader_election: bool = _setting(
         True, "Whether to hold a Lease, so that of several replicas only one writes."
     )
-    lease_name: str = _setting("riskpredictor-operator", "Name of the Lease.")
+    lease_name: str = _setting("riskpredictor-operator", "Name of the Lease.", form=LEASE_NAME)
     lease_seconds: float = _setting(
         15.0, "How long a silent leader keeps the Lease before another replica takes it."
     )
-    identity: str = _setting("", "Name in the Lease. Empty: host name and process id.")
-    http_host: str = _setting("0.0.0.0", "Address of /healthz, /readyz and /metrics.")  # noqa: S104
+    identity: str = _setting(
+        "", "Name in the Lease. Empty: host name and process id.", form=IDENTITY
+    )
+    http_host: str = _setting(
+        "::",
+        "Address of /healthz, /readyz and /metrics. '::' is every address, of IPv6 and IPv4.",
+        form=ADDRESS,
+    )
     http_port: int = _setting(
         8080, "Port of /healthz, /readyz and /metrics; 0 switches them off.", bounds=(0, 65535)
     )
@@ -66,10 +118,31 @@ class Settings:
 def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """Settings from flags, else from the environment, else the defaults.
 
-    Exits with status 2 and a line that names the flag or variable when a value is unusable.
+    Spaces around a value are dropped, and an empty variable is none. Exits with status 2 and one
+    line that names the flag or variable when a value is unusable or a name is unknown.
     """
-    parser = _parser(environ)
-    return Settings(**vars(parser.parse_args(argv)))
+    parser = _parser()
+    links = set(_service_links(environ))
+    given = {
+        name: text.strip()
+        for name, text in environ.items()
+        if name.upper().startswith(PREFIX) and name not in links and name not in OTHER_PROGRAMS
+    }
+    known = {_variable(setting): setting for setting in fields(Settings)}
+    for name in sorted(given.keys() - known.keys()):
+        parser.error(_unknown(name, known))
+    for name, text in given.items():
+        if not text:
+            continue
+        setting = known[name]
+        try:
+            parser.set_defaults(**{setting.name: _converter(setting)(text)})
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"{name} (or {_flag(setting)}): {error}")
+    settings, others = parser.parse_known_args(argv)
+    for argument in others:
+        parser.error(_unknown(argument.partition("=")[0], map(_flag, fields(Settings))))
+    return Settings(**vars(settings))
 
 
 def own_namespace(settings: Settings) -> str:
@@ -81,36 +154,90 @@ def own_namespace(settings: Settings) -> str:
     return "default"
 
 
-def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the usage, which is longer than a screen."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
         prog="python -m riskpredictor_operator",
         description="Keeps a Deployment, a Service and an autoscaler for every RiskPredictor.",
         epilog="The cluster: the one that the pod runs in, else the current context of KUBECONFIG.",
         formatter_class=argparse.RawTextHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
     for setting in fields(Settings):
-        variable = PREFIX + setting.name.upper()
-        default = environ.get(variable, setting.default)
-        assert default is not MISSING  # noqa: S101 - every setting has a default
-        kinds = {"int": _within(setting.metadata["bounds"]), "float": _seconds, "bool": _boolean}
-        choices = setting.metadata["choices"]
+        help_text = (
+            f"{setting.metadata['help']}\n[{_variable(setting)}; default {setting.default!r}]"
+        )
         parser.add_argument(
-            "--" + setting.name.replace("_", "-"),
-            default=default,
-            # argparse's own choices are checked for flags only, not for the environment.
-            type=_one_of(choices) if choices else kinds.get(str(setting.type), str),
-            metavar="|".join(choices) or str(setting.type).upper(),
-            help=f"{setting.metadata['help']}\n[{variable}; default {setting.default!r}]",
+            _flag(setting),
+            default=setting.default,
+            type=_converter(setting),
+            metavar="|".join(setting.metadata["choices"]) or str(setting.type).upper(),
+            help=help_text,
         )
     return parser
+
+
+def _variable(setting: Field[Any]) -> str:
+    return PREFIX + setting.name.upper()
+
+
+def _flag(setting: Field[Any]) -> str:
+    return "--" + setting.name.replace("_", "-")
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {nearest[0]}?" if nearest else "--help lists all"
+    return f"there is no setting {name}; {meant}"
+
+
+def _service_links(environ: Mapping[str, str]) -> Iterator[str]:
+    """Variables that Kubernetes sets for the Services of the pod's namespace.
+
+    A Service named riskpredictor-http has a variable RISKPREDICTOR_HTTP_PORT, whose value is a URL.
+    """
+    end = "_SERVICE_HOST"
+    services = [
+        name.removesuffix(end)
+        for name in environ
+        if name.endswith(end) and name.removesuffix(end) + "_SERVICE_PORT" in environ
+    ]
+    for name, value in environ.items():
+        for service in services:
+            rest = name.removeprefix(service)
+            is_url = rest == "_PORT" and "://" in value
+            if rest != name and (is_url or rest.startswith(("_SERVICE_", "_PORT_"))):
+                yield name
+
+
+def _converter(setting: Field[Any]) -> Callable[[str], Any]:
+    limits = setting.metadata
+    if limits["choices"]:
+        return _one_of(limits["choices"])
+    match setting.type:
+        case "int":
+            return _within(limits["bounds"])
+        case "float":
+            return _seconds
+        case "bool":
+            return _boolean
+    return _address if limits["form"] is ADDRESS else _text(limits["form"])
 
 
 def _within(bounds: tuple[int, int]) -> Callable[[str], int]:
     least, most = bounds
 
     def whole_number(text: str) -> int:
-        value = int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
         return value
@@ -127,10 +254,29 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     return choice
 
 
+def _text(form: Form) -> Callable[[str], str]:
+    def text_of_that_form(text: str) -> str:
+        if not re.fullmatch(form.pattern, text.strip()):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {form.meaning}")
+        return text.strip()
+
+    return text_of_that_form
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {ADDRESS.meaning}") from None
+
+
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
     return value
 
 

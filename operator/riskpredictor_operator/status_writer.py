@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from riskpredictor_operator import events, metrics
-from riskpredictor_operator.core import api, conditions
+from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.status import is_progress
 from riskpredictor_operator.kube import Body, Key
 from riskpredictor_operator.runtime.cache import Cache
@@ -31,7 +31,7 @@ class StatusWriter:
     _written: dict[Key, datetime.datetime] = field(default_factory=dict, init=False)
 
     async def write(self, key: Key, uid: str, previous: Body, status: Body) -> float | None:
-        """Write the status if it differs, and an Event if Ready's reason does.
+        """Write the status if it differs, and the Events that go with it.
 
         Returns:
             Seconds until a write that was put off is due, else None.
@@ -41,6 +41,8 @@ class StatusWriter:
         """
         ready = conditions.find(status["conditions"], conditions.READY) or {}
         metrics.READY.labels(key.namespace, key.name).set(ready.get("status") == "True")
+        suspended = ready.get("reason") == reasons.SUSPENDED
+        metrics.SUSPENDED.labels(key.namespace, key.name).set(suspended)
         if status == previous:
             return None
         if is_progress(previous, status) and key in self._written:
@@ -54,7 +56,7 @@ class StatusWriter:
         live = await self.client.patch_status(api.RISKPREDICTOR, key, uid, patch)
         self.cache.put(api.RISKPREDICTOR, live)
         self._written[key] = self.clock()
-        if (event := events.event_for(previous, status)) is not None:
+        for event in events.events_for(previous, status):
             logger.info("%s: %s: %s", key, event.reason, event.message)
             await events.record(self.client, key, uid, event)
         return None

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from riskpredictor_server.api.problems import RETRY
+from riskpredictor_server.api.problems import RETRY, RefusedError
 from riskpredictor_server.settings import Settings
 
 LARGE_BYTES = 4096
@@ -24,14 +24,6 @@ PAGE_PACE = 0.02
 """First estimate of the seconds per page, likewise."""
 _AVERAGED_TURNS = 8
 """Turns over which the pace is averaged: under a CPU limit a slow one follows a quick one."""
-
-
-class RefusedError(Exception):
-    """Raised to refuse a request; the application answers with a problem document."""
-
-    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, headers
 
 
 def overloaded(detail: str) -> RefusedError:

@@ -14,15 +14,10 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from riskpredictor_server.admission import (
-    LARGE_BYTES,
-    Admission,
-    RefusedError,
-    counted_bytes,
-    overloaded,
-)
+from riskpredictor_server.admission import LARGE_BYTES, Admission, counted_bytes, overloaded
+from riskpredictor_server.api.content_encoding import decompress
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER
-from riskpredictor_server.api.problems import Reply, problem
+from riskpredictor_server.api.problems import RefusedError, Reply, for_path, problem
 from riskpredictor_server.api.routes import Call, Route, hot_route
 from riskpredictor_server.api.service import Service
 
@@ -35,7 +30,7 @@ OVER_CONNECTION_LIMIT = "over_connection_limit"
 INVALID_REQUEST = "invalid_request"
 """Extension of the scope: status and detail of the refusal of a malformed request."""
 
-_BINARY = BINARY_HEADER.encode()
+_BINARY = BINARY_HEADER.lower().encode()
 _BODILESS = frozenset((204, 304))
 _NOT_FOR_FLASK = frozenset((b"content-length", b"transfer-encoding", b"x-request-id"))
 
@@ -147,7 +142,7 @@ class Application:
             request.label = "error"
             detail = "the server failed; its log has the reason under this request_id"
             reply = problem(500, detail, request.id)
-        return self._encode(reply, request.id)
+        return self._encode(reply, request)
 
     async def _answer(self, request: _Request) -> Response:
         """Ask admission for a request, read its body, and answer it."""
@@ -178,11 +173,14 @@ class Application:
                 body = await self._read_rest(request, body)
             if len(body) > limit:
                 raise admission.too_large()
-            if reserved:
-                # How much a body in chunks takes is known only now.
+            encoding = request.headers.get(b"content-encoding")
+            if route and encoding:
+                body = decompress(body, encoding.decode("latin-1"), limit)
+            if reserved or encoding:
+                # How much a body in chunks or a compressed one takes is known only now.
                 admission.free_bytes += reserved
-                reserved = counted_bytes(body)
-                admission.free_bytes -= reserved
+                reserved = 0
+                reserved = admission.reserve(len(body))
             if route is None:
                 return await self._answer_with_flask(request, body)
             if len(body) < LARGE_BYTES:
@@ -213,8 +211,9 @@ class Application:
         self, route: Route, arguments: dict[str, str], request: _Request, body: bytes
     ) -> Response:
         content_type = request.headers.get(b"content-type", b"").strip().decode("latin-1")
-        call = Call(body, content_type, request.id, _BINARY in request.headers, **arguments)
-        return self._encode(route.answer(self.service, call), request.id)
+        json_length = request.headers.get(_BINARY, b"").strip().decode("latin-1")
+        call = Call(body, content_type, request.id, json_length, **arguments)
+        return self._encode(route.answer(self.service, call), request)
 
     async def _answer_with_flask(self, request: _Request, body: bytes) -> Response:
         async with self.admission.waiting_place("requests at once"):
@@ -256,11 +255,13 @@ class Application:
             headers.append((b"content-length", b"%d" % len(data)))
         return start["status"], headers, data
 
-    def _encode(self, reply: Reply, request_id: str) -> Response:
+    def _encode(self, reply: Reply, request: _Request) -> Response:
+        if reply.status >= 400:
+            reply = for_path(reply, _route_path(request.scope))
         headers = [
             *self._headers,
             (b"content-type", reply.content_type.encode()),
-            (b"x-request-id", request_id.encode()),
+            (b"x-request-id", request.id.encode()),
             (b"content-length", b"%d" % len(reply.body)),
         ]
         for name, value in reply.headers:

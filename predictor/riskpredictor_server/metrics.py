@@ -18,7 +18,7 @@ BUCKETS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
     0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 )  # fmt: skip
-"""In seconds. A prediction takes about 50 µs; throttling adds up to 100 ms at a time."""
+"""In seconds. A prediction takes about 0.05 ms; throttling adds up to 100 ms at a time."""
 
 
 def _escape(value: str) -> str:
@@ -136,7 +136,7 @@ class Metrics:
         ]
         statm = Path("/proc/self/statm")
         if statm.exists():
-            pages = int(statm.read_text().split()[1])
+            pages = int(statm.read_bytes().split()[1])
             rows.append(
                 ("process_resident_memory_bytes", "Resident memory.", pages * mmap.PAGESIZE)
             )

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
+import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 PREFIX = "RISKPREDICTOR_"
+_NAME = re.compile(r"\w[\w.-]*")
 
 
 class SettingsError(ValueError):
@@ -24,10 +27,31 @@ class SettingsError(ValueError):
 
 
 def _setting(
-    default: Any, text: str, choices: Sequence[str] = (), bounds: tuple[float, float] | None = None
+    default: Any,
+    text: str,
+    choices: Sequence[str] = (),
+    bounds: tuple[float, float] | None = None,
+    form: Callable[[str], str] = str,
 ) -> Any:
-    metadata = {"help": text, "choices": tuple(choices), "bounds": bounds}
+    """``form`` converts a text, and raises ValueError with what it must be."""
+    metadata = {"help": text, "choices": tuple(choices), "bounds": bounds, "form": form}
     return field(default=default, metadata=metadata)
+
+
+def _host(text: str) -> str:
+    host = text.strip()
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # Neither a port nor a scheme, and no "*", of which the C library makes a loopback address.
+        if not _NAME.fullmatch(host):
+            raise ValueError(
+                "must be an IPv4 or IPv6 address or a name, such as 127.0.0.1, ::1, or :: for every"
+                " address; the port is set by --port"
+            ) from None
+    return host
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,11 @@ class Settings:
         Path("model"), "artifact folder made by python -m riskpredictor_server.train"
     )
     model_name: str = _setting("riskpredictor", "name of the model in the /v2 protocol")
-    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 in a container")
+    host: str = _setting(
+        "localhost",
+        "address or name to listen on; :: for every address, of IPv4 too, as in the image",
+        form=_host,
+    )
     port: int = _setting(5000, "port to listen on", bounds=(1, 65535))
     pod_name: str = _setting(
         "", "name in the X-Served-By header; also POD_NAME, then the host name"
@@ -162,7 +190,10 @@ def _convert(setting: Field[Any], text: str, source: str) -> Any:
         raise SettingsError(f"{source}={text}: must be one of {', '.join(choices)}")
     kind: Any = type(setting.default)
     if not bounds:
-        return kind(text)
+        try:
+            return kind(setting.metadata["form"](text))
+        except ValueError as error:
+            raise SettingsError(f"{source}={text}: {error}") from None
     low, high = bounds
     try:
         number = kind(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line. Returns 0, or 2 after saying on stderr what to correct."""
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A code page of Windows may lack a character.
+        sys.stdout.reconfigure(errors="replace")
     if not VERSION.fullmatch(args.model_version):
         return _fail(
             f"--model-version {args.model_version!r}: at most 63 letters, digits, '-', '_', '.',"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.__main__ import EXIT_FAILED, EXIT_PREFLIGHT
+from riskpredictor_operator.program import EXIT_FAILED, EXIT_PREFLIGHT
 from support.api import Api, eventually
 from support.cluster import LocalCluster
 from support.endstate import disorder

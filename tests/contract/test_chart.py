@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import fields
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ RELEASE_LABELS = (
 )
 OPERATOR = "riskpredictor-operator"
 CRD = ("CustomResourceDefinition", "", "riskpredictors.healthtech.dev")
+KEEP = "helm.sh/resource-policy"
 ONE_NAMESPACE = {"watchNamespace": "default", "crd": {"install": False}}
 
 
@@ -68,7 +70,7 @@ def common(objects: Iterable[Object]) -> dict[Id, Object]:
         if body["metadata"].get("labels") == {}:
             del body["metadata"]["labels"]
         if kind == CRD[0]:
-            body["metadata"].pop("annotations", None)
+            body["metadata"]["annotations"].pop(KEEP, None)
         if kind == "Deployment":
             (container,) = body["spec"]["template"]["spec"]["containers"]
             container["env"].sort(key=lambda variable: variable["name"])
@@ -102,13 +104,93 @@ def test_the_predictors_policy_is_that_of_the_policies_folder(helm: Helm) -> Non
 
 def test_whoever_uninstalls_keeps_the_definition_and_so_every_riskpredictor(helm: Helm) -> None:
     crd = by_id(helm.template())[CRD]
-    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert crd["metadata"]["annotations"][KEEP] == "keep"
     assert not (CHART / "crds").exists(), "Helm never upgrades what is there"
 
 
+def test_no_gitops_tool_prunes_the_definition_however_it_came(helm: Helm) -> None:
+    guards = {
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    }
+    for objects in (helm.template(), documents(kustomize("crds"))):
+        assert guards.items() <= by_id(objects)[CRD]["metadata"]["annotations"].items()
+
+
+def test_the_cluster_assigns_the_user_unless_somebody_names_one(helm: Helm) -> None:
+    """A user of ours would be refused where a namespace has a range of its own (OpenShift)."""
+    for objects in (helm.template(), documents(kustomize("deploy/operator"))):
+        spec = pod(objects)["spec"]
+        assert spec["securityContext"] == {
+            "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"},
+        }  # fmt: skip
+        assert "runAsUser" not in str(spec)
+    named = pod(helm.template({"podSecurityContext": {"runAsUser": 1000}}))["spec"]
+    assert named["securityContext"] == {**spec["securityContext"], "runAsUser": 1000}
+
+
+def test_the_operator_pod_states_what_quotas_demand(helm: Helm) -> None:
+    for objects in (helm.template(), documents(kustomize("deploy/operator"))):
+        (container,) = pod(objects)["spec"]["containers"]
+        for part in ("requests", "limits"):
+            assert container["resources"][part].keys() == {"cpu", "memory"}
+
+
+def reaches(policy: Object, protocol: str, port: int, address: str) -> bool:
+    """Whether a NetworkPolicy lets its pods open a connection."""
+    for rule in policy["spec"]["egress"]:
+        blocks = [ip_network(peer["ipBlock"]["cidr"]) for peer in rule.get("to", ())]
+        here = not blocks or any(ip_address(address) in block for block in blocks)
+        ports = [(p["protocol"], p.get("port", port)) for p in rule["ports"]]
+        if here and (protocol, port) in ports:
+            return True
+    return False
+
+
+API_SERVER_PORTS = {
+    "Service": 443, "kubeadm, k3s, OpenShift": 6443, "minikube": 8443, "MicroK8s": 16443,
+    "own": 34567,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", API_SERVER_PORTS)
+@pytest.mark.parametrize("address", ["10.0.0.10", "fd00::10"])
+def test_the_policy_lets_the_operator_reach_every_api_server(
+    helm: Helm, where: str, address: str
+) -> None:
+    """A policy sees the port after the Service's was replaced by the server's own."""
+    for objects in (helm.template(), documents(kustomize("deploy/operator"))):
+        policy = by_id(objects)["NetworkPolicy", SYSTEM, OPERATOR]
+        assert reaches(policy, "TCP", API_SERVER_PORTS[where], address)
+        assert not reaches(policy, "UDP", API_SERVER_PORTS[where], address)
+        for dns in (53, 5353):
+            assert reaches(policy, "UDP", dns, address)
+            assert reaches(policy, "TCP", dns, address)
+
+
+def test_the_policy_can_be_narrowed_to_the_api_server(helm: Helm) -> None:
+    server = {"ports": [6443], "addresses": ["10.0.0.0/24", "fd00::/64"]}
+    values = {"networkPolicy": {"operator": {"apiServer": server}}}
+    policy = by_id(helm.template(values))["NetworkPolicy", SYSTEM, OPERATOR]
+    for address, other in (("10.0.0.10", "10.0.1.10"), ("fd00::10", "fd01::10")):
+        assert reaches(policy, "TCP", 6443, address)
+        assert not reaches(policy, "TCP", 6443, other)
+        assert not reaches(policy, "TCP", 443, address)
+        assert reaches(policy, "UDP", 53, other), "the name server is elsewhere"
+    only = {"networkPolicy": {"operator": {"apiServer": {"addresses": ["10.0.0.0/24"]}}}}
+    policy = by_id(helm.template(only))["NetworkPolicy", SYSTEM, OPERATOR]
+    assert reaches(policy, "TCP", 8443, "10.0.0.10")
+    assert not reaches(policy, "TCP", 8443, "10.0.1.10")
+
+
 def test_everything_says_which_release_it_belongs_to(helm: Helm) -> None:
-    for body in helm.template(MONITORED):
-        assert set(RELEASE_LABELS) <= body["metadata"]["labels"].keys(), body["metadata"]["name"]
+    for (kind, _, name), body in by_id(helm.template(MONITORED)).items():
+        wanted = set(RELEASE_LABELS)
+        if kind == CRD[0]:
+            # It outlives the release, and Argo CD may track its applications by this label.
+            wanted -= {"app.kubernetes.io/instance"}
+            assert "app.kubernetes.io/instance" not in body["metadata"]["labels"]
+        assert wanted <= body["metadata"]["labels"].keys(), name
 
 
 OFF: dict[str, tuple[dict[str, Any], set[Id]]] = {
@@ -181,7 +263,7 @@ OTHER = Settings(
     leader_election=True,
     lease_name="other",
     lease_seconds=30.0,
-    http_host="::",
+    http_host="0.0.0.0",
     http_port=9000,
     request_seconds=2.5,
     log_format="human",
@@ -192,7 +274,7 @@ VALUES_OF_OTHER: dict[str, Any] = {
     "settings": {
         "operatorNamespace": "leases", "imageRepository": "registry.example/risk",
         "maxRolls": 1_000_000, "workers": 32, "resyncSeconds": 90.5, "leaderElection": True,
-        "leaseName": "other", "leaseSeconds": 30, "httpHost": "::", "httpPort": 9000,
+        "leaseName": "other", "leaseSeconds": 30, "httpHost": "0.0.0.0", "httpPort": 9000,
         "requestSeconds": 2.5, "logFormat": "human", "logLevel": "debug",
     },
 }  # fmt: skip
@@ -245,11 +327,12 @@ def test_the_values_that_are_about_the_pod_reach_it(helm: Helm) -> None:
     assert container["image"] == f"r.example:5000/op:1@sha256:{'0' * 64}"
     assert container["imagePullPolicy"] == "Always"
     assert container["resources"] == {
-        "requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"},
+        "requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "1Gi"},
     }  # fmt: skip
     assert spec["imagePullSecrets"] == [{"name": "pull"}]
-    for name in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+    for name in ("tolerations", "affinity", "priorityClassName"):
         assert spec[name] == values[name]
+    assert spec["nodeSelector"] == {"disk": "ssd", "kubernetes.io/os": "linux"}
     assert template["metadata"]["annotations"] == {"note": "1"}
     assert template["metadata"]["labels"]["team"] == "risk"
     assert template["metadata"]["labels"]["app.kubernetes.io/name"] == OPERATOR, "it is selected by"
@@ -297,6 +380,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "switch": ({"crd": {"install": "yes"}}, "at '/crd/install'.*want boolean"),
     "label": ({"podLabels": {"a": 1}}, "at '/podLabels/a'.*want string"),
     "resources": ({"resources": {"cpu": "1"}}, "at '/resources'.*'cpu'"),
+    "API server": (
+        {"networkPolicy": {"operator": {"apiServer": {"addresses": ["10.0.0.1"]}}}},
+        "at '/networkPolicy/operator/apiServer/addresses/0'.*pattern",
+    ),
     "many writers": (
         {"settings": {"leaderElection": False}},
         "replicas must not be greater than 1 while settings.leaderElection is false.*set replicas",

@@ -14,7 +14,9 @@ from riskpredictor_operator.core.spec import SpecError, parse
 
 SPEC = schema()["properties"]["spec"]
 
-PASSED_THROUGH = ("tolerations", "affinity", "topologySpreadConstraints")
+PASSED_THROUGH = (
+    "env", "securityContext", "tolerations", "affinity", "topologySpreadConstraints",
+)  # fmt: skip
 """Read as a whole and handed on verbatim."""
 
 
@@ -54,9 +56,14 @@ def fields(node: Object, path: str = "spec") -> Iterator[tuple[str, Object]]:
 FIELDS = dict(fields(SPEC))
 
 
+def kind(path: str) -> str:
+    """The type that a field is read as."""
+    return str(FIELDS[path].get("type", "string"))
+
+
 def test_every_field_of_the_schema_is_read_and_no_other() -> None:
     read: set[str] = set()
-    body = predictor(image={"pullSecrets": [{"name": "x"}]})
+    body = predictor(image={"pullSecrets": [{"name": "x"}]}, childMetadata={"labels": {}})
     parse({**body, "spec": Recording(body["spec"], "spec", read)})
     assert read == set(FIELDS)
 
@@ -74,7 +81,7 @@ WRONG: dict[str, Any] = {
     "path", [p for p in FIELDS if not p.startswith("spec.image.pullSecrets.")], ids=str
 )
 def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str) -> None:
-    broken = changed(predictor(), WRONG[FIELDS[path]["type"]], *path.split("."))
+    broken = changed(predictor(childMetadata={"labels": {}}), WRONG[kind(path)], *path.split("."))
     with pytest.raises(SpecError, match="must be of type") as caught:
         parse(broken)
     assert caught.value.path == path
@@ -83,7 +90,7 @@ def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str)
 @pytest.mark.parametrize("path", FIELDS, ids=str)
 def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(path: str) -> None:
     """A missing default means that the installed CRD is older than the operator."""
-    body = predictor(image={"pullSecrets": [{"name": "x"}]})
+    body = predictor(image={"pullSecrets": [{"name": "x"}]}, childMetadata={"labels": {}})
     parent: Any = body
     *above, name = path.split(".")
     for step in above:
@@ -96,10 +103,12 @@ def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(pa
             parse(body)
         assert caught.value.path.replace("[0]", "") == path
     else:
-        parse(body)
+        absent = parse(body)
+        parent[name] = None
+        assert parse(body) == absent, "null is absent"
 
 
-NUMBERS = [path for path, field in FIELDS.items() if field["type"] == "integer"]
+NUMBERS = [path for path in FIELDS if kind(path) == "integer"]
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=str)

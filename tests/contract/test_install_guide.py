@@ -17,7 +17,13 @@ from support.helm import Helm, documents, kustomize
 pytestmark = pytest.mark.usefixtures("renderers")
 
 TEXT = INSTALL.read_text()
-RUN_BY = [ROOT / "tests/e2e/test_install.py", ROOT / "tests/control_plane/test_restore.py"]
+RUN_BY = [
+    ROOT / "tests" / path
+    for path in (
+        "e2e/test_install.py", "control_plane/test_restore.py",
+        "control_plane/test_helm_elsewhere.py",
+    )
+]  # fmt: skip
 REPOSITORY = "https://git.example/health/riskpredictor"
 
 
@@ -30,8 +36,12 @@ def test_the_values_in_it_are_values_of_the_chart(helm: Helm) -> None:
     values = yaml.safe_load(block("Install with Helm", "yaml"))
     kinds = [body["kind"] for body in helm.template(values)]
     assert "ClusterRole" not in kinds
-    assert {"PodMonitor", "PrometheusRule", "ConfigMap"} <= set(kinds)
     assert kinds.count("NetworkPolicy") == 2
+    monitored = helm.template(yaml.safe_load(block("Monitor with Helm", "yaml")))
+    assert {"PodMonitor", "PrometheusRule", "ConfigMap"} <= {body["kind"] for body in monitored}
+    narrowed = helm.template(yaml.safe_load(block("Network policies", "yaml")))
+    (policy,) = [body for body in narrowed if body["kind"] == "NetworkPolicy"]
+    assert policy["spec"]["egress"][1]["to"] == [{"ipBlock": {"cidr": "10.0.0.10/32"}}]
 
 
 def test_a_pinned_version_can_be_installed_from_elsewhere(tmp_path: Path) -> None:

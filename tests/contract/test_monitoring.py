@@ -24,6 +24,8 @@ ALERTS = prometheus.alerts()
 FIRES: dict[str, dict[str, str]] = {
     "RiskPredictorNotReady": {
         'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}': "0x200",
+        'riskpredictor_operator_riskpredictor_suspended{namespace="a",name="b"}': "0x200",
+        'riskpredictor_operator_riskpredictor_suspended{namespace="a",name="c"}': "1x200",
     },
     "RiskPredictorOperatorDown": {},
     "RiskPredictorNoLeader": {
@@ -58,6 +60,14 @@ FIRES: dict[str, dict[str, str]] = {
     },
 }
 """Series and their values on which an alert fires."""
+
+SUSPENDED = {
+    'riskpredictor_operator_riskpredictor_ready{namespace="a",name="d",pod="x"}': "0x200",
+    'riskpredictor_operator_riskpredictor_suspended{namespace="a",name="d",pod="x"}': "1x200",
+    'riskpredictor_operator_riskpredictor_ready{namespace="a",name="c",pod="x"}': "1x200",
+    'riskpredictor_operator_riskpredictor_suspended{namespace="a",name="c",pod="x"}': "0x200",
+}
+"""One that is suspended over a weekend, beside one that is not."""
 
 WELL = {
     'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}': "1x200",
@@ -145,13 +155,14 @@ def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("promtool")
-def test_none_fires_when_all_is_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, SUSPENDED], ids=["all ready", "one suspended"])
+def test_none_fires_when_all_is_well(tmp_path: Path, more: dict[str, str]) -> None:
     quiet = [
         {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}
         for minute in (30, 100)
         for name in ALERTS
     ]
-    case = {"interval": "1m", "input_series": _input(WELL), "alert_rule_test": quiet}
+    case = {"interval": "1m", "input_series": _input({**WELL, **more}), "alert_rule_test": quiet}
     prometheus.promtool("test", "rules", _file(tmp_path, [case]))
 
 

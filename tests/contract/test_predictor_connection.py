@@ -230,6 +230,70 @@ def test_an_upgrade_to_http2_is_ignored(client: RawClient, framing: str, step: i
     assert client.send(POST).answer().json()["risk_level"] == "Low"
 
 
+WEBSOCKET = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+)
+"""What a browser sends."""
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        WEBSOCKET,
+        UPGRADE,
+        ("upgrade: WebSocket", "connection: keep-alive, Upgrade"),
+        ("Upgrade: h2c, websocket", "Connection: Upgrade"),
+        ("Upgrade: websocket", "Connection: keep-alive", "Connection: upgrade"),
+        ("Upgrade: TLS/1.0", "Connection: Upgrade"),
+        ("Connection: Upgrade",),
+        ("Upgrade: websocket",),
+        ("Connection: Upgrade", "Upgrade:"),
+    ],
+    ids=["websocket", "h2c", "other case", "two", "two lines", "TLS", "no token", "no connection",
+         "empty"],
+)  # fmt: skip
+def test_whatever_protocol_is_asked_for_the_answer_is_the_ordinary_one(
+    client: RawClient, upgrade: tuple[str, ...]
+) -> None:
+    tensor = {"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [85, 120, 98.6, 97]}
+    infer = json.dumps({"inputs": [tensor]}).encode()
+    asked: list[tuple[str, str, bytes | None]] = [
+        ("GET", path, None)
+        for path in ("/", "/docs", "/static/page.js", "/health", "/model", "/v2", "/predict",
+                     "/v2/models/riskpredictor", "/absent")
+    ]  # fmt: skip
+    asked += [("POST", "/predict", GOOD), ("POST", "/predict", b"{"), ("POST", "/", b"x")]
+    asked += [("POST", "/v2/models/riskpredictor/infer", infer), ("HEAD", "/", None)]
+    for method, path, body in asked:
+        fields = ("X-Request-Id: same",)
+        told = []
+        for more in ((), upgrade):
+            client.send(request(method, path, *fields, *more, body=body))
+            answer = client.answer(bodiless=method == "HEAD")
+            headers = {name: value for name, value in answer.headers.items() if name != "date"}
+            told.append((answer.status, headers, answer.body))
+        assert told[0] == told[1], (method, path)
+        assert told[0][0] != 503
+
+
+@pytest.mark.parametrize("split", [1, 3, 14, 24, 100])
+def test_http2_without_asking_is_refused_and_the_connection_closed(
+    client: RawClient, split: int
+) -> None:
+    """As a gRPC client begins: the preface, then a frame with settings."""
+    sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+    client.send(sent[:split])
+    time.sleep(0.02)
+    client.send(sent[split:])
+    answer = client.answer()
+    assert (answer.status, answer.closes) == (505, True)
+    assert "HTTP/1.1" in answer.json()["detail"]
+    assert client.ended()
+
+
 def test_many_pipelined_upgrades_are_ignored(client: RawClient) -> None:
     """Each needs a new parser; they must not nest."""
     ask = get("/health", "Connection: Upgrade", "Upgrade: websocket")

@@ -140,17 +140,34 @@ def test_connections_are_closed_after_some_answers() -> None:
         assert {answer.status for answer in answers} == {200}
 
 
+TAKEN = (
+    "Address already in use; another process has the port; set --port (RISKPREDICTOR_PORT) to"
+    " another one"
+)
+OF_ANOTHER = (
+    "Cannot assign requested address; set --host (RISKPREDICTOR_HOST) to an address of this"
+    " machine, or to :: for all of it"
+)
+
+
 @pytest.mark.parametrize("log_format", ["human", "json"])
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (["--port", "{taken}"], "cannot listen on 127.0.0.1:{taken}:", 1),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1:5000:", 1),
+        (["--port", "{taken}"], "cannot listen on 127.0.0.1:{taken}: " + TAKEN, 1),
+        (["--host", "192.0.2.99"], "cannot listen on 192.0.2.99:5000: " + OF_ANOTHER, 1),
+        (["--host", "2001:db8::99"], "cannot listen on [2001:db8::99]:5000: " + OF_ANOTHER, 1),
+        (["--host", "predictor.invalid"], "cannot listen on predictor.invalid: ", 1),
+        (["--host", "a..b"], "cannot listen on a..b: ", 1),
+        (["--host", "[::1]:80"], "--host=[::1]:80: must be an IPv4 or IPv6 address or a name,", 2),
         (["--port", "x"], "--port=x: must be a whole number from 1 to 65535", 2),
         (["--prot", "1"], "unrecognized arguments: --prot 1; --help lists", 2),
     ],
-    ids=["port in use", "address of another host", "wrong setting", "unknown flag"],
-)
+    ids=[
+        "port in use", "address of another machine", "IPv6 address of another machine",
+        "unknown name", "impossible name", "port in the host", "wrong setting", "unknown flag",
+    ],
+)  # fmt: skip
 def test_a_server_that_cannot_start_prints_one_line(
     server: ServerProcess, arguments: list[str], message: str, code: int, log_format: str
 ) -> None:

@@ -192,3 +192,26 @@ def test_removing_it_from_git_prunes_it_with_its_children(
     everything = (RISKPREDICTOR, *CHILDREN)
     eventually(lambda: all(api.get(r, gone) is None for r in everything), within=60)
     assert all(api.get(r, kept) is not None for r in everything)
+
+
+def test_moving_the_folder_of_the_definition_deletes_no_definition(
+    api: Api, cluster: LocalCluster, source: Source, deliver: Callable[..., Delivery]
+) -> None:
+    """Of a copy under another group, so that a failure does not delete everybody's."""
+    text = (ROOT / "crds" / "riskpredictors.yaml").read_text()
+    copy = {"predictors/crd.yaml": text.replace("healthtech.dev", "moved.example")}
+    name = "crd/riskpredictors.moved.example"
+    other = {"predictors/other.yaml": yaml.safe_dump(_config_map(source.name))}
+    delivery = deliver()
+    delivery.wait(source.commit(copy | other))
+    delivery.wait(source.commit(other))
+    cluster.kubectl("get", name)
+    delivery.wait(source.commit(copy | other))
+    delivery.end()
+    cluster.kubectl("get", name)
+    cluster.kubectl("delete", name)
+
+
+def _config_map(name: str) -> Body:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}

@@ -3,20 +3,22 @@ repository; and what docs/GITOPS.md tells people to type."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.kube import Key
-from support import flux, kinds
+from support import argocd, flux
 from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, eventually
 from support.audit import Mark
 from support.cluster import ROOT, LocalCluster
@@ -249,10 +251,66 @@ def test_marks_of_the_tools_do_not_reach_the_children(
         assert "environment" not in metadata["labels"]
 
 
+QUOTED: list[dict[str, Any]] = [
+    {"modelVersion": "1.10"},
+    {"modelVersion": "v1", "image": {"tag": "2"}},
+]
+UNQUOTED: list[dict[str, Any]] = [
+    {"modelVersion": 1.1},
+    {"modelVersion": 2},
+    {"modelVersion": "v1", "image": {"tag": 2}},
+]
+NOTHING: list[dict[str, Any]] = [
+    {"service": {"nodePort": None}},
+    {"image": None},
+    {"podTemplate": {"labels": None}},
+]
+
+
+@pytest.mark.parametrize("how", ["--server-side=true", "--server-side=false"])
+def test_what_the_guide_says_about_quotes_and_nulls(
+    cluster: LocalCluster, namespace: str, how: str
+) -> None:
+    def applied(spec: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+        body = {"apiVersion": RISKPREDICTOR.api_version, "kind": RISKPREDICTOR.kind,
+                "metadata": {"name": "risk", "namespace": namespace}, "spec": spec}  # fmt: skip
+        dry = ("--dry-run=server", "--filename=-")
+        return cluster.try_kubectl("apply", how, *dry, stdin=json.dumps(body))
+
+    for spec in UNQUOTED:
+        refused = applied(spec)
+        assert refused.returncode != 0
+        assert re.search(r"spec\.(modelVersion|image\.tag).* must be ", refused.stderr)
+    for spec in [*QUOTED, *({"modelVersion": "v1", **part} for part in NOTHING)]:
+        done = applied(spec)
+        assert done.returncode == 0, done.stderr
+    a_null = applied({"modelVersion": "v1", "replicas": None})
+    assert ("spec.replicas" in a_null.stderr) == (how == "--server-side=true")
+
+
+def _lost(wanted: Any, found: Any, path: str) -> Iterator[str]:
+    """Where what is there lacks a part of what is wanted, which may lack defaults."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for name, value in wanted.items():
+            yield from _lost(value, found.get(name), f"{path}.{name}")
+    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        for number, value in enumerate(wanted):
+            yield from _lost(value, found[number], f"{path}[{number}]")
+    elif wanted != found or wanted is None:
+        yield path
+
+
+def test_the_definition_in_git_is_the_one_in_the_cluster(cluster: LocalCluster) -> None:
+    """What the API server drops, Argo CD would take for a difference and apply for ever."""
+    wanted = yaml.safe_load((ROOT / "crds" / "riskpredictors.yaml").read_text())
+    found = json.loads(cluster.kubectl("get", "crd", wanted["metadata"]["name"], "--output=json"))
+    assert list(_lost(wanted, found, "")) == []
+
+
 @pytest.fixture(scope="module")
 def tools(cluster: LocalCluster) -> None:
     """What Argo CD and Flux bring along, as far as the guide's commands need it."""
-    kinds.install_argo_cd(cluster)
+    argocd.install_kinds(cluster)
     flux.install_kinds(cluster)
     for namespace in ("argocd", "flux-system"):
         cluster.kubectl("create", "namespace", namespace)
@@ -269,7 +327,7 @@ def test_what_is_for_the_tools_is_valid(cluster: LocalCluster, path: Path) -> No
 @pytest.mark.usefixtures("tools")
 def test_the_commands_of_the_guide_work_in_their_order(cluster: LocalCluster) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     (applyset,) = re.findall(r"^`(KUBECTL_APPLYSET=true .*)`$", GUIDE, re.MULTILINE)
     for line in [line for block in blocks for line in block.splitlines()] + [applyset]:
         shell(line, cluster.environment)

@@ -155,15 +155,17 @@ def _shortage(predictor: Body | None, deployment: Body | None) -> str:
         return "there is no Deployment"
     spec, status = predictor["spec"], deployment.get("status") or {}
     chosen = deployment["spec"]["replicas"]
-    wanted = spec.get("replicas", chosen)
+    # What the load wants beyond the minimum is no promise of the spec.
+    least = spec.get("replicas", spec["minReplicas"])
     version = deployment["spec"]["template"]["metadata"]["labels"]["healthtech.dev/model-version"]
     facts = {
         f"{chosen} pods are out of bounds": "replicas" not in spec
         and not spec["minReplicas"] <= chosen <= spec["maxReplicas"],
         "the Deployment's controller has not seen its spec": status.get("observedGeneration", 0)
         < deployment["metadata"]["generation"],
-        f"fewer than {wanted} are available": status.get("availableReplicas", 0) < wanted,
-        f"fewer than {wanted} are of its template": status.get("updatedReplicas", 0) < wanted,
+        f"fewer than {least} are available": status.get("availableReplicas", 0) < least,
+        "pods of another template are there": status.get("updatedReplicas", 0)
+        < status.get("replicas", 0),
         f"{version} is rolled out, not {spec['modelVersion']}": version != spec["modelVersion"],
     }
     return "; ".join(fact for fact, holds in facts.items() if holds)

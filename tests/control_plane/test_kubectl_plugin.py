@@ -15,7 +15,7 @@ from riskpredictor_kubectl.remedies import REASONS
 from riskpredictor_operator.kube import Key
 from support import foreign
 from support import operator as operators
-from support.api import RISKPREDICTOR, SERVICE, Api
+from support.api import AUTOSCALER, RISKPREDICTOR, SERVICE, Api
 from support.cluster import LocalCluster
 from support.plugin import Plugin
 from support.predictors import Predictors
@@ -58,6 +58,21 @@ def test_a_ready_predictor_is_shown_with_its_children(plugin: Plugin, ready: Key
     assert "\nNot scaling: MetricsUnavailable\n" in text, "there is no metrics-server"
 
 
+def test_an_autoscaler_of_any_kind_is_shown(
+    api: Api, plugin: Plugin, predictors: Predictors, ready: Key
+) -> None:
+    predictors.patch(ready, suspend=True)  # keeps the operator from mending it
+    predictors.wait(ready, "False", "Suspended")
+    queue = {"metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "20"}}
+    half = {"type": "Utilization", "averageUtilization": 50}
+    cpu = {"name": "cpu", "container": "predictor", "target": half}
+    metrics = [{"type": "External", "external": queue},
+               {"type": "ContainerResource", "containerResource": cpu}]  # fmt: skip
+    api.patch(AUTOSCALER, ready, {"spec": {"metrics": metrics}})
+    row = _row(plugin("status", ready.name), "└─HorizontalPodAutoscaler/risk")
+    assert row[-1].startswith("queue <unknown> of 20 a pod, CPU <unknown> of 50%, ")
+
+
 def test_the_overview_has_a_row_for_each(
     cluster: LocalCluster, plugin: Plugin, predictors: Predictors, ready: Key
 ) -> None:
@@ -84,7 +99,7 @@ def test_a_script_learns_all_of_it(plugin: Plugin, ready: Key) -> None:
     assert (facts["ready"], facts["ready_pods"], facts["wanted_pods"]) == ("True", 2, 2)
     assert [finding["reason"] for finding in facts["findings"]] == ["MetricsUnavailable"]
     assert [child["kind"] for child in facts["tree"]["children"]] == [
-        "Deployment", "Service", "HorizontalPodAutoscaler",
+        "Deployment", "PodDisruptionBudget", "Service", "HorizontalPodAutoscaler",
     ]  # fmt: skip
     assert {c["type"] for c in facts["conditions"]} == {"Ready", "Available", "Autoscaling"}
     assert plugin.run("status", ready.name, "--exit-status").returncode == 0

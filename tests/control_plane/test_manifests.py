@@ -8,11 +8,14 @@ import pytest
 import yaml
 
 from support.cluster import LocalCluster
+from support.guide import block
 from support.helm import Helm, kustomize
 
 FOLDERS = ["deploy/operator", "deploy/operator/overlays/namespaced"]
 VALUES: dict[str, dict[str, Any]] = {
     "default": {},
+    "those of the guide": yaml.safe_load(block("Install with Helm", "yaml")),
+    "a narrow policy": yaml.safe_load(block("Network policies", "yaml")),
     "one namespace": {"watchNamespace": "default"},
     "all options of the pod": {
         "priorityClassName": "system-cluster-critical",

@@ -65,7 +65,7 @@ def container(**fields: Any) -> Body:
 
 PORT = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
 
-OVERRIDES = {
+OVERRIDES: dict[str, tuple[Resource, Any]] = {
     "a variable's value instead of its source": (
         DEPLOYMENT, container(env=[{"name": "POD_NAME", "value": "x", "valueFrom": None}])
     ),

@@ -48,12 +48,12 @@ FIXED = [
     rf"{CONTAINER}/(lifecycle/preStop/sleep|env/0/valueFrom/fieldRef)",
     rf"{POD}/affinity/.*/podAffinityTerm",
     r"Service /spec/ports(/0)?",
-    r"HorizontalPodAutoscaler /spec/(scaleTargetRef|metrics/0/resource(/target)?)",
+    r"HorizontalPodAutoscaler /spec/(scaleTargetRef|metrics/0/containerResource(/target)?)",
     # What has no other value beside the rest of what is rendered.
     r"Deployment /spec/strategy/type",
     rf"{POD}/(serviceAccount|volumes/0/name)",
     rf"{CONTAINER}/(volumeMounts/0/name|env/0/valueFrom/fieldRef/apiVersion)",
-    r"HorizontalPodAutoscaler /spec/metrics/0/(type|resource/target/type)",
+    r"HorizontalPodAutoscaler /spec/metrics/0/(type|containerResource/target/type)",
     # What the API server fills in just so when it is removed.
     r"HorizontalPodAutoscaler /spec/behavior/scaleDown/policies(/0)?",
 ]
@@ -230,9 +230,11 @@ def _owned(body: Body) -> Body:
 
 
 def _full(number: int) -> dict[str, Any]:
-    """The sample with every field; its node port can be had once."""
+    """Every field, as in the sample; its node port can be had once."""
     spec: dict[str, Any] = yaml.safe_load((ROOT / "deploy/samples/full.yaml").read_text())["spec"]
     spec["service"]["nodePort"] = 30900 + number
+    # The sample leaves it to the reader, because what every cluster has is not for predictors.
+    spec["podTemplate"]["priorityClassName"] = "system-cluster-critical"
     return spec | {"minReplicas": 1}
 
 

@@ -50,7 +50,7 @@ def test_children_for_which_there_is_no_quota(
 
 def _is_told(api: Api, home: Predictors, key: Key, resource: Resource) -> None:
     home.wait(key, "False", "QuotaExceeded")
-    message = home.condition(key, "Stalled")["message"]
+    message = home.condition(key, "Reconciling")["message"]
     assert f"{resource.kind} {key}" in message
     assert "exceeded quota: full" in message, "which quota"
     assert _count(resource) in message

@@ -56,25 +56,31 @@ def test_a_rollout_that_stalls_without_a_cause_in_its_pods_says_so(
 ) -> None:
     """Pods that no scheduler looks at say nothing of themselves.
 
-    The deadline is 300 s. A shorter one, set by hand while the operator is suspended, passes at
-    once; the Deployment's controller keeps its verdict when the operator sets 300 s again. The test
-    in tests/chaos waits for the whole deadline.
+    A shorter deadline, set by hand while the operator is suspended, passes at once; the
+    Deployment's controller keeps its verdict when the operator sets the declared one again. The
+    test in tests/chaos waits for a whole deadline.
     """
     with _without(cluster, "kube-scheduler"):
         key = predictors.create(minReplicas=1)
         eventually(lambda: api.get(DEPLOYMENT, key) is not None)
+        declared = _deadline(api, key)
         predictors.patch(key, suspend=True)
         predictors.wait(key, "False", "Suspended")
         api.patch(DEPLOYMENT, key, {"spec": {"progressDeadlineSeconds": 1}})
         eventually(lambda: _progress(api, key) == "ProgressDeadlineExceeded", within=30)
         predictors.patch(key, suspend=False)
         predictors.wait(key, "False", "RolloutStalled")
-        assert api.need(DEPLOYMENT, key)["spec"]["progressDeadlineSeconds"] == 300
+        assert _deadline(api, key) == declared
         stalled = predictors.condition(key, "Stalled")
         assert "kubectl describe pods -l healthtech.dev/riskpredictor=risk" in stalled["message"]
         assert "nothing answers yet" in stalled["message"]
+        assert f"no progress for {declared} s" in stalled["message"]
     predictors.wait(key)
     assert predictors.condition(key, "Stalled") == {}
+
+
+def _deadline(api: Api, key: Key) -> int:
+    return int(api.need(DEPLOYMENT, key)["spec"]["progressDeadlineSeconds"])
 
 
 def _progress(api: Api, key: Key) -> str:
@@ -298,7 +304,9 @@ def test_a_second_autoscaler_on_its_pods_is_told(api: Api, predictors: Predictor
     """Neither works while both are there, and that has nothing to do with metrics."""
     key = predictors.create(minReplicas=1)
     predictors.settle(key)
-    assert predictors.condition(key, "Autoscaling")["reason"] == "MetricsUnavailable"
+    first = predictors.condition(key, "Autoscaling")
+    assert first["reason"] == "MetricsUnavailable"
+    assert "metrics-server is not installed; install it" in first["message"]
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": key.name}
     spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 9}
     second = Key(key.namespace, "second")

@@ -17,7 +17,6 @@ from support import programs
 from support.api import NAMESPACE, Api
 from support.cluster import LocalCluster
 from support.diagnosis import explain
-from support.operator import SYSTEM
 from support.predictors import Predictors
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -50,9 +49,7 @@ def node(images: tuple[str, ...]) -> Iterator[LocalCluster]:
 @pytest.fixture(scope="session")
 def cluster(node: LocalCluster) -> LocalCluster:
     """The same with the operator at work in it."""
-    node.kubectl("apply", "-k", "deploy/operator")
-    wait = ("rollout", "status", "deployment/riskpredictor-operator", "--timeout=300s")
-    node.kubectl("-n", SYSTEM, *wait)
+    node.install_operator()
     return node
 
 

@@ -7,6 +7,7 @@ under them.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from kstatus import violations
 from riskdemo.load import Load
 from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadgen import Demand
-from riskpredictor_operator.core.api import POD
+from riskpredictor_operator.core.api import EVENT, KIND, POD
 from riskpredictor_operator.kube import Key
 from support.api import AUTOSCALER, DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster
@@ -43,6 +44,10 @@ class Observations:
     """Autoscaling, at telling moments."""
     starts: dict[str, float] = field(default_factory=dict)
     """Of each pod that was added under load: seconds from its scheduling to its first answer."""
+    scaling: list[Body] = field(default_factory=list)
+    """Every state of the RiskPredictor on the way from two pods to five and back to two."""
+    told: list[str] = field(default_factory=list)
+    """Reasons of the Events about it meanwhile."""
     without_metrics: list[Body] = field(default_factory=list)
     """Every state of the RiskPredictor while metrics-server was away and came back."""
     wanted: int = 0
@@ -68,6 +73,17 @@ def _print(seen: Observations) -> None:
     starts = ", ".join(f"{seconds:.1f}" for seconds in sorted(seen.starts.values()))
     print(f"pod scheduled to its first answer at 200m: {starts} s")
     print(f"answered and failed: {seen.requests}")
+    print(f"Ready and the pods that are ready, from 2 to 5 and back: {_turns(seen)}")
+    print(f"Events meanwhile: {seen.told}")
+
+
+def _turns(seen: Observations) -> list[tuple[str, str, int]]:
+    """Ready's status and reason with the number of ready pods, at each change while it scales."""
+    turns = []
+    for state in seen.scaling:
+        ready = next(c for c in state["status"]["conditions"] if c["type"] == "Ready")
+        turns.append((ready["status"], ready["reason"], state["status"].get("readyReplicas", 0)))
+    return [turn for turn, _ in itertools.groupby(turns)]
 
 
 @dataclass
@@ -82,11 +98,14 @@ class _Scenario:
 
     def play(self) -> None:
         self._autoscaling("at first", "True")
-        with self._load("heavy", users=40, think=0.0):
+        earlier = self._events()
+        with self._load("heavy", users=40, think=0.0), self._noting_states():
             self._pods("out", 5, OUT_SECONDS, self._watch_starts)
             self.seen.conditions["under load"] = self._condition()
         with self._load("light", users=2, think=0.05):
-            self._pods("in", 2, IN_SECONDS)
+            with self._noting_states():
+                self._pods("in", 2, IN_SECONDS)
+            self.seen.told = [r for name, r in self._events().items() if name not in earlier]
             with self.api.watching(RISKPREDICTOR, self.key) as self.seen.without_metrics:
                 self.cluster.component("stop", "metrics-server")
                 try:
@@ -97,6 +116,20 @@ class _Scenario:
         with self._load("deleted", users=40, think=0.0):
             self._pods("out again", 5, OUT_SECONDS)
             self._delete_deployment()
+
+    @contextmanager
+    def _noting_states(self) -> Iterator[None]:
+        with self.api.watching(RISKPREDICTOR, self.key) as states:
+            yield
+        self.seen.scaling += states
+
+    def _events(self) -> dict[str, str]:
+        """The Events about the RiskPredictor, by name."""
+        return {
+            event["metadata"]["name"]: event["reason"]
+            for event in self.api.items(EVENT, self.key.namespace)
+            if event["involvedObject"]["kind"] == KIND
+        }
 
     def _delete_deployment(self) -> None:
         uid = self.api.need(DEPLOYMENT, self.key)["metadata"]["uid"]
@@ -171,6 +204,14 @@ def test_under_load_it_grows_from_two_to_five_pods(seen: Observations) -> None:
     said = "between 2 and 5 pods at 70 % of the CPU request"
     assert seen.conditions["under load"]["status"] == "True"
     assert seen.conditions["under load"]["message"] == said
+
+
+def test_while_it_scales_it_stays_ready_and_tells_of_no_roll_out(seen: Observations) -> None:
+    turns = _turns(seen)
+    pods = [ready_pods for *_, ready_pods in turns]
+    assert (pods[0], max(pods), pods[-1]) == (2, 5, 2), turns
+    assert {(status, reason) for status, reason, _ in turns} == {("True", "Ready")}
+    assert not {"RollingOut", "Ready"} & set(seen.told), seen.told
 
 
 def test_a_new_pod_helps_soon(seen: Observations) -> None:

@@ -30,6 +30,7 @@ COMPILERS = re.compile(
 INSTALLERS = re.compile(r"(^|/)(pip|setuptools|s?bin/(pip[\d.]*|uv|easy_install))$")
 TESTS = re.compile(r"(^|/)(pytest|_pytest|hypothesis|conftest\.py|riskpredictor_\w+/.*test[^/]*)$")
 TRAINING = re.compile(r"(^|/)(sklearn|scikit_learn[^/]*|numpy|scipy|pandas|matplotlib)$")
+OURS = re.compile(r"(opt|model)(/|$)")
 CACHES = re.compile(r"^(root/\.cache/.+|var/cache/apt/.+\.deb|var/lib/apt/lists/.+_Packages)$")
 
 
@@ -40,6 +41,8 @@ class Image:
     config: dict[str, Any]
     files: frozenset[str]
     """Paths without the leading slash, of all layers."""
+    unreadable: frozenset[str]
+    """Those of our own files that not everybody may read, and folders that not all may enter."""
     unpacked: int
     """Bytes of all layers, which is what ``docker images`` shows."""
     compressed: int
@@ -62,14 +65,19 @@ def _read(name: str) -> Image:
         (manifest,) = json.load(_member(archive, "manifest.json"))
         config = json.load(_member(archive, manifest["Config"]))
         files: set[str] = set()
+        unreadable: set[str] = set()
         unpacked = compressed = 0
         for layer in manifest["Layers"]:
             compressed += _gzipped(_member(archive, layer))
             with tarfile.open(fileobj=_member(archive, layer)) as tree:
                 for entry in tree:
-                    files.add(str(PurePosixPath(entry.name)))
+                    inside = str(PurePosixPath(entry.name))
+                    files.add(inside)
+                    needed = 0o555 if entry.isdir() else 0o444
+                    if OURS.match(inside) and not entry.issym() and entry.mode & needed != needed:
+                        unreadable.add(inside)
                     unpacked += entry.size
-    return Image(config, frozenset(files), unpacked, compressed)
+    return Image(config, frozenset(files), frozenset(unreadable), unpacked, compressed)
 
 
 def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
@@ -106,7 +114,12 @@ def test_a_predictor_answers_without_the_libraries_that_trained_it(
 
 
 def test_it_runs_as_an_ordinary_user(image: Image) -> None:
-    assert image.config["config"]["User"] == "10001:10001"
+    """By number, or a kubelet could not tell; in group 0, as users that a cluster assigns."""
+    assert image.config["config"]["User"] == "10001:0"
+
+
+def test_any_user_can_read_all_that_runs(image: Image) -> None:
+    assert image.unreadable == frozenset()
 
 
 def test_no_secret_and_no_address_of_the_builder_is_in_its_history(image: Image) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from localcluster import gobuild, images
+from localcluster import gobuild, images, prerequisites
 from localcluster.paths import cache_root, state_root
 from localcluster.process import MARKER, pids, wait_until
 from localcluster.record import Cluster, load
@@ -36,6 +36,9 @@ FRESH = f"t-fresh{os.environ.get('CLUSTER_SUFFIX', '')}"
 IMAGE = "t-hello:1"
 REPETITIONS = 5 if os.environ.get("CHAOS") == "long" else 1
 """How often the whole machine is compared before and after; each time takes half a minute."""
+FAMILY = "dual" if prerequisites.has_ipv6() else "ipv4"
+TWO = ("--nodes", "2", "--ip-family", FAMILY, "--assigned-users")
+"""A cluster of everything that this machine has."""
 POD: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -67,6 +70,11 @@ class Tool:
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.try_run("status", "--json").stdout)
         return status
+
+    @property
+    def address(self) -> str:
+        """Of the first node."""
+        return str(self.status()["nodes"][0]["addresses"][0])
 
     def pids(self) -> dict[str, int]:
         return {c["name"]: c["pid"] for c in self.status()["components"]}
@@ -133,7 +141,11 @@ def _others() -> re.Pattern[str]:
     """What in a listing belongs to other clusters, which come and go as they like."""
     clusters = [load(path.name) for path in (state_root() / "clusters").iterdir()]
     found = [c for c in clusters if isinstance(c, Cluster) and c.name != FRESH]
-    parts = [rf"\briskpred{c.index}\b|198\.18\.{c.index}\.|{c.cgroup}\b" for c in found]
+    parts = [
+        rf"\briskpred{c.index}\b|198\.18\.{c.index}\.|fd00:198:18:{c.index:x}\d\d:|{node.cgroup}\b"
+        for c in found
+        for node in c.nodes
+    ]
     return re.compile("|".join([re.escape(str(cache_root() / "images")), *parts]))
 
 
@@ -142,7 +154,11 @@ def _machine() -> dict[str, list[str]]:
     lists = {
         "links": _output("ip", "-brief", "link"),
         "addresses": _output("ip", "-brief", "address"),
-        "routes": _output("ip", "route", "show", "table", "all"),
+        "routes": [
+            line
+            for family in ("-4", "-6")
+            for line in _output("ip", family, "route", "show", "table", "all")
+        ],
         "rules": _output("ip", "rule"),
         "mounts": [
             line.split(" ", 2)[2]
@@ -150,7 +166,8 @@ def _machine() -> dict[str, list[str]]:
         ],
         "packet filter": [
             re.sub(r"\[\d+:\d+\]", "", line)
-            for line in _output("iptables-save")
+            for program in ("iptables-save", "ip6tables-save")
+            for line in _output(program)
             if not line.startswith("#")
         ],
         "control groups": sorted(
@@ -163,6 +180,7 @@ def _machine() -> dict[str, list[str]]:
             f"{path}={path.read_text().strip()}"
             for path in (
                 Path("/proc/sys/net/ipv4/ip_forward"),
+                Path("/proc/sys/net/ipv6/conf/all/forwarding"),
                 Path("/proc/sys/net/ipv4/conf/all/route_localnet"),
                 Path("/proc/sys/kernel/hostname"),
             )
@@ -180,7 +198,7 @@ def _daemons() -> list[str]:
 
     Programs in containers have no mark of their cluster, but are in another process namespace.
     """
-    mine = f"{MARKER}={state_root() / 'clusters' / FRESH}\0"
+    mine = re.compile(rf"{MARKER}={re.escape(str(state_root() / 'clusters' / FRESH))}[/\0]")
     found = []
     for pid in pids():
         folder = Path("/proc", str(pid))
@@ -191,15 +209,18 @@ def _daemons() -> list[str]:
         except OSError:
             continue
         nobodys = on_host and f"{MARKER}=" not in environment and DAEMONS.match(command)
-        if mine in environment or nobodys:
+        if mine.search(environment) or nobodys:
             found.append(command)
     return sorted(found)
 
 
+@pytest.mark.parametrize("options", [(), TWO], ids=["one node", "two nodes"])
 @pytest.mark.parametrize("repetition", range(REPETITIONS))
-def test_after_down_the_machine_is_as_before(fresh: Tool, archive: Path, repetition: int) -> None:
+def test_after_down_the_machine_is_as_before(
+    fresh: Tool, archive: Path, repetition: int, options: tuple[str, ...]
+) -> None:
     before = _machine()
-    fresh.run("up", "--profile", "node")
+    fresh.run("up", "--profile", "node", *options)
     fresh.run_a_pod(archive)
     assert _machine() != before
     fresh.run("down")
@@ -272,7 +293,7 @@ def test_up_replaces_a_process_whose_number_was_lost(shared: Tool) -> None:
 
 def test_up_repairs_a_node_whose_namespaces_died(shared: Tool, archive: Path) -> None:
     shared.run_a_pod(archive)
-    os.kill(shared.status()["namespace_pid"], signal.SIGKILL)
+    os.kill(shared.status()["nodes"][0]["namespace_pid"], signal.SIGKILL)
     assert wait_until(lambda: not shared.status()["running"], 60)
     shared.run("up", "--profile", "node")
     shared.kubectl("wait", "--for=condition=Ready", "pod/hello", "--timeout=90s")
@@ -312,7 +333,7 @@ def test_two_nodes_live_side_by_side(shared: Tool, fresh: Tool, archive: Path) -
     for tool in (shared, fresh):
         tool.run_a_pod(archive)
         tool.kubectl("apply", "-f", "-", stdin=json.dumps(service))
-    assert shared.status()["node_address"] != fresh.status()["node_address"]
+    assert shared.address != fresh.address
     pods = json.loads(fresh.kubectl("get", "nodes", "-o", "json"))["items"]
     assert [pod["metadata"]["name"] for pod in pods] == [f"{FRESH}-node"]
     before = shared.pids()
@@ -373,6 +394,57 @@ def test_the_audit_log_tells_who_did_what(shared: Tool) -> None:
 
 
 @pytest.mark.usefixtures("builder")
+def test_a_second_node_comes_to_a_running_one_and_their_pods_reach_each_other(fresh: Tool) -> None:
+    fresh.run("up", "--profile", "node", "--ip-family", FAMILY)
+    before = fresh.pids()
+    fresh.run("up", "--profile", "node", "--nodes", "2")
+    after = fresh.pids()
+    assert set(after) - set(before) == {"containerd-2", "kubelet-2", "kube-proxy-2"}
+    assert before.items() <= after.items()
+    fresh.run("load-image", "t-empty:1")
+    names = [node["name"] for node in fresh.status()["nodes"]]
+    for name, node in zip(("one", "word"), names, strict=True):
+        fresh.kubectl("apply", "-f", "-", stdin=json.dumps(_server(name, node)))
+    fresh.kubectl("apply", "-f", "-", stdin=json.dumps(SERVICE))
+    fresh.kubectl("wait", "--for=condition=Ready", "pod/one", "pod/word", "--timeout=90s")
+    (one,) = json.loads(fresh.kubectl("get", "pods", "-l", "app=one", "-o", "json"))["items"]
+    pods = [entry["ip"] for entry in one["status"]["podIPs"]]
+    services = json.loads(fresh.kubectl("get", "services", "-l", "app=one", "-o", "json"))["items"]
+    addresses = [*pods, *(address for s in services for address in s["spec"]["clusterIPs"])]
+    assert [":" in address for address in addresses] == (
+        [False, True] * 2 if FAMILY == "dual" else [False] * 2
+    )
+    for address in addresses:
+        assert _in_pod(fresh, CONNECT.format(address=address, port=80)) == "connected", address
+    assert _in_pod(fresh, CONNECT.format(address="10.96.0.1", port=443)) == "connected"
+    for outside in (fresh.address.removesuffix("2") + "1", "198.51.100.1", "2001:db8::1"):
+        assert _in_pod(fresh, CONNECT.format(address=outside, port=22)) == "refused at once"
+
+
+def _server(name: str, node: str) -> dict[str, Any]:
+    """A pod on a node that answers connections of both families."""
+    command = ["python3", "-m", "http.server", "--bind", "::", "80"]
+    container = {
+        "name": "server", "image": "t-empty:1", "imagePullPolicy": "Never", "command": command,
+        "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+    }  # fmt: skip
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container],
+        },
+    }  # fmt: skip
+
+
+SERVICE = {
+    "apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "labels": {"app": "one"}},
+    "spec": {
+        "ipFamilyPolicy": "PreferDualStack", "selector": {"app": "one"}, "ports": [{"port": 80}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("builder")
 def test_a_dockerfile_becomes_a_running_pod(shared: Tool, tmp_path: Path) -> None:
     dockerfile = tmp_path / "Dockerfile.x"
     dockerfile.write_text(
@@ -398,7 +470,7 @@ def test_a_dockerfile_becomes_a_running_pod(shared: Tool, tmp_path: Path) -> Non
     assert _in_pod(shared, settings) in {"", "False"}
     assert _in_pod(shared, CONNECT.format(address="10.96.0.1", port=443)) == "connected"
     # Pods reach neither the host nor anything beyond it.
-    host = shared.status()["node_address"].removesuffix("2") + "1"
+    host = shared.address.removesuffix("2") + "1"
     assert _in_pod(shared, CONNECT.format(address=host, port=22)) == "refused at once"
     assert _in_pod(shared, CONNECT.format(address="198.51.100.1", port=80)) == "refused at once"
     shared.kubectl("delete", "pod", "word", "--grace-period=0", "--force")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -18,6 +19,8 @@ from support.operator import SYSTEM
 from support.predictors import Predictors
 
 OPERATOR = "app.kubernetes.io/name=riskpredictor-operator"
+
+ASSIGNED = 1000650000
 
 CONFINEMENT = """
 import json, os, pathlib
@@ -68,6 +71,35 @@ def test_operator_pods_may_do_nothing_but_talk_to_the_api_server(
 def test_predictor_pods_may_do_even_less(cluster: LocalCluster, api: Api, key: Key) -> None:
     (pod,) = api.items(POD, key.namespace, f"healthtech.dev/riskpredictor={key.name}")
     assert _confinement(cluster, pod) == _confined(account=False)
+
+
+@pytest.fixture
+def _assigned(cluster: LocalCluster) -> Iterator[None]:
+    """The operator with a user as OpenShift assigns one: any of a range, of group 0."""
+
+    def run_as(user: object, group: object) -> None:
+        context = {"runAsUser": user, "runAsGroup": group, "fsGroup": user}
+        patch = {"spec": {"template": {"spec": {"securityContext": context}}}}
+        where = ("-n", SYSTEM, "patch", "deployment", "riskpredictor-operator")
+        cluster.kubectl(*where, "--type=merge", f"--patch={json.dumps(patch)}")
+        wait = ("rollout", "status", "deployment/riskpredictor-operator", "--timeout=120s")
+        cluster.kubectl("-n", SYSTEM, *wait)
+
+    run_as(ASSIGNED, 0)
+    yield
+    run_as(None, None)
+
+
+@pytest.mark.usefixtures("_assigned")
+def test_operator_pods_run_as_any_user_that_the_cluster_assigns(
+    cluster: LocalCluster, api: Api, predictors: Predictors
+) -> None:
+    predictors.wait(predictors.create("assigned", replicas=1), within=60)
+    pods = [pod for pod in api.items(POD, SYSTEM, OPERATOR) if is_ready(pod)]
+    assert len(pods) == 2
+    for pod in pods:
+        assigned = {"user": ASSIGNED, "group": 0}
+        assert _confinement(cluster, pod) == {**_confined(account=True), **assigned}
 
 
 def _confined(*, account: bool) -> Body:

@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from riskpredictor_operator.core.api import POD
 from riskpredictor_operator.kube import Key
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, Body, eventually
 from support.cluster import LocalCluster, build_image
@@ -24,10 +25,15 @@ GREEDY = (
     "runpy.run_module('riskpredictor_server', run_name='__main__')"
 )
 """Serves, and holds 96 MiB that it touched."""
+RISCV = r"\177ELF\002\001\001" + r"\000" * 9 + r"\002\000\363\000\001\000\000\000"
+"""The beginning of a program for a processor that no node has, for printf."""
 BROKEN_IMAGES = {
     "crash": 'ENTRYPOINT ["/opt/venv/bin/python", "-c", "raise SystemExit(3)"]',
     "unsound": "USER 0\nRUN echo {} > /model/scorer.json\nUSER 10001:10001",
     "no-program": 'ENTRYPOINT ["/nowhere/to-be-found"]',
+    "foreign": f"USER 0\nRUN printf '{RISCV}' > /program && chmod 755 /program\nUSER 10001:10001\n"
+    'ENTRYPOINT ["/program"]',
+    "root": "USER 0",
     "greedy": f'ENTRYPOINT ["/opt/venv/bin/python", "-c", "{GREEDY}"]',
 }
 """What is added to the predictor's image to break it."""
@@ -43,6 +49,27 @@ class Case:
     pods: str = ""
     """How many a ResourceQuota allows."""
     available: bool = False
+    added: Body = field(default_factory=dict)
+    """What somebody adds to the pods of a predictor that is Ready."""
+
+
+def _python(name: str, program: str, **more: object) -> Body:
+    """A container as a mesh or an agent adds it."""
+    return {
+        "name": name,
+        "image": "health-predictor:v1",
+        "command": ["/opt/venv/bin/python", "-c", program],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        **more,
+    }
+
+
+SLEEP = "import time; time.sleep(3600)"
+NEVER = {"exec": {"command": ["/opt/venv/bin/python", "-c", "raise SystemExit(1)"]}}
+GATE = "example.com/target-registered"
 
 
 CASES = {
@@ -79,7 +106,7 @@ CASES = {
     ),
     "node-selector": Case(
         "Unschedulable",
-        ("no node can run the pod", "spec.podTemplate's constraints"),
+        ("no node can run the pod", "correct spec.podTemplate.nodeSelector"),
         {"podTemplate": {"nodeSelector": {"disk": "none-has-this"}}},
     ),
     "too-large": Case(
@@ -96,8 +123,67 @@ CASES = {
     ),
     "refused": Case(
         "PodsRefused",
-        ('serviceaccount "nobody" not found', "change the policy or spec.podTemplate"),
+        ('serviceaccount "nobody" not found', "correct spec.podTemplate.serviceAccountName"),
         {"podTemplate": {"serviceAccountName": "nobody"}},
+    ),
+    "foreign-processor": Case(
+        "CrashLooping",
+        ("if it says exec format error, the image is built for another processor architecture",),
+        {"modelVersion": "foreign"},
+    ),
+    "as-root": Case(
+        "ContainerStartFailed",
+        ("image will run as root)", "build the image with a USER that is a number other than 0"),
+        {"modelVersion": "root"},
+    ),
+    "init-crash": Case(
+        "CrashLooping",
+        ("init container prepare of image", "(last exit code 7); see kubectl logs -c prepare"),
+        available=True,
+        added={"initContainers": [_python("prepare", "raise SystemExit(7)")]},
+    ),
+    "init-image": Case(
+        "ImagePullFailed",
+        ("image elsewhere/none:1 of init container prepare cannot be pulled",),
+        available=True,
+        added={"initContainers": [_python("prepare", "", image="elsewhere/none:1")]},
+    ),
+    "init-hangs": Case(
+        "PodsBlocked",
+        ("init container migrate has been running since", "the predictor starts when it ends"),
+        available=True,
+        added={"initContainers": [_python("migrate", SLEEP)]},
+    ),
+    "sidecar-crash": Case(
+        "CrashLooping",
+        ("container agent of image", "(last exit code 3)", "-c agent --previous"),
+        available=True,
+        added={"containers": [_python("agent", "raise SystemExit(3)")]},
+    ),
+    "native-sidecar-unready": Case(
+        "PodsBlocked",
+        ("sidecar mesh runs but is not ready; see kubectl logs -c mesh",),
+        available=True,
+        added={
+            "initContainers": [_python("mesh", SLEEP, restartPolicy="Always", readinessProbe=NEVER)]
+        },
+    ),
+    "readiness-gate": Case(
+        "PodsBlocked",
+        (f"readiness gate {GATE} has not been set",),
+        available=True,
+        added={"readinessGates": [{"conditionType": GATE}]},
+    ),
+    "volume": Case(
+        "PodsBlocked",
+        ("the pod's volumes or network are not ready since", "kubectl describe pod"),
+        available=True,
+        added={
+            "volumes": [{"name": "late", "secret": {"secretName": "nowhere"}}],
+            "containers": [
+                {"name": "predictor", "volumeMounts": [{"name": "late", "mountPath": "/late"}]}
+            ],
+        },
     ),
 }
 
@@ -129,7 +215,17 @@ def _declare(cluster: LocalCluster, api: Api, name: str, case: Case) -> Key:
     if case.pods:
         api.limit(name, pods=case.pods)
     spec = {"minReplicas": 1, "resources": SMALL, **case.spec}
-    return _predictors(cluster, api, name).create(**spec)
+    predictors = _predictors(cluster, api, name)
+    key = predictors.create(**spec)
+    if case.added:
+        predictors.wait(key)
+        added = {
+            "apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind,
+            "metadata": {"name": key.name, "namespace": name},
+            "spec": {"template": {"spec": case.added}},
+        }  # fmt: skip
+        api.patch(DEPLOYMENT, key, added, kind="apply")
+    return key
 
 
 def _predictors(cluster: LocalCluster, api: Api, namespace: str) -> Predictors:
@@ -185,3 +281,16 @@ def test_mended_it_becomes_ready(
     assert body["status"]["servingVersion"] == body["spec"]["modelVersion"]
     assert api.need(DEPLOYMENT, declared[name])["status"]["availableReplicas"] == 1
     assert api.need(RISKPREDICTOR, declared[name])["metadata"].get("finalizers") is None
+
+
+def test_a_readiness_gate_that_is_set_at_last(
+    cluster: LocalCluster, api: Api, declared: dict[str, Key]
+) -> None:
+    key = declared["readiness-gate"]
+    predictors = _predictors(cluster, api, key.namespace)
+    predictors.wait(key, "False", "PodsBlocked")
+    for pod in api.items(POD, key.namespace):
+        conditions = [*pod["status"]["conditions"], {"type": GATE, "status": "True"}]
+        name = Key(key.namespace, pod["metadata"]["name"])
+        api.patch(POD, name, {"status": {"conditions": conditions}}, sub="status")
+    predictors.wait(key)

@@ -72,11 +72,17 @@ class LocalCluster:
         """Bring built images into the node."""
         tool("load-image", "--name", self.name, *images, quiet=False)
 
+    def install_operator(self) -> None:
+        """Install it as users do, and wait until it is at work."""
+        self.kubectl("apply", "-k", "deploy/operator")
+        wait = ("rollout", "status", "deployment/riskpredictor-operator", "--timeout=300s")
+        self.kubectl("-n", "riskpredictor-system", *wait)
+
     @property
     def node_address(self) -> str:
         """Where NodePorts answer."""
-        address: str = json.loads(tool("status", "--name", self.name, "--json"))["node_address"]
-        return address
+        status = json.loads(tool("status", "--name", self.name, "--json"))
+        return str(status["nodes"][0]["addresses"][0])
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """kubectl's standard output; with ``check`` off, also its errors."""

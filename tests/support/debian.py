@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
+
+from localcluster.paths import cache_root
 
 PATIENT = ("-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300")
 """Options of apt-get: a mirror that fails once, and somebody else's installation, pass."""
@@ -36,6 +40,31 @@ def file_of(package: str, name: str) -> str:
     found = [path for path in _files(package) if path.endswith(f"/{name}")]
     assert found, f"package {package} brought no {name}"
     return found[0]
+
+
+def unpacked(package: str) -> Path:
+    """Root of a package that is unpacked and not installed, so that no service starts.
+
+    Fetched once and kept in the cache. What it depends on has to be there.
+    """
+    home = cache_root() / package
+    if not (home / "usr").exists():
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+            update()
+            # As root, apt would hand the download to a user who may not write here.
+            sandbox = ("-o", "APT::Sandbox::User=root")
+            _run("apt-get", *PATIENT, *sandbox, "download", "-qq", package, folder=folder)
+            (archive,) = Path(folder).glob(f"{package}_*.deb")
+            tree = Path(folder) / "unpacked"
+            _run("dpkg-deb", "-x", str(archive), str(tree), folder=folder)
+            tree.rename(home)
+    return home
+
+
+def _run(*command: str, folder: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
 def _files(package: str) -> list[str]:

@@ -35,17 +35,9 @@ ARTIFACT = Resource("source.toolkit.fluxcd.io", "v1", "externalartifacts", "Exte
 
 def install_kinds(cluster: LocalCluster) -> None:
     """Flux's CRDs, as the two controllers ship them; a ``Source`` stands in for the second one."""
-    own = kinds.Module(CONTROLLER.pins, CONTROLLER.version(), _pinned_sum())
-    for module, resource in ((kinds.FLUX_SOURCES, ARTIFACT), (own, KUSTOMIZATION)):
+    for module, resource in ((kinds.FLUX_SOURCES, ARTIFACT), (kinds.of(CONTROLLER), KUSTOMIZATION)):
         bases = module.folder() / "config" / "crd" / "bases"
         kinds.install(cluster, bases, f"{resource.plural}.{resource.group}")
-
-
-def _pinned_sum() -> str:
-    """The controller's checksum, of the go.sum that it is built with."""
-    line = f"{CONTROLLER.pins} {CONTROLLER.version()} "
-    sums = (CONTROLLER.path / "go.sum").read_text().splitlines()
-    return next(entry for entry in sums if entry.startswith(line)).removeprefix(line)
 
 
 @contextmanager

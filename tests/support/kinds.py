@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcluster.gobuild import GoModule
 from support.api import eventually
 from support.cluster import LocalCluster
 
@@ -31,14 +32,19 @@ class Module:
         return Path(found["Dir"])
 
 
-ARGO_CD = Module(
-    "github.com/argoproj/argo-cd/v3", "v3.3.19", "h1:jVmtyRAQo1zBMxIIx+MtI99q1FA53IMtF+yRc78XvoY="
-)
 FLUX_SOURCES = Module(
     "github.com/fluxcd/source-controller",
     "v1.7.2",
     "h1:PQLzvgHNEYsstl8uATBZg/70b/i0tj63e0IqnYDeJyg=",
 )
+
+
+def of(program: GoModule) -> Module:
+    """The module that a program is built from, at its version, with the checksum in its go.sum."""
+    line = f"{program.pins} {program.version()} "
+    sums = (program.path / "go.sum").read_text().splitlines()
+    found = next(entry for entry in sums if entry.startswith(line))
+    return Module(program.pins, program.version(), found.removeprefix(line))
 
 
 def install(cluster: LocalCluster, path: Path, name: str) -> None:
@@ -47,9 +53,3 @@ def install(cluster: LocalCluster, path: Path, name: str) -> None:
     # kubectl takes a CRD that has no conditions yet for an error, so it is asked again.
     wait = ("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
     eventually(lambda: cluster.try_kubectl(*wait).returncode == 0, within=30)
-
-
-def install_argo_cd(cluster: LocalCluster) -> None:
-    """The CRD of Applications."""
-    crds = ARGO_CD.folder() / "manifests" / "crds"
-    install(cluster, crds / "application-crd.yaml", "applications.argoproj.io")

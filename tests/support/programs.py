@@ -14,7 +14,7 @@ from localcluster import gobuild, prerequisites
 from localcluster.console import ClusterError
 from localcluster.record import Cluster
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
-from support import debian, flux, helm, kinds, prometheus
+from support import argocd, debian, flux, fronts, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
 
 
@@ -36,11 +36,15 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "Flux's kustomize-controller": lambda: gobuild.ensure(
         flux.CONTROLLER, ["kustomize-controller"]
     ),
-    "the CRDs of Flux and Argo CD": lambda: (kinds.FLUX_SOURCES.folder(), kinds.ARGO_CD.folder()),
+    "Argo CD": lambda: (gobuild.ensure(argocd.PROGRAMS, ["argocd"]), argocd.redis()),
+    "Flux's CRDs": kinds.FLUX_SOURCES.folder,
     "Prometheus": lambda: prometheus.program("prometheus"),
     "Lua": lambda: debian.ensure("lua5.4"),
     "npm": lambda: debian.ensure("npm"),
     "faketime": lambda: debian.file_of("libfaketime", "libfaketimeMT.so.1"),
+    "nginx": fronts.nginx_program,
+    "HAProxy": lambda: debian.ensure("haproxy"),
+    "Java": lambda: debian.ensure("java", "default-jdk-headless"),
     "Chromium": lambda: debian.ensure("chromium"),
     **({"images": images} if AS_ROOT else {}),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from urllib.parse import urlencode
 
 import yaml
 
-from localcluster.paths import cache_root
 from support import debian
 from support.api import eventually
 from support.cluster import ROOT
@@ -25,25 +23,7 @@ RULES = ROOT / "deploy" / "monitoring" / "rules.yaml"
 
 def program(name: str) -> Path:
     """``prometheus`` or ``promtool``; fetched once and kept in the cache."""
-    home = cache_root() / "prometheus"
-    if not (home / "usr").exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
-            debian.update()
-            # As root, apt would hand the download to a user who may not write here.
-            sandbox = ("-o", "APT::Sandbox::User=root")
-            _run("apt-get", *debian.PATIENT, *sandbox, "download", "-qq", "prometheus",
-                 folder=folder)  # fmt: skip
-            (package,) = Path(folder).glob("prometheus_*.deb")
-            unpacked = Path(folder) / "unpacked"
-            _run("dpkg-deb", "-x", str(package), str(unpacked), folder=folder)
-            unpacked.rename(home)
-    return home / "usr" / "bin" / name
-
-
-def _run(*command: str, folder: str) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return debian.unpacked("prometheus") / "usr" / "bin" / name
 
 
 def promtool(*arguments: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from generate import ROOT, escaped, table
-from riskpredictor_operator.settings import Settings
+from riskpredictor_operator.settings import ANY_TEXT, Settings
 
 VALUES = Path(__file__).with_name("chart_values.yaml")
 CHART = ROOT / "deploy" / "chart"
@@ -106,6 +106,8 @@ def _setting(setting: Field[Any]) -> Schema:
     kind = kinds[str(setting.type)]
     if setting.metadata["choices"]:
         kind = {"enum": list(setting.metadata["choices"])}
+    elif setting.metadata["form"] is not ANY_TEXT:
+        kind["pattern"] = f"^({setting.metadata['form'].pattern})?$"
     described = f"{text} Absent: {json.dumps(setting.default)}."
     preset = {"default": PRESET[name]} if name in PRESET else {}
     return {**kind, **preset, "description": described}

@@ -87,7 +87,7 @@ def _object(path: str, schema: Schema) -> Iterator[str]:
     yield _rules(schema, path)
     for name, field in schema["properties"].items():
         inner, where = field, f"{path}.{name}"
-        if field["type"] == "array":
+        if field.get("type") == "array":
             inner, where = field["items"], f"{where}[]"
         if inner.get("properties"):
             yield f"### {where}\n"
@@ -99,13 +99,19 @@ def _object(path: str, schema: Schema) -> Iterator[str]:
 def _type(field: Schema) -> str:
     if "enum" in field:
         return " \\| ".join(f"`{value}`" for value in field["enum"])
-    if field["type"] == "array":
+    if field.get("type") == "array":
         return f"list of {_type(field['items'])}"
     if "additionalProperties" in field:
-        values = field["additionalProperties"]
-        kind = "quantity" if values.get("x-kubernetes-int-or-string") else values["type"]
-        return f"map of {kind}"
-    return str(field["type"])
+        return f"map of {_scalar(field['additionalProperties'], field)}"
+    return _scalar(field, field)
+
+
+def _scalar(schema: Schema, rules_of: Schema) -> str:
+    """A scalar's type. Of what may be a number or text, the rules tell which one is meant."""
+    if "x-kubernetes-int-or-string" not in schema:
+        return str(schema["type"])
+    rules = [rule["rule"] for rule in rules_of.get("x-kubernetes-validations", ())]
+    return "quantity" if any("isQuantity" in rule for rule in rules) else "string"
 
 
 def _default(field: Schema, *, required: bool) -> str:

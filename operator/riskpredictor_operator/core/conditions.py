@@ -9,15 +9,18 @@ from typing import Any, Final
 from riskpredictor_operator.kube import Body
 
 READY: Final = "Ready"
-"""What is declared is what runs."""
+"""What is declared is what runs: the version, in at least the declared number of pods."""
 AVAILABLE: Final = "Available"
-"""At least one pod answers."""
+"""At least one pod answers, and the Service leads to it."""
 AUTOSCALING: Final = "Autoscaling"
 """The number of pods follows the load."""
 RECONCILING: Final = "Reconciling"
 """Work is under way; exists only while True (kstatus)."""
 STALLED: Final = "Stalled"
 """Nothing will change without a person; exists only while True (kstatus)."""
+
+MESSAGE_LIMIT = 4096
+"""Characters of a message. Those of others, which messages quote, may be longer than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def merge(
             "type": condition.type,
             "status": condition.status,
             "reason": condition.reason,
-            "message": condition.message,
+            "message": shortened(condition.message, MESSAGE_LIMIT),
             "observedGeneration": generation,
             "lastTransitionTime": _transition_time(before.get(condition.type), condition, now),
         }
@@ -69,6 +72,11 @@ def _transition_time(before: Body | None, condition: Condition, now: str) -> str
     if before is not None and before["status"] == condition.status:
         return str(before["lastTransitionTime"])
     return now
+
+
+def shortened(message: str, limit: int) -> str:
+    """The message, cut with an ellipsis where it is longer than so many characters."""
+    return message if len(message) <= limit else f"{message[: limit - 1]}…"
 
 
 def find(conditions: Iterable[Body], name: str) -> Body | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from riskpredictor_operator.core import api
@@ -17,11 +18,14 @@ def selector_labels(rp: RiskPredictor) -> dict[str, str]:
 
 
 def labels(rp: RiskPredictor) -> dict[str, str]:
-    """Labels of every child and pod: the selector and the recommended ``app.kubernetes.io`` set."""
+    """Labels of every child and pod: the selector and the recommended ``app.kubernetes.io`` set.
+
+    Without ``app.kubernetes.io/instance``: Argo CD, before 3.0 and where it is told to, takes every
+    object without owner that carries its Application's name there for its own, and prunes it.
+    """
     return {
         "app": rp.key.name,
         "app.kubernetes.io/component": "predictor",
-        "app.kubernetes.io/instance": rp.key.name,
         api.LABEL_MANAGED_BY: api.FIELD_MANAGER,
         "app.kubernetes.io/name": "riskpredictor",
         "app.kubernetes.io/part-of": "riskpredictor",
@@ -29,20 +33,28 @@ def labels(rp: RiskPredictor) -> dict[str, str]:
     }
 
 
-def child(rp: RiskPredictor, resource: Resource, spec: Body) -> dict[str, Any]:
-    """A complete child manifest around a spec, with owner reference and applied-hash."""
+def child(
+    rp: RiskPredictor, resource: Resource, spec: Body, annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A complete child manifest around a spec, with owner reference and applied-hash.
+
+    ``annotations`` are of this child alone, and win over those of all.
+    """
     manifest: dict[str, Any] = {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
         "metadata": {
             "name": rp.key.name,
             "namespace": rp.key.namespace,
-            "labels": labels(rp),
+            "labels": {**rp.child_metadata.labels, **labels(rp)},
             "ownerReferences": [_owner(rp)],
         },
         "spec": spec,
     }
-    manifest["metadata"]["annotations"] = {api.ANNOTATION_HASH: digest(manifest)}
+    declared = {**rp.child_metadata.annotations, **(annotations or {})}
+    if declared:
+        manifest["metadata"]["annotations"] = declared
+    manifest["metadata"]["annotations"] = {**declared, api.ANNOTATION_HASH: digest(manifest)}
     return manifest
 
 

@@ -13,8 +13,10 @@ from riskpredictor_operator.kube import Key
 
 
 def image_of(rp: RiskPredictor, default_repository: str) -> str:
-    """Image reference of the predictor container: ``<repository>:<tag or modelVersion>``."""
-    return f"{rp.image.repository or default_repository}:{rp.image.tag or rp.model_version}"
+    """Image reference of the predictor container: ``<repository>:<tag or modelVersion>``, and
+    ``@<digest>`` if there is one."""
+    tagged = f"{rp.image.repository or default_repository}:{rp.image.tag or rp.model_version}"
+    return f"{tagged}@{rp.image.digest}" if rp.image.digest else tagged
 
 
 def url_of(rp: RiskPredictor) -> str:

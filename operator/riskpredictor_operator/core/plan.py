@@ -192,7 +192,7 @@ def _manifest_to_create(
     if resource != api.DEPLOYMENT or not rp.autoscaled:
         return manifest
     status = (autoscaler.ours or {}).get("status") or {}
-    replicas = rp.within_bounds(status.get("desiredReplicas", 0))
+    replicas = rp.within_bounds(status.get("desiredReplicas") or rp.min_replicas)
     spec: dict[str, Any] = {**manifest["spec"], "replicas": replicas}
     return {**manifest, "spec": spec}
 
@@ -213,7 +213,7 @@ def _hand_over(rp: RiskPredictor, writes: Sequence[Repair], observed: Children) 
     live = deployment.body or {}
     current = live["spec"].get("replicas", 1)
     if current == 0 and rp.has_own_autoscaler:
-        # An autoscaler treats 0 as "switched off" and would leave it there.
+        # A HorizontalPodAutoscaler treats 0 as "switched off" and would leave it there.
         return (HandOver(rp.min_replicas, deployment.uid, force=True),)
     # A patch leaves the number as it is; an apply lets go of it.
     rewritten = any(isinstance(s, Apply) and s.resource == api.DEPLOYMENT for s in writes)

@@ -1,4 +1,4 @@
-"""Which pods answer, and why others do not come up.
+"""Which pods count, which of them answer, and why others do not come up.
 
 The reason of Ready is chosen later, from this and more: ``rollout.rollout_of`` puts the reason of a
 roll-out together, and ``status.build_status`` prefers problems of the children to it.
@@ -6,32 +6,42 @@ roll-out together, and ``status.build_status`` prefers problems of the children 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 
-from riskpredictor_operator.core import api, reasons
+from riskpredictor_operator.core import api, conditions, containers, reasons, remedies
 from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.core.observed import controller_of
 from riskpredictor_operator.kube import Body
 
-_IMAGE_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
-     "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}
-)  # fmt: skip
-"""Reasons of a waiting container whose image cannot be pulled."""
-_CREATE_REASONS = frozenset(
-    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-)
-"""Reasons of a waiting container that cannot be created."""
-_START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
-"""Reasons of a terminated container whose program could not be started."""
+_ENDED = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that will not run again: evicted ones, or those of a node that was shut down."""
+
+
+def counted(pods: Iterable[Body], deployment: Body) -> list[Body]:
+    """The pods of a Deployment that matter: not ended, not being deleted, made by its ReplicaSets.
+
+    Others may carry the same labels: somebody's trial pod, or a Job's.
+    """
+    return [
+        pod
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+        and _status(pod).get("phase") not in _ENDED
+        and _is_of(pod, deployment["metadata"]["name"])
+    ]
+
+
+def _is_of(pod: Body, deployment: str) -> bool:
+    """Whether a ReplicaSet of the Deployment controls the pod. The operator may not read
+    ReplicaSets, but the Deployment's controller names them by the template's hash."""
+    owner = controller_of(pod) or {}
+    template = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+    return owner.get("kind") == "ReplicaSet" and owner["name"] == f"{deployment}-{template}"
 
 
 def is_ready(pod: Body) -> bool:
-    """Whether a pod answers requests: ready, and not being deleted."""
-    return "deletionTimestamp" not in pod["metadata"] and any(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for condition in _status(pod).get("conditions") or ()
-    )
+    """Whether a pod answers requests."""
+    return _condition(pod, "Ready").get("status") == "True"
 
 
 def version_of(pod: Body) -> str:
@@ -44,29 +54,33 @@ def serving_versions(pods: Iterable[Body]) -> str:
     return ",".join(sorted({version_of(pod) for pod in pods if is_ready(pod)} - {""}))
 
 
-def worst_problem(pods: Iterable[Body], version: str, now: str = "") -> Explanation | None:
-    """The most severe problem of the pods that are not ready, by the order of ``_SEVERITY``.
+def worst_problem(
+    pods: Iterable[Body], version: str, now: str = ""
+) -> tuple[Explanation, Sequence[str]] | None:
+    """The most severe problem of the pods that are not ready, by the order of ``_SEVERITY``, and
+    the names of the pods that have one of that reason.
 
-    Only pods of the declared version count or, if none of them is unready, those of every version;
-    pods that are being deleted never do. The order of the pods does not matter, so that the status
-    is stable.
+    Only pods of the declared version are looked at or, if none of them is unready, those of every
+    version. The order of the pods does not matter, so that the status is stable.
 
     Args:
-        pods: pods of one predictor.
+        pods: pods that count.
         version: the declared model version.
         now: RFC 3339 time; a container that has only just started is given time to become ready.
             If empty, it is given none.
     """
-    unready = [p for p in pods if "deletionTimestamp" not in p["metadata"] and not is_ready(p)]
+    unready = [pod for pod in pods if not is_ready(pod)]
     declared = [pod for pod in unready if version_of(pod) == version]
     problems = [
-        problem for pod in (declared or unready) if (problem := problem_of(pod, now)) is not None
+        (problem, str(pod["metadata"]["name"]))
+        for pod in (declared or unready)
+        if (problem := problem_of(pod, now)) is not None
     ]
-    return min(problems, key=lambda p: (_SEVERITY.index(p.reason), p.message), default=None)
+    if not problems:
+        return None
+    worst = min((problem for problem, _ in problems), key=lambda p: (_severity(p), p.message))
+    return worst, sorted(name for problem, name in problems if problem.reason == worst.reason)
 
-
-READY_SECONDS = 10.0
-"""How long a started container may be unready: two periods of the readiness probe."""
 
 _SEVERITY = (  # the most severe first
     reasons.IMAGE_PULL_FAILED,
@@ -75,80 +89,154 @@ _SEVERITY = (  # the most severe first
     reasons.CONTAINER_START_FAILED,
     reasons.UNSCHEDULABLE,
     reasons.PODS_NOT_READY,
+    reasons.PODS_BLOCKED,
+    reasons.NODE_NOT_READY,
 )
+
+
+def _severity(problem: Explanation) -> int:
+    return _SEVERITY.index(problem.reason)
 
 
 def problem_of(pod: Body, now: str = "") -> Explanation | None:
-    """What keeps one pod from answering; None while it is merely starting."""
-    for container in _status(pod).get("containerStatuses") or ():
-        if container["name"] == api.CONTAINER and (problem := _container_problem(container, now)):
-            return problem
-    for condition in _status(pod).get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return Explanation(
-                reasons.UNSCHEDULABLE,
-                f"no node can run the pod ({condition.get('message', '')}); add capacity, or lower "
-                "spec.resources.requests or spec.podTemplate's constraints",
-            )
-    return None
+    """What keeps one pod from being ready; None while it is merely starting."""
+    return (
+        _not_scheduled(pod)
+        or _of_containers(pod, now)
+        or _without_sandbox(pod, now)
+        or _of_the_pod(pod, now)
+    )
 
 
-def _container_problem(container: Body, now: str) -> Explanation | None:
-    state = container.get("state") or {}
-    waiting = state.get("waiting") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    image = container.get("image", "")
-    if reason in _IMAGE_REASONS:
-        # A failing pull alternates between these two reasons; the status must not.
-        detail = "" if reason in ("ErrImagePull", "ImagePullBackOff") else f" ({reason})"
-        return Explanation(
-            reasons.IMAGE_PULL_FAILED,
-            f"image {image} cannot be pulled{detail}; check spec.modelVersion and spec.image, "
-            "and that the image is in the registry",
-        )
-    if reason in _CREATE_REASONS:
-        return _start_failed(image, message or reason)
-    if container.get("started") and not container.get("ready"):
-        return None if _just_started(state.get("running") or {}, now) else _NOT_READY
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-    if not ended:
+def _not_scheduled(pod: Body) -> Explanation | None:
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False":
         return None
-    if ended.get("reason") in _START_REASONS:
-        return _start_failed(image, ended.get("message") or ended["reason"])
-    if ended.get("reason") == "OOMKilled":
+    if scheduled.get("reason") == "SchedulingGated":
+        gates = ", ".join(gate["name"] for gate in _spec(pod).get("schedulingGates") or ())
         return Explanation(
-            reasons.OUT_OF_MEMORY,
-            "the predictor was killed for using more memory than spec.resources.limits.memory; "
-            "raise it",
+            reasons.UNSCHEDULABLE,
+            f"the pod is held back by scheduling gates ({gates}); whatever set them has to remove "
+            "them",
         )
+    message = str(scheduled.get("message", ""))
+    # The first sentence tells of nodes. Others, of preemption, change with the cluster's load.
+    nodes = message.partition(". ")[0].rstrip(".")
     return Explanation(
-        reasons.CRASH_LOOPING,
-        f"the predictor of image {image} keeps exiting (last exit code {ended.get('exitCode')}); "
-        "see kubectl logs --previous",
+        reasons.UNSCHEDULABLE,
+        f"no node can run the pod ({nodes}); {remedies.for_scheduling(nodes)}",
     )
 
 
-def _start_failed(image: str, why: str) -> Explanation:
+def _of_containers(pod: Body, now: str) -> Explanation | None:
+    """What is wrong with a container; the first init container that has not ended hides others."""
+    sidecars = {
+        container["name"]
+        for container in _spec(pod).get("initContainers") or ()
+        if container.get("restartPolicy") == "Always"
+    }
+    for container in _status(pod).get("initContainerStatuses") or ():
+        if container["name"] in sidecars:
+            if not container.get("started"):
+                return containers.problem_of(container, containers.SIDECAR, now)
+        elif not _has_succeeded(container):
+            return _of_init_container(container, now)
+    found = (
+        problem
+        for container, role in _running(pod, sidecars)
+        if not container.get("ready")
+        and (problem := containers.problem_of(container, role, now)) is not None
+    )
+    return min(found, key=_severity, default=None)
+
+
+def _running(pod: Body, sidecars: Iterable[str]) -> Iterator[tuple[Body, str]]:
+    """The statuses of the containers that run while the pod does, the predictor's first."""
+    status = _status(pod)
+    its_containers = status.get("containerStatuses") or ()
+    for container in its_containers:
+        if container["name"] == api.CONTAINER:
+            yield container, containers.PREDICTOR
+    for container in its_containers:
+        if container["name"] != api.CONTAINER:
+            yield container, containers.CONTAINER
+    for container in status.get("initContainerStatuses") or ():
+        if container["name"] in sidecars:
+            yield container, containers.SIDECAR
+
+
+def _has_succeeded(container: Body) -> bool:
+    ended = (container.get("state") or {}).get("terminated")
+    return ended is not None and ended.get("exitCode") == 0
+
+
+def _of_init_container(container: Body, now: str) -> Explanation | None:
+    if problem := containers.problem_of(container, containers.INIT, now):
+        return problem
+    since = ((container.get("state") or {}).get("running") or {}).get("startedAt", "")
+    if not since or containers.is_recent(since, now, containers.SLOW_SECONDS):
+        return None
+    name = container["name"]
     return Explanation(
-        reasons.CONTAINER_START_FAILED,
-        f"the container of image {image} cannot be started ({why})",
+        reasons.PODS_BLOCKED,
+        f"init container {name} has been running since {since}, and the predictor starts when it "
+        f"ends; see kubectl logs -c {name}",
     )
 
 
-def _just_started(running: Body, now: str) -> bool:
-    """Whether the readiness probe may not have run since the start."""
-    if not now or "startedAt" not in running:
-        return False
-    age = datetime.fromisoformat(now) - datetime.fromisoformat(running["startedAt"])
-    return age.total_seconds() < READY_SECONDS
+def _without_sandbox(pod: Body, now: str) -> Explanation | None:
+    """A volume that cannot be mounted and a broken pod network are told by Events only; this
+    condition (Kubernetes 1.29) says that one of them is in the way."""
+    status = _status(pod)
+    since = status.get("startTime", "")
+    if _condition(pod, "PodReadyToStartContainers").get("status") != "False" or not since:
+        return None
+    if containers.is_recent(since, now, containers.SLOW_SECONDS):
+        return None
+    return Explanation(
+        reasons.PODS_BLOCKED,
+        f"the pod's volumes or network are not ready since {since}; see the Events of kubectl "
+        "describe pod",
+    )
 
 
-_NOT_READY = Explanation(
-    reasons.PODS_NOT_READY,
-    "the predictor runs but GET /ready does not answer 200; its log says why",
-)
+def _of_the_pod(pod: Body, now: str) -> Explanation | None:
+    """What keeps a pod from being ready although all its containers are."""
+    ready, of_containers = _condition(pod, "Ready"), _condition(pod, "ContainersReady")
+    if ready.get("status") != "False" or of_containers.get("status") != "True":
+        return None
+    since = max(c.get("lastTransitionTime") or "" for c in (ready, of_containers))
+    if containers.is_recent(since, now, containers.READY_SECONDS):
+        return None
+    for gate in _spec(pod).get("readinessGates") or ():
+        name = gate["conditionType"]
+        found = _condition(pod, name)
+        if found.get("status") != "True":
+            return Explanation(reasons.PODS_BLOCKED, _of_gate(name, found))
+    return Explanation(
+        reasons.NODE_NOT_READY,
+        f"node {_spec(pod).get('nodeName', '')} does not report, so its pods get no requests; it "
+        "comes back, or its pods are replaced after some minutes",
+    )
+
+
+def _of_gate(name: str, found: Body) -> str:
+    if not found:
+        return f"readiness gate {name} has not been set; look at the controller that sets it"
+    told = ": ".join(word for word in (found.get("reason"), found.get("message")) if word)
+    why = f" ({told})" if told else ""
+    return f"readiness gate {name} is {found['status']}{why}; look at the controller that sets it"
+
+
+def _condition(pod: Body, name: str) -> Body:
+    return conditions.find(_status(pod).get("conditions") or (), name) or {}
 
 
 def _status(pod: Body) -> Body:
     status: Body = pod.get("status") or {}
     return status
+
+
+def _spec(pod: Body) -> Body:
+    spec: Body = pod.get("spec") or {}
+    return spec

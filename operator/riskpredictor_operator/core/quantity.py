@@ -28,18 +28,36 @@ def canonical(text: str | int) -> str:
     Raises:
         ValueError: not a quantity.
     """
+    suffix, amount = _parsed(text)
+    if suffix in _BINARY:
+        if abs(amount) < 1024:
+            return _decimal(amount)
+        return _binary(int(amount.to_integral_value(rounding=ROUND_CEILING)))
+    return _exponent(amount) if _is_exponent(suffix) else _decimal(amount)
+
+
+def amount_of(text: str | int) -> Decimal:
+    """What a quantity is worth.
+
+    Raises:
+        ValueError: not a quantity.
+    """
+    return _parsed(text)[1]
+
+
+def _parsed(text: str | int) -> tuple[str, Decimal]:
     match = _PATTERN.match(str(text).strip())
     if match is None:
         raise ValueError(f"{text!r} is not a quantity such as 100m, 0.5 or 128Mi")
     number, suffix = Decimal(match["number"]), match["suffix"]
     if suffix in _BINARY:
-        value = number * 1024 ** _BINARY[suffix]
-        if abs(value) < 1024:
-            return _decimal(value)
-        return _binary(int(value.to_integral_value(rounding=ROUND_CEILING)))
-    if suffix[:1] in ("e", "E") and len(suffix) > 1:
-        return _exponent(number.scaleb(int(suffix[1:])))
-    return _decimal(number.scaleb(_DECIMAL[suffix]))
+        return suffix, number * 1024 ** _BINARY[suffix]
+    power = int(suffix[1:]) if _is_exponent(suffix) else _DECIMAL[suffix]
+    return suffix, number.scaleb(power)
+
+
+def _is_exponent(suffix: str) -> bool:
+    return suffix[:1] in ("e", "E") and len(suffix) > 1
 
 
 def _binary(value: int) -> str:

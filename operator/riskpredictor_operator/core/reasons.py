@@ -12,7 +12,8 @@ from typing import Final
 
 # Ready and Reconciling
 READY: Final = "Ready"
-"""The declared version is served by as many pods as wanted.
+"""All pods serve the declared version, and at least `minReplicas` of them (or `replicas`) are
+available. An autoscaler may want more: see Autoscaling.
 
 Symptom: READY is True, and MODEL equals SERVING.
 Fix: Nothing to do."""
@@ -23,7 +24,9 @@ Symptom: MODEL and SERVING differ, or SERVING is empty; pods come and go.
 Fix: Wait; if pods do not come up the reason changes to why.
 Run: kubectl riskpredictor status NAME -n NAMESPACE -w"""
 SCALING: Final = "Scaling"
-"""The number of pods is changing, or pods of a finished roll-out are not available right now.
+"""There are fewer pods than `minReplicas`, or another number than `replicas` or the bounds allow,
+after a change of these fields or the loss of a pod. What the load makes of the number between the
+bounds is no such case.
 
 Symptom: REPLICAS changes while MODEL equals SERVING.
 Fix: Wait; if it does not end, look at the pods: nodes may be short of room.
@@ -56,12 +59,15 @@ Fix: Mend what the message names: the webhook, the API server, or the network to
 Run: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations
 Run: kubectl logs -n riskpredictor-system -l app.kubernetes.io/name=riskpredictor-operator"""
 
-# Why pods do not come up. Reconciling until the progress deadline, then Stalled.
+# Why pods do not come up. Reconciling until the progress deadline, then Stalled: most of them.
 ROLLOUT_STALLED: Final = "RolloutStalled"
-"""The Deployment's progress deadline passed without a recognised cause in the pods.
+"""The progress deadline passed without a recognised cause in the pods: a slow node may still pull
+the image.
 
-Symptom: Five minutes after a change not all pods are new.
-Fix: Look at the pods and their log; put the last good `modelVersion` back meanwhile.
+Symptom: Ten minutes after a change (`spec.podTemplate.progressDeadlineSeconds`) not all pods are
+new.
+Fix: Look at the pods and their log; put the last good `modelVersion` back meanwhile, or give slow
+nodes more time in `spec.podTemplate.progressDeadlineSeconds`.
 Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME
 Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20
 Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
@@ -70,33 +76,39 @@ IMAGE_PULL_FAILED: Final = "ImagePullFailed"
 
 Symptom: Pods in `ErrImagePull` or `ImagePullBackOff`.
 Fix: Push the image, correct `spec.modelVersion` or `spec.image`, or name the credentials in
-`spec.image.pullSecrets`. Or put the last good `modelVersion` back.
+`spec.image.pullSecrets`. Or put the last good `modelVersion` back. The message says if the image is
+that of a container which others add.
 Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 CRASH_LOOPING: Final = "CrashLooping"
-"""The predictor container keeps exiting.
+"""A container keeps exiting: the predictor, or the one that the message names.
 
-Symptom: Pods in `CrashLoopBackOff`, RESTARTS grows.
-Fix: Read the end of its log; if the model is at fault, put the last good `modelVersion` back.
+Symptom: Pods in `CrashLoopBackOff` or `Init:CrashLoopBackOff`, RESTARTS grows.
+Fix: Read the end of its log (`-c NAME` for another container than the predictor); if the model is
+at fault, put the last good `modelVersion` back.
 Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20 --previous
 Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 OUT_OF_MEMORY: Final = "OutOfMemory"
-"""The predictor container was killed for exceeding its memory limit.
+"""A container was killed for exceeding its memory limit: the predictor, or one that the message
+names.
 
 Symptom: Pods restart with `OOMKilled`.
-Fix: Raise `spec.resources.limits.memory`, or put the last good `modelVersion` back.
+Fix: Raise `spec.resources.limits.memory` (of the predictor), or put the last good `modelVersion`
+back.
 Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
 CONTAINER_START_FAILED: Final = "ContainerStartFailed"
-"""The container cannot be created from its configuration.
+"""A container cannot be created from its configuration, or its program cannot run.
 
 Symptom: Pods in `CreateContainerConfigError`, `RunContainerError` or the like.
-Fix: Mend what the message names: the image's entry point, or something in `spec.podTemplate`.
+Fix: Mend what the message names: the image's entry point, user (a number other than 0) or processor
+architecture, or a Secret or ConfigMap of `spec.podTemplate.env`.
 Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME"""
 UNSCHEDULABLE: Final = "Unschedulable"
-"""No node has room for, or is allowed to run, a pod.
+"""No node has room for, or is allowed to run, a pod. It stays Reconciling: a node may be added.
 
 Symptom: Pods in `Pending`.
-Fix: Add nodes, lower `spec.resources.requests`, or loosen `nodeSelector`, `affinity` or
-`tolerations` in `spec.podTemplate`.
+Fix: Change the field that the message names: `spec.resources.requests` where nodes are full,
+`nodeSelector`, `affinity`, `tolerations` or `topologySpreadConstraints` of `spec.podTemplate` where
+none fits. Or add nodes.
 Run: kubectl describe nodes"""
 PODS_NOT_READY: Final = "PodsNotReady"
 """Containers run, but GET /ready does not answer 200: the model failed its checks.
@@ -106,24 +118,43 @@ Fix: The pod's log says which check of the model failed: build the image anew, o
 good `modelVersion` back.
 Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME --tail=20
 Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
+PODS_BLOCKED: Final = "PodsBlocked"
+"""Something other than the predictor keeps a pod from being ready: a volume or the pod network, an
+init container, a sidecar, or a readiness gate. The message names it.
+
+Symptom: Pods `Init:0/1`, `ContainerCreating`, or `Running` and not ready for long.
+Fix: Look at what the message names: the log of that container, the controller that sets the gate,
+the pod's Events.
+Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME"""
+NODE_NOT_READY: Final = "NodeNotReady"
+"""A pod's node does not report. It stays Reconciling: the node comes back, or Kubernetes replaces
+the pod after some minutes.
+
+Symptom: Pods `Running` and not ready, on a node that is `NotReady`.
+Fix: Look at the node.
+Run: kubectl get nodes"""
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
-"""A ResourceQuota of the namespace leaves no room for a pod or child.
+"""A ResourceQuota of the namespace leaves no room for a pod or child. It stays Reconciling: others
+may go.
 
 Symptom: Fewer pods than wanted; a ReplicaSet's Events say `exceeded quota`.
 Fix: Raise the ResourceQuota, or lower `spec.resources` or the number of pods.
 Run: kubectl describe resourcequota -n NAMESPACE"""
 PODS_REFUSED: Final = "PodsRefused"
-"""Admission (Pod Security, a policy) refuses the pods.
+"""Admission (Pod Security, a LimitRange, a policy) refuses the pods.
 
 Symptom: No new pods at all; a ReplicaSet's Events name what refuses them.
-Fix: Change the policy, or what it objects to in `spec.podTemplate` (a service account that does
-not exist, for example)."""
+Fix: Change the field that the message names (`spec.podTemplate.serviceAccountName` where that does
+not exist, `spec.resources` where a LimitRange bounds them), or the policy."""
 
 PODS_DO_NOT_COME_UP: Final = frozenset({
     ROLLOUT_STALLED, IMAGE_PULL_FAILED, CRASH_LOOPING, OUT_OF_MEMORY, CONTAINER_START_FAILED,
-    UNSCHEDULABLE, PODS_NOT_READY, QUOTA_EXCEEDED, PODS_REFUSED,
+    UNSCHEDULABLE, PODS_NOT_READY, PODS_BLOCKED, NODE_NOT_READY, QUOTA_EXCEEDED, PODS_REFUSED,
 })  # fmt: skip
 """Every reason of this group."""
+PASSES_BY_ITSELF: Final = frozenset({UNSCHEDULABLE, NODE_NOT_READY, QUOTA_EXCEEDED})
+"""Those of this group that are never Stalled, because room may come without a person's doing: a
+cluster autoscaler adds a node, other pods go, a node comes back."""
 
 # What needs a person. Stalled.
 NOT_OWNED: Final = "NotOwned"
@@ -160,7 +191,7 @@ Run: kubectl apply -k deploy/operator"""
 
 # Available
 PODS_AVAILABLE: Final = "PodsAvailable"
-"""At least one pod answers predictions.
+"""At least one pod answers predictions, and the Service leads to it.
 
 Symptom: Predictions are answered.
 Fix: Nothing to do."""
@@ -169,6 +200,14 @@ NO_PODS_AVAILABLE: Final = "NoPodsAvailable"
 
 Symptom: `POST /predict` through the Service is refused or times out.
 Fix: See the reason of Ready."""
+
+NO_SERVICE: Final = "NoService"
+"""Pods are ready, but there is no Service of this RiskPredictor: it was deleted while suspended, or
+its name or port belongs to somebody else.
+
+Symptom: `POST /predict` through the Service finds no host, or somebody else's.
+Fix: See the reason of Ready.
+Run: kubectl get service NAME -n NAMESPACE"""
 
 # Autoscaling
 SCALING_ACTIVE: Final = "ScalingActive"
@@ -181,12 +220,38 @@ AWAITING_AUTOSCALER: Final = "AwaitingAutoscaler"
 
 Symptom: `kubectl get hpa` shows `<unknown>` in the first seconds.
 Fix: Wait: metrics-server needs two readings of a new pod, up to a minute."""
+AWAITING_PODS: Final = "AwaitingPods"
+"""No pod is ready, so there is no load that the autoscaler could measure.
+
+Symptom: `kubectl get hpa` shows `<unknown>`, and no pod is ready.
+Fix: See the reason of Ready."""
+CPU_REQUEST_MISSING: Final = "CpuRequestMissing"
+"""A container has no CPU request, so its use is no percentage: the number of pods does not follow
+the load.
+
+Symptom: `kubectl get hpa` shows `<unknown>`; `kubectl describe hpa` says `missing request for cpu`.
+Fix: Set `spec.resources.requests.cpu`."""
+AT_CAPACITY: Final = "AtCapacity"
+"""The autoscaler wants more pods than there is room for: nodes are full, or a ResourceQuota is
+used up. The pods that run keep serving; while there are `minReplicas`, Ready stays True.
+
+Symptom: READY is True, pods are `Pending`, and REPLICAS is less than the autoscaler wants.
+Fix: Add nodes or raise the ResourceQuota; or lower `spec.resources.requests` or `maxReplicas`.
+Run: kubectl get pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME
+Run: kubectl describe nodes"""
+PODS_MISSING: Final = "PodsMissing"
+"""The autoscaler wants more pods than come up, for another reason than room: some crash, or are
+refused. While there are `minReplicas`, Ready stays True.
+
+Symptom: READY is True, and some pods are not ready.
+Fix: Mend what the message names; it is explained under the reasons why pods do not come up.
+Run: kubectl describe pods -n NAMESPACE -l healthtech.dev/riskpredictor=NAME"""
 METRICS_UNAVAILABLE: Final = "MetricsUnavailable"
 """The autoscaler gets no CPU metrics: pods keep running, their number does not follow the load.
 
 Symptom: `kubectl get hpa` shows `<unknown>`; the number of pods does not follow the load.
-Fix: Install or mend metrics-server: `kubectl top pods` has to answer. `spec.replicas` sets the
-number by hand meanwhile.
+Fix: Install or mend metrics-server, as the message says: `kubectl top pods` has to answer.
+`spec.replicas` sets the number by hand meanwhile.
 Run: kubectl get apiservice v1beta1.metrics.k8s.io"""
 AUTOSCALING_FAILED: Final = "AutoscalingFailed"
 """The autoscaler cannot read or change the Deployment's scale.
@@ -201,3 +266,10 @@ FIXED_SIZE: Final = "FixedSize"
 
 Symptom: There is no HorizontalPodAutoscaler.
 Fix: Remove `spec.replicas` to scale with the load again."""
+EXTERNAL_AUTOSCALER: Final = "ExternalAutoscaler"
+"""``spec.autoscaler`` is External: somebody else (KEDA, a HorizontalPodAutoscaler of yours) sets
+the number of pods, and the operator does not know by what. The condition is Unknown.
+
+Symptom: There is no HorizontalPodAutoscaler of the operator's.
+Fix: For why the number is as it is, ask that autoscaler.
+Run: kubectl get hpa -n NAMESPACE"""

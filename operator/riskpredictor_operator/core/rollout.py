@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from riskpredictor_operator.core import api, conditions, names, pods, reasons
+from riskpredictor_operator.core import api, conditions, names, pods, reasons, remedies
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
@@ -22,86 +22,184 @@ class Rollout:
     replicas: int
     ready: int
     wanted: int
-    settled: bool
-    """Every wanted pod runs the declared template and is available."""
+    as_declared: bool
+    """The declared version is served by all pods, and by enough of them: Ready."""
     stalled: bool
-    """No progress within the deadline."""
+    """No progress within the deadline, and nothing that comes by itself is waited for."""
     why: Explanation
-    """Reason and message of Ready, settled or not."""
+    """Reason and message of Ready."""
+    shortage: Explanation | None
+    """Why an autoscaler does not get the pods that it wants beyond its minimum."""
     serving_version: str
 
 
 def wanted_replicas(rp: RiskPredictor, deployment: Body) -> int:
-    """Pods that should run: the fixed number, or the autoscaler's choice held to its bounds."""
+    """Pods that should run: the fixed number, or the autoscaler's, ours held to its bounds."""
     if rp.replicas is not None:
         return rp.replicas
-    return rp.within_bounds(deployment["spec"].get("replicas", 1))
+    chosen: int = deployment["spec"].get("replicas", 1)
+    return rp.within_bounds(chosen) if rp.has_own_autoscaler else chosen
 
 
-def is_settled(rp: RiskPredictor, deployment: Body) -> bool:
-    """Whether all wanted pods, and no others, run the declared template and are available."""
+def _least_replicas(rp: RiskPredictor, deployment: Body) -> int:
+    """Pods without which what is declared is not true. What an autoscaler wants beyond its minimum
+    depends on the load, which nobody declared."""
+    wanted = wanted_replicas(rp, deployment)
+    return wanted if rp.replicas is not None else min(rp.min_replicas, wanted)
+
+
+def is_as_declared(rp: RiskPredictor, deployment: Body, *, template_seen: bool = False) -> bool:
+    """Whether all pods run the declared template, and enough of them are available.
+
+    Args:
+        rp: what is declared.
+        deployment: the live Deployment.
+        template_seen: whether its controller is known to have seen this template, though perhaps
+            not yet the number of pods.
+    """
     status = deployment.get("status") or {}
     wanted = wanted_replicas(rp, deployment)
     return bool(
-        _is_observed(deployment)
+        (template_seen or is_observed(deployment))
+        and _all_are_new(status)
         and deployment["spec"].get("replicas", 1) == wanted
-        and status.get("replicas", 0) == wanted
-        and status.get("updatedReplicas", 0) == wanted
-        and status.get("availableReplicas", 0) == wanted
+        and status.get("availableReplicas", 0) >= _least_replicas(rp, deployment)
+        and (rp.replicas is None or status.get("replicas", 0) == wanted)
     )
 
 
-def _is_observed(deployment: Body) -> bool:
+def _all_are_new(status: Body) -> bool:
+    """Whether there is no pod of an older template."""
+    return bool(status.get("updatedReplicas", 0) == status.get("replicas", 0))
+
+
+def is_settled(rp: RiskPredictor, deployment: Body) -> bool:
+    """Whether the pods are as declared, and as many as an autoscaler wants: nothing is to come."""
+    status = deployment.get("status") or {}
+    counts = {status.get("replicas", 0), status.get("availableReplicas", 0)}
+    return (
+        is_observed(deployment)
+        and is_as_declared(rp, deployment)
+        and counts == {wanted_replicas(rp, deployment)}
+    )
+
+
+def is_observed(deployment: Body) -> bool:
     """Whether the Deployment's controller has seen the present spec."""
     observed: int = (deployment.get("status") or {}).get("observedGeneration", 0)
     return bool(observed >= deployment["metadata"]["generation"])
 
 
+def unsettled_since(deployment: Body, ready: Body | None) -> str:
+    """When the Deployment became short of pods: RFC 3339 time, empty if it is unknown.
+
+    Args:
+        deployment: the live Deployment, which is not settled.
+        ready: the stored condition Ready.
+    """
+    short = _condition(deployment.get("status") or {}, "Available")
+    since = [] if short.get("status") != "False" else [str(short.get("lastTransitionTime") or "")]
+    return max([str(ready["lastTransitionTime"]) if ready else "", *since])
+
+
 def rollout_of(
-    rp: RiskPredictor, deployment: Body, its_pods: Sequence[Body], now: str = ""
+    rp: RiskPredictor,
+    deployment: Body,
+    labelled: Sequence[Body],
+    now: str = "",
+    *,
+    template_seen: bool = False,
 ) -> Rollout:
     """The state of a Deployment that is ours.
 
     Args:
         rp: what is declared.
         deployment: the live Deployment.
-        its_pods: its pods; may be empty where ``is_settled`` holds.
+        labelled: the pods that carry its label; may be empty where ``is_settled`` holds.
         now: RFC 3339 time, for ``pods.worst_problem``.
+        template_seen: as in ``is_as_declared``.
     """
     status = deployment.get("status") or {}
-    settled = is_settled(rp, deployment)
+    as_declared = is_as_declared(rp, deployment, template_seen=template_seen)
     wanted = wanted_replicas(rp, deployment)
-    template_version = _template_version(deployment)
+    its_pods = pods.counted(labelled, deployment)
+    version = _template_version(deployment)
     # Until it is observed, conditions and counts are those of the previous template.
-    observed = _is_observed(deployment)
-    stalled = observed and not settled and _deadline_exceeded(status)
-    if settled:
-        serving = template_version if wanted else ""
-        message = f"{template_version} is served by {wanted} of {wanted} pods"
-        why = Explanation(reasons.READY, message)
+    observed = template_seen or is_observed(deployment)
+    cause, concerned = _cause(status, its_pods, version, now) if observed else (None, ())
+    stalled = (
+        observed
+        and not as_declared
+        and _deadline_exceeded(status)
+        and (cause is None or cause.reason not in reasons.PASSES_BY_ITSELF)
+    )
+    available = status.get("availableReplicas", 0)
+    shortage = None
+    if cause and _all_are_new(status) and wanted > max(available, _least_replicas(rp, deployment)):
+        shortage = _shortage(cause, concerned, available, wanted)
+    if as_declared:
+        serving = version if available else ""
+        why = Explanation(reasons.READY, _serving(rp, version, available, wanted))
     else:
         serving = pods.serving_versions(its_pods)
-        cause = None
-        if observed:
-            problem = pods.worst_problem(its_pods, template_version, now)
-            cause = _pods_refused(status) or problem
-        why = _progress(rp, deployment, serving, stalled, cause)
+        why = _progress(rp, deployment, serving, stalled, observed, cause)
     return Rollout(
         replicas=status.get("replicas", 0),
         ready=status.get("readyReplicas", 0),
         wanted=wanted,
-        settled=settled,
+        as_declared=as_declared,
         stalled=stalled,
         why=why,
+        shortage=shortage,
         serving_version=serving,
     )
 
 
-def _progress(
-    rp: RiskPredictor, deployment: Body, serving: str, stalled: bool, cause: Explanation | None
+def _cause(
+    status: Body, its_pods: Sequence[Body], version: str, now: str
+) -> tuple[Explanation | None, Sequence[str]]:
+    """Why there are not more pods that answer, and which pods do not."""
+    if (refused := _pods_refused(status)) is not None:
+        return refused, ()
+    return pods.worst_problem(its_pods, version, now) or (None, ())
+
+
+def _serving(rp: RiskPredictor, version: str, available: int, wanted: int) -> str:
+    if wanted:
+        return f"{version} is served by {available} of {wanted} pods"
+    if rp.replicas is not None:
+        return f"spec.replicas is 0: no pod serves {version}"
+    return f"scaled to zero by its autoscaler: no pod serves {version} at the moment"
+
+
+def _shortage(
+    cause: Explanation, concerned: Sequence[str], available: int, wanted: int
 ) -> Explanation:
-    """Why a Deployment is not settled."""
-    status = deployment.get("status") or {}
+    """What is told of pods that an autoscaler wants and does not get."""
+    room = cause.reason in (reasons.UNSCHEDULABLE, reasons.QUOTA_EXCEEDED)
+    which = f"{_some(concerned)}: " if concerned else ""
+    return Explanation(
+        reasons.AT_CAPACITY if room else reasons.PODS_MISSING,
+        f"{available} of {wanted} wanted pods are available; {which}{cause.message}",
+    )
+
+
+def _some(names_of_pods: Sequence[str]) -> str:
+    shown = ", ".join(names_of_pods[:_NAMED_PODS])
+    more = len(names_of_pods) - _NAMED_PODS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+_NAMED_PODS = 3
+"""How many pods a message names."""
+
+
+def _progress(
+    rp: RiskPredictor, deployment: Body, serving: str, stalled: bool, observed: bool,
+    cause: Explanation | None,
+) -> Explanation:  # fmt: skip
+    """Why the pods are not as declared."""
+    status, spec = deployment.get("status") or {}, deployment["spec"]
     wanted = wanted_replicas(rp, deployment)
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     version = _template_version(deployment)
@@ -110,16 +208,19 @@ def _progress(
         return Explanation(cause.reason, f"{version}: {cause.message}; {meanwhile}")
     if stalled:
         see = f"kubectl describe pods -l {names.selector_of(rp.key)}"
-        message = f"{version} makes no progress; see {see}; {meanwhile}"
+        message = (
+            f"{version} has made no progress for {spec.get('progressDeadlineSeconds')} s "
+            f"(spec.podTemplate.progressDeadlineSeconds); see {see}; {meanwhile}"
+        )
         return Explanation(reasons.ROLLOUT_STALLED, message)
-    if deployment["spec"].get("paused"):
+    if spec.get("paused"):
         resume = f"kubectl -n {rp.key.namespace} rollout resume deployment/{rp.key.name}"
         message = f"the Deployment is paused; resume it: {resume}; {meanwhile}"
         return Explanation(reasons.ROLLOUT_PAUSED, message)
-    if not _is_observed(deployment):
+    if not observed:
         return Explanation(reasons.ROLLING_OUT, f"rolling out {version}")
     complete = _condition(status, "Progressing").get("reason") == _COMPLETE
-    if complete and updated == status.get("replicas", 0):
+    if complete and _all_are_new(status):
         message = f"{available} of {wanted} pods of {version} are available, {updated} exist"
         return Explanation(reasons.SCALING, message)
     message = f"rolling out {version}: {updated} of {wanted} pods are new, {available} available"
@@ -152,7 +253,7 @@ def _pods_refused(status: Body) -> Explanation | None:
         )
     return Explanation(
         reasons.PODS_REFUSED,
-        f"the pods are refused ({message}); change the policy or spec.podTemplate",
+        f"the pods are refused ({message}); {remedies.for_admission(message)}",
     )
 
 
@@ -197,5 +298,4 @@ def is_rolling(deployment: Body | None) -> bool:
     if deployment is None:
         return False
     status = deployment.get("status") or {}
-    replaced = status.get("updatedReplicas", 0) == status.get("replicas", 0)
-    return not _is_observed(deployment) or not (replaced or _deadline_exceeded(status))
+    return not is_observed(deployment) or not (_all_are_new(status) or _deadline_exceeded(status))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from riskpredictor_operator.core import api, conditions, names, reasons
+from riskpredictor_operator.core.autoscaling import AWAITING, autoscaling
 from riskpredictor_operator.core.conditions import Condition, Explanation
 from riskpredictor_operator.core.manifests import RenderOptions
 from riskpredictor_operator.core.rollout import Rollout, rollout_of
@@ -27,9 +28,13 @@ class Observation:
     autoscaler: Body | None = None
     pods: Sequence[Body] = field(default=())
     problems: tuple[Explanation, ...] = ()
-    """Problems that last until somebody acts. Ready shows only the first."""
+    """What the API server refuses, the most urgent first; most of it lasts until somebody acts."""
     waiting: Explanation | None = None
     """What a write waits for; it ends by itself."""
+    service: Body | None = None
+    template_seen: bool = False
+    """Whether the Deployment's controller has seen its template, though perhaps not the number of
+    pods, which an autoscaler changes often."""
 
 
 def build_status(
@@ -45,11 +50,14 @@ def build_status(
         now: RFC 3339 time, used for conditions that flip and for pods that just started.
     """
     deployment = seen.deployment
-    rollout = None if deployment is None else rollout_of(rp, deployment, seen.pods, now)
+    rollout = None
+    if deployment is not None:
+        rollout = rollout_of(rp, deployment, seen.pods, now, template_seen=seen.template_seen)
+    scaling = autoscaling(rp, seen.autoscaler, rollout)
     current = [
-        *_readiness(rp, seen, rollout, _failing_seconds(previous, now)),
-        _available(rollout),
-        _autoscaling(rp, seen.autoscaler),
+        *_readiness(rp, seen, rollout, scaling, _failing_seconds(previous, now)),
+        _available(rollout, seen.service),
+        scaling,
     ]
     status: dict[str, Any] = {
         "observedGeneration": rp.generation,
@@ -78,7 +86,7 @@ def invalid_status(
         for c in before.values()
         if c["type"] in (conditions.AVAILABLE, conditions.AUTOSCALING)
     ]
-    current = [*_stalled(problem), *(untouched or [_available(None), _AWAITING])]
+    current = [*_stalled(problem), *(untouched or [_available(None, None), AWAITING])]
     return keep | {
         "observedGeneration": generation,
         "selector": names.selector_of(key),
@@ -112,9 +120,21 @@ def _without_progress(status: Body, after: Body) -> dict[str, Any]:
 
 
 def _readiness(
-    rp: RiskPredictor, seen: Observation, rollout: Rollout | None, failing: float
+    rp: RiskPredictor,
+    seen: Observation,
+    rollout: Rollout | None,
+    scaling: Condition,
+    failing: float,
 ) -> list[Condition]:
-    """Ready, with Reconciling or Stalled where one of them holds."""
+    """Ready, with Reconciling or Stalled where one of them holds.
+
+    Args:
+        rp: what is declared.
+        seen: what this pass found.
+        rollout: the state of the Deployment; None where there is none.
+        scaling: the condition Autoscaling.
+        failing: for how many seconds the autoscaler has failed.
+    """
     if rp.suspend:
         return [
             Condition(
@@ -123,30 +143,26 @@ def _readiness(
             )
         ]  # fmt: skip
     if seen.problems:
-        return _stalled(seen.problems[0])
+        passing = all(problem.reason in reasons.PASSES_BY_ITSELF for problem in seen.problems)
+        why = _all_of(seen.problems)
+        return _reconciling(why) if passing else _stalled(why)
     if seen.waiting is not None:
         return _reconciling(seen.waiting)
     if rollout is None:
         return _reconciling(Explanation(reasons.ROLLING_OUT, f"creating {rp.model_version}"))
-    if rollout.settled:
-        return _settled(rp, seen.autoscaler, rollout.why, failing)
-    return _stalled(rollout.why) if rollout.stalled else _reconciling(rollout.why)
-
-
-def _settled(
-    rp: RiskPredictor, autoscaler: Body | None, ready: Explanation, failing: float
-) -> list[Condition]:
-    scaling = _autoscaling(rp, autoscaler)
+    if not rollout.as_declared:
+        return _stalled(rollout.why) if rollout.stalled else _reconciling(rollout.why)
     if scaling.reason == reasons.AUTOSCALING_FAILED:
         why = Explanation(scaling.reason, scaling.message)
         # The autoscaler tries again every 15 seconds, so most failures end by themselves.
         return _stalled(why) if failing >= AUTOSCALER_PATIENCE_SECONDS else _reconciling(why)
-    return [Condition(conditions.READY, "True", ready.reason, ready.message)]
+    return [Condition(conditions.READY, "True", rollout.why.reason, rollout.why.message)]
 
 
-def autoscaler_fails(rp: RiskPredictor, autoscaler: Body | None) -> bool:
-    """Whether the autoscaler fails. After a while that is stalled, so a later pass has to look."""
-    return _autoscaling(rp, autoscaler).reason == reasons.AUTOSCALING_FAILED
+def _all_of(problems: Sequence[Explanation]) -> Explanation:
+    """The reason of the most urgent problem, and what all of them say."""
+    messages = dict.fromkeys(problem.message for problem in problems)
+    return Explanation(problems[0].reason, "; also: ".join(messages))
 
 
 def _failing_seconds(previous: Body, now: str) -> float:
@@ -175,67 +191,21 @@ def _stalled(why: Explanation) -> list[Condition]:
     ]
 
 
-def _available(rollout: Rollout | None) -> Condition:
-    if rollout is not None and rollout.ready > 0:
+def _available(rollout: Rollout | None, service: Body | None) -> Condition:
+    if rollout is None or rollout.ready == 0:
         return Condition(
-            conditions.AVAILABLE, "True", reasons.PODS_AVAILABLE, "predictions are answered"
+            conditions.AVAILABLE, "False", reasons.NO_PODS_AVAILABLE, "no pod answers predictions"
         )
+    if service is None:
+        return Condition(
+            conditions.AVAILABLE, "False", reasons.NO_SERVICE,
+            "pods are ready, and there is no Service of this RiskPredictor that leads to them; the "
+            "reason of Ready says why",
+        )  # fmt: skip
     return Condition(
-        conditions.AVAILABLE, "False", reasons.NO_PODS_AVAILABLE, "no pod answers predictions"
+        conditions.AVAILABLE, "True", reasons.PODS_AVAILABLE, "predictions are answered"
     )
 
-
-def _autoscaling(rp: RiskPredictor, autoscaler: Body | None) -> Condition:
-    if not rp.autoscaled:
-        return Condition(
-            conditions.AUTOSCALING, "False", reasons.FIXED_SIZE,
-            f"spec.replicas fixes the size at {rp.replicas}; remove it to scale with the load",
-        )  # fmt: skip
-    seen = {c["type"]: c for c in ((autoscaler or {}).get("status") or {}).get("conditions") or ()}
-    able, active = seen.get("AbleToScale"), seen.get("ScalingActive")
-    if able is not None and able["status"] == "False" and able["reason"] in _BROKEN:
-        return Condition(
-            conditions.AUTOSCALING, "False", reasons.AUTOSCALING_FAILED,
-            f"the autoscaler cannot change the Deployment: {able.get('message', '')}",
-        )  # fmt: skip
-    if active is None:
-        return _AWAITING
-    if active["status"] != "True":
-        return _inactive(str(active["reason"]), active.get("message", ""))
-    return Condition(
-        conditions.AUTOSCALING, "True", reasons.SCALING_ACTIVE,
-        f"between {rp.min_replicas} and {rp.max_replicas} pods at "
-        f"{rp.target_cpu_utilization} % of the CPU request",
-    )  # fmt: skip
-
-
-def _inactive(reason: str, message: str) -> Condition:
-    """The condition for an autoscaler whose ScalingActive is not True."""
-    if reason == _SWITCHED_OFF:
-        return _AWAITING
-    if not reason.startswith(_NO_METRICS):
-        return Condition(
-            conditions.AUTOSCALING, "False", reasons.AUTOSCALING_FAILED,
-            f"the autoscaler does not work ({reason}): {message}",
-        )  # fmt: skip
-    return Condition(
-        conditions.AUTOSCALING, "False", reasons.METRICS_UNAVAILABLE,
-        f"no CPU metrics ({reason}): the pods keep running, their number does not follow the load; "
-        "check that metrics-server is installed and healthy. The autoscaler says: "
-        f"{message}",
-    )  # fmt: skip
-
-
-_AWAITING = Condition(
-    conditions.AUTOSCALING, "Unknown", reasons.AWAITING_AUTOSCALER,
-    "the autoscaler has not reported yet",
-)  # fmt: skip
-
-_BROKEN = frozenset({"FailedGetScale", "FailedUpdateScale"})
-_NO_METRICS = "FailedGet"
-"""How an autoscaler's reasons begin where it cannot get metrics."""
-_SWITCHED_OFF = "ScalingDisabled"
-"""Its reason while the Deployment has 0 replicas, which the operator raises."""
 
 AUTOSCALER_PATIENCE_SECONDS = 60.0
 """How long an autoscaler may fail before that is called stalled."""

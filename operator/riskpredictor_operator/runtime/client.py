@@ -120,6 +120,21 @@ class Client:
         answer = await self.transport.call("POST", path, None, {}, review, verb="review")
         return bool(answer["status"]["allowed"])
 
+    async def has_namespace(self, namespace: str, resource: Resource, manifest: Body) -> bool:
+        """Whether a namespace exists, asked by creating an object in it without effect.
+
+        It needs no right that the operator would not have anyway.
+        """
+        path = path_of(resource, Key(namespace, ""))
+        body = {**manifest, "apiVersion": resource.api_version, "kind": resource.kind}
+        try:
+            await self.transport.call(
+                "POST", path, resource, {**self._own, "dryRun": "All"}, body, verb="create"
+            )
+        except ApiError as error:
+            return error.status != 404
+        return True
+
     async def serves(self, resource: Resource) -> bool:
         """Whether the API server knows a resource, as its discovery document says."""
         group = f"/apis/{resource.group}" if resource.group else "/api"

@@ -1,6 +1,6 @@
 """Patches of kopf 1.45.2 for what it has no setting for; applied by watch.py while it runs kopf.
 
-Each public function below but ``patched`` is one patch: a wrapper of a function of kopf's.
+Each public function below but ``patched`` is one patch: most wrap a function of kopf's.
 tests/unit/operator/test_kopf_patches.py shows what each is for on kopf as it is, so that a test
 fails when a new version no longer needs the patch. docs/decisions/0013 has the reasons and the
 alternatives.
@@ -45,6 +45,7 @@ def patched(
         return tap_events(restart_after_errors(hide_pauses(original)), on_event, on_listed)
 
     with (
+        leave_signals_alone(),
         _replaced(errors, "check_response", ignore_retry_after_dates),
         _replaced(watching, "continuous_watch", watch),
     ):
@@ -59,6 +60,25 @@ def _replaced(module: ModuleType, name: str, wrap: Callable[[Any], Any]) -> Iter
         yield
     finally:
         vars(module)[name] = original
+
+
+@contextmanager
+def leave_signals_alone() -> Iterator[None]:
+    """Keeps kopf from handling signals, which stopping.py does from the first moment to the last.
+
+    kopf 1.45.2 handles them through the event loop, where a second signal fails on a future that
+    the first one has set, and a traceback is logged.
+    """
+    loop = vars(asyncio.get_running_loop())
+
+    def leave_alone(*_: Any) -> None:
+        return
+
+    loop["add_signal_handler"] = leave_alone
+    try:
+        yield
+    finally:
+        del loop["add_signal_handler"]
 
 
 def ignore_retry_after_dates(check_response: Check) -> Check:

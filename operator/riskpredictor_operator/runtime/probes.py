@@ -7,13 +7,20 @@ probes check only that the event loop answers: a process whose work has ended ex
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import socket
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from riskpredictor_operator.runtime import metrics
 
+logger = logging.getLogger(__name__)
+
 LAG_INTERVAL_SECONDS = 1.0
+EVERY_ADDRESS = "::"
+"""The host that means every address of both IP families."""
 
 
 class ProbeServer:
@@ -35,7 +42,12 @@ class ProbeServer:
     async def start(self) -> None:
         """Start to listen; raises ``OSError`` if the port is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, *self._address).start()
+        listening = _listen(*self._address)
+        await web.SockSite(self._runner, listening).start()
+        host, port, *_ = listening.getsockname()
+        logger.info(
+            "probes and metrics: http://%s", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        )
         self._lag = asyncio.create_task(_measure_lag(), name="loop lag")
 
     async def stop(self) -> None:
@@ -43,6 +55,19 @@ class ProbeServer:
         if self._lag is not None:
             self._lag.cancel()
         await self._runner.cleanup()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket on an address; on ``::`` for IPv4 as well, and for IPv4 alone without IPv6."""
+    if ":" not in host:
+        return socket.create_server((host, port))
+    try:
+        both = host == EVERY_ADDRESS and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=both)
+    except OSError as error:
+        if host != EVERY_ADDRESS or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+        return socket.create_server(("0.0.0.0", port))  # noqa: S104
 
 
 async def _probe(_: web.Request) -> web.Response:

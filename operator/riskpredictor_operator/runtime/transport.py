@@ -1,31 +1,29 @@
 """HTTP requests to the API server: credentials, time limits, errors.
 
-The only module that uses the Kubernetes client library. Bodies are plain JSON: the library's typed
-models cost more than the request, and server-side apply wants exactly the fields that are meant.
+Bodies are plain JSON: the client library's typed models cost more than the request, and server-side
+apply wants exactly the fields that are meant.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import kopf
-import yaml
-from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from riskpredictor_operator.kube import ApiError, Body, Resource
 from riskpredictor_operator.runtime import metrics, write_guard
+from riskpredictor_operator.runtime.login import Login, load_cluster
 from riskpredictor_operator.runtime.write_guard import (
     Guard,
     LeadershipLostError,
@@ -33,12 +31,10 @@ from riskpredictor_operator.runtime.write_guard import (
     no_guard,
 )
 
+SHORTEST_USE = timedelta(seconds=5)
+"""How long kopf uses credentials at least; a plug-in may repeat one until, or after, its end."""
 LONGEST_RETRY_AFTER = 60.0
 """The longest Retry-After that is honoured: clocks differ, and a proxy may ask for a day."""
-
-
-class NoClusterError(Exception):
-    """Neither a pod's service account nor a usable kubeconfig is there; the message says why."""
 
 
 @dataclass
@@ -47,6 +43,26 @@ class Transport:
 
     client: ApiClient
     request_seconds: float
+    login: Login
+    make: Callable[[Configuration], ApiClient]
+    """Makes another client, for another certificate."""
+    _certificate: tuple[bytes, bytes] = field(init=False)
+    _told: tuple[str, tuple[bytes, bytes]] | None = field(default=None, init=False)
+    _former: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._certificate = self.login.certificate
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return str(self.login.now.configuration.host)
+
+    @property
+    def proxy(self) -> str:
+        """The proxy on the way to it, without user and password; or nothing."""
+        parts = urlsplit(self.login.now.configuration.proxy or "")
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
 
     async def call(
         self,
@@ -62,7 +78,8 @@ class Transport:
     ) -> dict[str, Any]:
         """The answer to one request, which is counted by verb and resource.
 
-        ``guard`` is asked now, and again when the connection is there and the bytes leave.
+        ``guard`` is asked now, and again when the connection is there and the bytes leave. If the
+        credentials are refused (401), the request is sent again with the next ones.
 
         Raises:
             ApiError: refused, or no usable answer in time (status 0).
@@ -73,7 +90,7 @@ class Transport:
         kind = resource.plural if resource else "-"
         status: int | None = 0
         try:
-            response = await self._send(
+            response = await self._send_with_fresh_credentials(
                 method, path, query, body, content_type, self.request_seconds
             )
             status, data = response.status, await response.read()
@@ -98,8 +115,12 @@ class Transport:
             ApiError: the stream broke.
         """
         try:
-            response = await self._send("GET", path, query, None, "", seconds)
+            response = await self._send_with_fresh_credentials(
+                "GET", path, query, None, "", seconds
+            )
             async with response:
+                if response.status >= 400:
+                    raise _error(response.status, await response.read(), None)
                 async for line in response.content:
                     yield line
         except (*_UNREACHABLE, ValueError) as error:
@@ -107,24 +128,63 @@ class Transport:
             raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
 
     async def connection(self) -> kopf.ConnectionInfo:
-        """The same server and credentials for kopf's watches; tokens are read anew."""
-        settings = self.client.configuration
-        header = (await settings.get_api_key_with_prefix("BearerToken")) or ""
-        scheme, _, token = header.rpartition(" ")
+        """The same server and credentials for kopf's watches.
+
+        kopf asks at its start, and again when the credentials have ended or were refused.
+        """
+        if self._told == (self.login.token, self.login.certificate):
+            await self.login.renew()
+        self._told = self.login.token, self.login.certificate
+        expires, soonest = self.login.now.expires, datetime.now(UTC) + SHORTEST_USE
+        settings = self.login.now.configuration
+        scheme, _, token = self.login.token.rpartition(" ")
+        certificate, key = (pem[pem.find(b"-----BEGIN") :] for pem in self.login.certificate)
         return kopf.ConnectionInfo(
             server=settings.host,
             ca_path=settings.ssl_ca_cert,
             insecure=not settings.verify_ssl,
             scheme=scheme.capitalize() or None,
             token=token or None,
-            certificate_path=settings.cert_file,
-            private_key_path=settings.key_file,
+            certificate_data=certificate or None,
+            private_key_data=key or None,
             proxy_url=settings.proxy,
+            expiration=expires and max(expires, soonest),
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.close()
+        self.login.close()
+        for task in self._former:
+            task.cancel()
+        await asyncio.gather(self.client.close(), *self._former, return_exceptions=True)
+
+    async def _send_with_fresh_credentials(self, *request: Any) -> aiohttp.ClientResponse:
+        self.login.renew_in_time()
+        used = self.login.token, self.login.certificate
+        response = await self._send(*request)
+        if response.status == 401:
+            await self.login.renew(refused=used)
+            if (self.login.token, self.login.certificate) != used:
+                response.release()
+                response = await self._send(*request)
+        return response
+
+    def _take_over_certificate(self) -> None:
+        """Connect anew where the certificate has changed: a connection keeps its own."""
+        if self._certificate == self.login.certificate:
+            return
+        former, self.client = self.client, self.make(self.login.now.configuration)
+        self._certificate = self.login.certificate
+
+        async def close_when_idle() -> None:
+            try:
+                await asyncio.sleep(2 * self.request_seconds)
+            finally:
+                await former.close()
+
+        closing = asyncio.create_task(close_when_idle(), name="former connections")
+        self._former.add(closing)
+        closing.add_done_callback(self._former.discard)
 
     async def _send(
         self,
@@ -140,10 +200,9 @@ class Transport:
             "Content-Type": content_type,
             "User-Agent": self.client.user_agent,
         }
-        # Puts the token in, read again from its file once a minute.
-        await self.client.update_params_for_auth(
-            headers, [], ["BearerToken"], path, method, body, request_auth=None
-        )
+        if self.login.token:
+            headers["Authorization"] = self.login.token
+        self._take_over_certificate()
         url = f"{self.client.configuration.host}{path}"
         if query:
             url += "?" + urlencode(query)
@@ -169,56 +228,30 @@ async def connect(user_agent: str, request_seconds: float, write_seconds: float 
     Raises:
         NoClusterError: neither is usable.
     """
-    configuration = Configuration()
-    named = _named_kubeconfig()
-    try:
-        if "KUBERNETES_SERVICE_HOST" in os.environ and not named:
-            config.load_incluster_config(client_configuration=configuration)
-        else:
-            await config.load_kube_config(client_configuration=configuration)
-    except config.ConfigException as error:
-        raise NoClusterError(str(error)) from error
-    except (yaml.YAMLError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        # The client library expects a mapping of the right form.
-        raise NoClusterError(f"{named or 'the kubeconfig'} is no kubeconfig: {error}") from error
-    configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
-    return transport_to(configuration, user_agent, request_seconds, write_seconds)
+    login = Login(await load_cluster(), load_cluster)
+    return transport_to(login, user_agent, request_seconds, write_seconds)
 
 
 def transport_to(
-    configuration: Configuration, user_agent: str, request_seconds: float, write_seconds: float
+    login: Login, user_agent: str, request_seconds: float, write_seconds: float
 ) -> Transport:
-    """The cluster that a configuration of the client library names."""
-    configuration.connection_pool_maxsize = 100
-    # aiohttp would look up the environment's proxy, and read ~/.netrc in a thread, for every
-    # request: a fifth of what one costs. Credentials are the kubeconfig's, or the pod's.
-    configuration.client_session_kwargs = {
-        "trust_env": False,
-        "request_class": guarded_request(write_seconds),
-    }
-    client = ApiClient(configuration)
-    client.user_agent = user_agent
-    return Transport(client, request_seconds)
+    """The cluster and the credentials that were found."""
+    request_class = guarded_request(write_seconds)
+
+    def make(configuration: Configuration) -> ApiClient:
+        configuration.connection_pool_maxsize = 100
+        # aiohttp would look up the environment's proxy, and read ~/.netrc in a thread, for every
+        # request: a fifth of what one costs. Credentials are the kubeconfig's, or the pod's.
+        configuration.client_session_kwargs = {"trust_env": False, "request_class": request_class}
+        client = ApiClient(configuration)
+        client.user_agent = user_agent
+        return client
+
+    return Transport(make(login.now.configuration), request_seconds, login, make)
 
 
-def _proxy_for(server: str) -> str | None:
-    """The proxy of the environment (HTTPS_PROXY ...) for a URL, unless NO_PROXY excludes it."""
-    parts = urlsplit(server)
-    if not parts.hostname or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)
-
-
-def _named_kubeconfig() -> str:
-    """What KUBECONFIG names. Where that is no file, the client library would silently ignore it."""
-    named = os.environ.get("KUBECONFIG", "")
-    if named and not any(Path(part).is_file() for part in named.split(os.pathsep)):
-        raise NoClusterError(f"KUBECONFIG names no file: {named}")
-    return named
-
-
-_UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, config.ConfigException)
-"""Errors that mean no answer. ConfigException: a token that cannot be read just now."""
+_UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
+"""Errors that mean no answer."""
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -73,14 +73,14 @@ class Watcher:
         stop: asyncio.Event,
         cleanup: Callable[[], Awaitable[None]],
     ) -> None:
-        """Watch until ``stop`` is set, by SIGTERM too; awaits ``cleanup`` on the way out.
+        """Watch until ``stop`` is set; awaits ``cleanup`` on the way out.
 
         Args:
             namespace: the namespace to watch; empty for all.
             request_seconds: time limit of one request.
             login: gives the server and fresh credentials.
             stop: ends the watches.
-            cleanup: awaited before this returns, also when kopf itself is told to stop.
+            cleanup: awaited before this returns.
         """
         registry = kopf.OperatorRegistry()
         self.register(registry)

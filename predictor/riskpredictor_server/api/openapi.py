@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from riskpredictor_server import __version__
+from riskpredictor_server.api.inference_protocol import BINARY_HEADER, BINARY_TYPE
 from riskpredictor_server.api.openapi_schemas import ref, schemas
-from riskpredictor_server.api.problems import JSON, PROBLEM_JSON
+from riskpredictor_server.api.problems import JSON, PROBLEM_JSON, is_of_protocol
 from riskpredictor_server.settings import Settings
 
 EXAMPLE = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
@@ -24,22 +25,27 @@ _TEXT = {"type": "string"}
 def document(settings: Settings) -> dict[str, Any]:
     """Build the whole description, with the limits of this server."""
     paths = _paths() | _paths_v2()
-    for item in paths.values():
+    for path, item in paths.items():
         # OpenAPI cannot list the methods that a path lacks, so those it has describe their 405.
         allowed = ", ".join(method.upper() for method in item)
         for operation in item.values():
             operation["responses"]["405"] = _problem(
                 f"Any other method than {allowed} on this path; the header Allow lists them all."
             )
+            if is_of_protocol(path):
+                _use_protocol_errors(operation["responses"])
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "RiskPredictor",
             "version": __version__,
             "summary": "Patient risk from four vitals.",
-            "description": "Errors are RFC 9457 problem documents that name every bad field.",
+            "description": "Errors are RFC 9457 problem documents that name every bad field;"
+            f" below /v2 they are {JSON} with the member error, as its clients want them.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        # Relative to where this document was read: right behind any prefix of a proxy.
+        "servers": [{"url": "./"}],
         "paths": paths,
         "components": {"schemas": schemas(settings.max_batch)},
     }
@@ -91,12 +97,20 @@ def _paths_v2() -> dict[str, Any]:
 
 
 def _infer(names: Sequence[str]) -> dict[str, Any]:
+    length = {
+        "name": BINARY_HEADER,
+        "in": "header",
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "How many bytes of the body are JSON, if binary tensors follow them.",
+    }
+    answer = _answer("The outputs.", ref("InferResponse"))
+    answer["content"][BINARY_TYPE] = {"schema": _TEXT | {"format": "binary"}}
     return {
         "summary": "Predict by the Open Inference Protocol.",
-        "parameters": _parameters(names),
+        "parameters": [*_parameters(names), length],
         "requestBody": _body(ref("InferRequest"), _EXAMPLE_V2),
         "responses": {
-            "200": _answer("The outputs.", ref("InferResponse")),
+            "200": answer,
             "400": _problem("Not JSON, or not the tensors that the model wants."),
             "404": _problem("There is no such model or version."),
             **_body_problems(),
@@ -139,11 +153,18 @@ def _problem(description: str) -> dict[str, Any]:
     return _answer(description, ref("Problem"), PROBLEM_JSON)
 
 
+def _use_protocol_errors(responses: dict[str, Any]) -> None:
+    """Describe errors as the Open Inference Protocol has them, not as problem documents."""
+    for response in responses.values():
+        if PROBLEM_JSON in response["content"]:
+            response["content"] = {JSON: {"schema": ref("InferError")}}
+
+
 def _body_problems() -> dict[str, Any]:
     return {
         "408": _problem("The body did not arrive in time."),
         "413": _problem("The body is too large."),
-        "415": _problem("The body is not application/json."),
+        "415": _problem("The body is not JSON, or compressed by neither gzip nor deflate."),
     }
 
 

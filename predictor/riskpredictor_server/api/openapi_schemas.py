@@ -35,6 +35,7 @@ def schemas(max_batch: int) -> dict[str, Any]:
             {"predictions": _array(ref("Prediction")), "model_version": _TEXT, "request_id": _TEXT}
         ),
         "Problem": _problem(),
+        "InferError": _infer_error(),
         "FieldError": _field_error(),
         "Warning": _warning(),
     } | _inference()
@@ -79,10 +80,17 @@ def _problem() -> dict[str, Any]:
         "request_id": _TEXT,
         "errors": _array(ref("FieldError")),
         "reason": _text("Why the server is not ready."),
-        "error": _text("detail again, as the /v2 protocol names it."),
     }
     schema = _object(properties, required=["type", "title", "status", "detail", "request_id"])
     return schema | {"description": "RFC 9457 problem document."}
+
+
+def _infer_error() -> dict[str, Any]:
+    schema = _problem()
+    properties = {"error": _text("What is wrong; detail says the same.")} | schema["properties"]
+    return _object(properties, required=["error", *schema["required"]]) | {
+        "description": "The error object of the Open Inference Protocol, with more about it."
+    }
 
 
 def _field_error() -> dict[str, Any]:
@@ -122,15 +130,17 @@ def _warning() -> dict[str, Any]:
 
 def _inference() -> dict[str, Any]:
     """Describe requests and responses of the Open Inference Protocol."""
+    parameters = {"type": "object", "description": "binary_data_size and columns, for example."}
     tensor = {
         "type": "object",
         "properties": {
             "name": _TEXT,
             "shape": _array({"type": "integer", "minimum": 0}),
             "datatype": _TEXT,
-            "data": {"type": "array"},
+            "parameters": parameters,
+            "data": {"type": "array", "description": "Absent from a binary tensor."},
         },
-        "required": ["name", "shape", "datatype", "data"],
+        "required": ["name", "shape", "datatype"],
     }
     return {
         "InferRequest": {
@@ -139,10 +149,17 @@ def _inference() -> dict[str, Any]:
                 "id": _TEXT,
                 "inputs": _array(tensor) | {"minItems": 1},
                 "outputs": _array({"type": "object"}),
+                "parameters": {
+                    "type": "object",
+                    "description": "binary_data_output, true for binary outputs, and"
+                    " temperature_unit.",
+                },
             },
             "required": ["inputs"],
-            "description": "One tensor [n, 4] in the order heart_rate, blood_pressure, temperature"
-            " (°F), oxygen_level; or four tensors [n] with these names.",
+            "description": f"One tensor [n, {len(VITAL_NAMES)}], columns in the order"
+            f" {', '.join(VITAL_NAMES)}, or as its parameter columns names them; or a tensor [n]"
+            " for each, with these names. Temperatures are °F unless the request's parameter"
+            ' temperature_unit is "C".',
         },
         "InferResponse": {
             "type": "object",
@@ -150,6 +167,10 @@ def _inference() -> dict[str, Any]:
                 "model_name": _TEXT,
                 "model_version": _TEXT,
                 "id": _TEXT,
+                "parameters": {
+                    "type": "object",
+                    "description": "columns: the order in which unnamed ones were read.",
+                },
                 "outputs": _array(tensor),
             },
             "required": ["model_name", "model_version", "outputs"],

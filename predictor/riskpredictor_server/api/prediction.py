@@ -22,12 +22,14 @@ from riskpredictor_server.model.vitals import VITAL_NAMES, VITALS, Values
 
 
 def is_json(content_type: str) -> bool:
-    """Whether the media type is JSON in UTF-8."""
-    if content_type == JSON:
-        return True
-    media, _, rest = content_type.partition(";")
-    charset = rest.strip().lower().replace('"', "")
-    return media.strip().lower() == JSON and charset in ("", "charset=utf-8", "charset=utf8")
+    """Whether the media type is JSON.
+
+    Its parameters mean nothing: JSON is UTF-8 (RFC 8259, 8.1), whatever charset a client names.
+    """
+    media = content_type.partition(";")[0].strip().lower()
+    return media in (JSON, "text/json") or (
+        media.startswith("application/") and media.endswith("+json")
+    )
 
 
 class Predictor:
@@ -60,7 +62,7 @@ class Predictor:
         """Answer one request body; no body makes it raise."""
         if content_type != JSON and not is_json(content_type):
             self.metrics.rejected.add(("", "not_json"))
-            detail = f"Content-Type is {content_type[:64]!r}; send application/json in UTF-8"
+            detail = f"Content-Type is {content_type[:64]!r}; send {JSON}"
             return problem(415, detail, request_id)
         try:
             document = decode(body)

@@ -28,6 +28,14 @@ TITLES = {
 }
 
 
+class RefusedError(Exception):
+    """Raised to refuse a request; the application answers with a problem document."""
+
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
 class Reply(NamedTuple):
     """An HTTP answer, independent of the server or framework that sends it."""
 
@@ -63,3 +71,24 @@ def problem(
         **extra,
     }
     return Reply(status, PROBLEM_JSON, orjson.dumps(body), headers)
+
+
+def is_of_protocol(path: str) -> bool:
+    """Whether a path is of the Open Inference Protocol, or of what was there before it.
+
+    /v1 is not served, but it is the default of KServe's client, which has to read that.
+    """
+    return (path + "/").startswith(("/v2/", "/v1/"))
+
+
+def for_path(reply: Reply, path: str) -> Reply:
+    """Return a reply as clients of ``path`` read it.
+
+    Below /v2 an error is plain JSON with the member ``error``: clients of the Open Inference
+    Protocol fail on the media type of problem documents. It keeps the members of one.
+    """
+    if reply.content_type != PROBLEM_JSON or not is_of_protocol(path):
+        return reply
+    document = orjson.loads(reply.body)
+    body = orjson.dumps({"error": document["detail"], **document})
+    return reply._replace(content_type=JSON, body=body)

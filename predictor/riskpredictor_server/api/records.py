@@ -8,6 +8,12 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from riskpredictor_server.api.hints import (
+    document_meant,
+    field_meant,
+    value_meant,
+    wrapper_meant,
+)
 from riskpredictor_server.model.vitals import VITAL_NAMES, VITALS, Values, Vital
 
 TEMPERATURE_UNITS: Final = ("F", "C")
@@ -101,8 +107,16 @@ def _inspect(record: Any) -> Values:
     if not isinstance(record, dict):
         detail = (
             f"a record is a JSON object with {', '.join(VITAL_NAMES)}; this is {_json_type(record)}"
+            f"{document_meant(record)}"
         )
         raise InvalidRecordError([{"field": "", "problem": "not_an_object", "detail": detail}])
+    unknown = [str(name)[:64] for name in list(record)[:64] if name not in _FIELDS]
+    wrapper = wrapper_meant(record) if len(unknown) == len(record) else None
+    if wrapper:
+        # Four missing fields would only hide the one that tells why.
+        name, detail = wrapper[0][:64], f"unknown field; {wrapper[1]}"
+        raise InvalidRecordError([{"field": name, "problem": "unknown_field", "detail": detail}])
+    meant = {name: field for name in unknown if (field := field_meant(name)) not in record}
     errors: list[dict[str, Any]] = []
     unit = record.get("temperature_unit", "F")
     if unit not in TEMPERATURE_UNITS:
@@ -110,7 +124,7 @@ def _inspect(record: Any) -> Values:
             {
                 "field": "temperature_unit",
                 "problem": "not_allowed",
-                "value": _shown(unit),
+                "value": shown(unit),
                 "allowed": list(TEMPERATURE_UNITS),
                 "detail": 'temperature_unit must be "F" or "C"',
             }
@@ -118,15 +132,14 @@ def _inspect(record: Any) -> Values:
     values = []
     for vital in VITALS:
         rule = CELSIUS if vital.name == CELSIUS.name and unit == "C" else vital
-        error = _field_error(rule, record)
+        error = _field_error(rule, record, meant)
         if error:
             errors.append(error)
         else:
             values.append(float(record[vital.name]))
     errors.extend(
-        {"field": str(name)[:64], "problem": "unknown_field", "detail": _UNKNOWN}
-        for name in list(record)[:64]
-        if name not in _FIELDS
+        {"field": name, "problem": "unknown_field", "detail": _unknown(meant.get(name))}
+        for name in unknown
     )
     if errors:
         raise InvalidRecordError(errors)
@@ -134,24 +147,36 @@ def _inspect(record: Any) -> Values:
     return (hr, bp, fahrenheit(t) if unit == "C" else t, ox)
 
 
-def _field_error(vital: Vital, record: dict[str, Any]) -> dict[str, Any] | None:
+def _unknown(meant: str | None) -> str:
+    return f'{_UNKNOWN}; did you mean "{meant}"?' if meant else _UNKNOWN
+
+
+def _field_error(
+    vital: Vital, record: dict[str, Any], meant: dict[str, str | None]
+) -> dict[str, Any] | None:
+    """Return what is wrong with a field; ``meant`` has the fields that unknown names stand for."""
     value: Any = record.get(vital.name)
     # NaN is in no range: every comparison with it is false.
     if type(value) in _NUMBER and vital.minimum <= value <= vital.maximum:
         return None
     span = f"{vital.minimum:g} to {vital.maximum:g} {vital.unit}"
-    shown = {"value": _shown(value)}
+    sent = {"value": shown(value)}
     if vital.name not in record:
-        problem, detail, shown = "missing", f"required, {span}", {}
+        problem, detail, sent = "missing", f"required, {span}", {}
+        renamed = next((name for name, field in meant.items() if field == vital.name), None)
+        if renamed:
+            detail += f'; was it sent as "{renamed}"?'
     elif type(value) in _NUMBER:
-        problem, detail = "out_of_range", f"must be {span}"
+        problem = "out_of_range"
+        detail = f"must be {span}{value_meant(vital, value)}"
     else:
         problem = "not_a_number"
-        detail = f"must be a JSON number, {span}; this is {_json_type(value)}"
+        is_type = _json_type(value)
+        detail = f"must be a JSON number, {span}; this is {is_type}{value_meant(vital, value)}"
     return {
         "field": vital.name,
         "problem": problem,
-        **shown,
+        **sent,
         "detail": detail,
         "minimum": vital.minimum,
         "maximum": vital.maximum,
@@ -172,7 +197,7 @@ def _json_type(value: Any) -> str:
     return "null"
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Shorten a client's value to what an error repeats: at most 64 characters of valid JSON."""
     if isinstance(value, bool) or value is None:
         return value

@@ -23,8 +23,8 @@ class Call(NamedTuple):
     body: bytes
     content_type: str
     request_id: str
-    binary: bool = False
-    """Whether the client announced binary tensors."""
+    json_length: str = ""
+    """The header that announces binary tensors: how much of the body is JSON before them."""
     name: str = ""
     """Name of a model, from the path, as is the version."""
     version: str | None = None
@@ -73,7 +73,12 @@ def _infer(service: Service, call: Call) -> Reply:
         return service.not_ready(call.request_id)
     absent = service.absent(call.name, call.version, call.request_id)
     return absent or oip.infer(
-        service.predictor, call.name, call.binary, call.body, call.content_type, call.request_id
+        service.predictor,
+        call.name,
+        call.body,
+        call.json_length,
+        call.content_type,
+        call.request_id,
     )
 
 

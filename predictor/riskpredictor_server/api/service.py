@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from riskpredictor_server import __version__
-from riskpredictor_server.api import inference_protocol as oip
 from riskpredictor_server.api.prediction import Predictor
 from riskpredictor_server.api.problems import JSON, RETRY, Reply, json_reply, problem
+from riskpredictor_server.logs import lost_lines
 from riskpredictor_server.metrics import CONTENT_TYPE, Metrics
 from riskpredictor_server.model.artifact import ArtifactError, Model, load
 from riskpredictor_server.model.audit import AuditLog
@@ -80,10 +80,10 @@ class Service:
         """Return the 404 for a model or version that is not served here, else None."""
         own, served = self.settings.model_name, self.model.version if self.model else ""
         if name != own:
-            return oip.refuse(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
+            return problem(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
         if version not in (None, served):
             detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
-            return oip.refuse(404, detail, request_id)
+            return problem(404, detail, request_id)
         return None
 
     def health(self) -> Reply:
@@ -135,6 +135,8 @@ class Service:
         text = "Lines of the audit log that could not be written."
         lost = self.audit.lost if self.audit else 0
         gauges.append(("riskpredictor_audit_lost_total", text, {}, float(lost)))
+        text = "Lines of the log that could not be written."
+        gauges.append(("riskpredictor_log_lost_total", text, {}, float(lost_lines())))
         return Reply(200, CONTENT_TYPE, self.metrics.render(gauges))
 
     def close(self) -> None:

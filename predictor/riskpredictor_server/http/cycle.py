@@ -8,7 +8,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 
-from riskpredictor_server.admission import RefusedError
+from riskpredictor_server.api.problems import RefusedError
 from riskpredictor_server.asgi import Message
 from riskpredictor_server.http.heads import HttpError
 

@@ -23,6 +23,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from riskpredictor_server.asgi import INVALID_REQUEST, OVER_CONNECTION_LIMIT
+from riskpredictor_server.http.addresses import as_ipv4
 from riskpredictor_server.http.cycle import Cycle
 from riskpredictor_server.http.heads import (
     HEAD_BYTES,
@@ -92,6 +93,10 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the limits of a new connection; drop it if there are too many."""
         super().connection_made(cast(asyncio.Transport, transport))
+        if self.client:
+            self.client = as_ipv4(self.client[0]), self.client[1]
+        if self.server:
+            self.server = as_ipv4(self.server[0]), self.server[1]
         self.transport.set_write_buffer_limits(high=0)
         cast(Any, self.transport).max_size = HEAD_BYTES
         surplus = len(self.connections) - self._settings.max_connections
@@ -316,7 +321,9 @@ class Connection(HttpToolsProtocol):
             super().on_message_begin()
         scope: Any = self.scope
         scope.setdefault("method", "GET")
-        scope |= {"path": "/", "headers": [], "extensions": {INVALID_REQUEST: (status, detail)}}
+        # Errors below /v2 have a form of their own, so the path counts as far as it is known.
+        path = self.url.partition(b"?")[0].decode("latin-1") or "/"
+        scope |= {"path": path, "headers": [], "extensions": {INVALID_REQUEST: (status, detail)}}
         cycle = Cycle(self, scope, keep_alive=False, expects_continue=False)
         cycle.more_body = False
         self._enqueue(cycle)

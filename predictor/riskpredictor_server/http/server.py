@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import socket
-import sys
 from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn, cast
@@ -16,6 +15,7 @@ from typing import Any, NoReturn, cast
 import uvicorn
 
 from riskpredictor_server.asgi import Application
+from riskpredictor_server.http.addresses import url
 from riskpredictor_server.http.protocol import SPARE_CONNECTIONS, Connection
 
 log = logging.getLogger("riskpredictor")
@@ -25,11 +25,8 @@ _TICK = 0.1
 _QUIET = 0.5
 """Seconds without a request after which a draining server takes its clients to be gone."""
 _CLOSE_SECONDS = 3.0
-"""Longest wait for connections to close after the drain. With the 5 s of a pod's preStop hook and
-20 s of drain it stays within the 30 s that Kubernetes grants."""
-_UNSENT_BYTES = 131_072
-"""Most unsent bytes that the kernel buffers for a connection: they count against the pod's memory.
-Connections inherit it from the listening socket."""
+"""Longest wait for connections to close after the drain. With the 5 s of a pod's preStop hook, 20 s
+of drain and a second each for two logs it stays within the 30 s that Kubernetes grants."""
 _OWN_FILES = 64
 """File descriptors reserved for everything but connections."""
 _FILES_IF_UNLIMITED = (65_536, 10_240)
@@ -72,8 +69,7 @@ class Server(uvicorn.Server):
         """Start to accept connections."""
         asyncio.get_running_loop().set_exception_handler(self._loop_error)
         await super().startup(sockets)
-        settings = self.app.service.settings
-        log.info("listening on http://%s:%d", settings.host, settings.port)
+        log.info("listening on %s", " and ".join(map(url, sockets or ())))
         self._next_tick = monotonic() + _TICK
 
     async def on_tick(self, counter: int) -> bool:
@@ -151,7 +147,6 @@ class Server(uvicorn.Server):
         """
         self.app.service.close()
         logging.shutdown()
-        sys.stdout.flush()
         os._exit(code)
 
     @property
@@ -169,26 +164,6 @@ class Server(uvicorn.Server):
         elif monotonic() > self._out_of_files_logged + _REPEAT_SECONDS:
             self._out_of_files_logged = monotonic()
             log.error("out of file descriptors: new connections wait; raise the limit (ulimit -n)")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a bound socket that does not listen yet; raise OSError if the address is taken.
-
-    ``::`` binds every address, those of IPv4 too.
-    """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    sock = socket.socket(family, kind)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def connection_limit(wanted: int) -> int:

@@ -10,9 +10,10 @@ from typing import Any
 from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from riskpredictor_server.api.inference_protocol import BINARY_HEADER
+from riskpredictor_server.api.content_encoding import decompress
+from riskpredictor_server.api.inference_protocol import BINARY_HEADER, EXTENSIONS
 from riskpredictor_server.api.openapi import EXAMPLE, document
-from riskpredictor_server.api.problems import Reply, problem
+from riskpredictor_server.api.problems import RefusedError, Reply, for_path, is_of_protocol, problem
 from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
 from riskpredictor_server.model.vitals import VITALS
@@ -25,9 +26,18 @@ CSP = (
 )
 
 
+class _Flask(Flask):
+    """Ignores that a client would like another protocol: werkzeug refuses to route websockets."""
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer as if the client had not asked."""
+        environ.pop("HTTP_UPGRADE", None)
+        return super().wsgi_app(environ, start_response)
+
+
 def create_app(service: Service) -> Flask:
     """Return a Flask application with all routes of a Service, for any WSGI server."""
-    app = Flask(__name__)
+    app = _Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["riskpredictor"] = service
     for route in ROUTES:
@@ -63,15 +73,18 @@ def create_app(service: Service) -> Flask:
 
 def _view(service: Service, route: Route) -> Any:
     def view(**arguments: str) -> Response:
-        content_type = request.headers.get("Content-Type", "")
-        binary = BINARY_HEADER in request.headers
-        call = Call(request.get_data(), content_type, g.request_id, binary, **arguments)
+        headers = request.headers
+        encoding = headers.get("Content-Encoding", "")
+        body = decompress(request.get_data(), encoding, service.settings.max_body_bytes)
+        content_type, json_length = headers.get("Content-Type", ""), headers.get(BINARY_HEADER, "")
+        call = Call(body, content_type, g.request_id, json_length, **arguments)
         return _response(route.answer(service, call))
 
     return view
 
 
 def _response(reply: Reply) -> Response:
+    reply = for_path(reply, request.path)
     response = Response(reply.body, reply.status, content_type=reply.content_type)
     response.headers.extend(reply.headers)
     return response
@@ -92,14 +105,21 @@ def _finish(service: Service, response: Response) -> Response:
 
 
 def _problem(service: Service, error: Exception) -> Reply:
+    if isinstance(error, RefusedError):
+        return problem(error.status, error.detail, g.request_id, headers=error.headers)
     if not isinstance(error, HTTPException) or error.code is None:
         log.error(
             "%s failed", request.path[:200], exc_info=error, extra={"request_id": g.request_id}
         )
         detail = "the server failed; its log has the reason under this request_id"
         return problem(500, detail, g.request_id)
+    served = ""
+    if is_of_protocol(request.path):
+        served = (
+            f": the Open Inference Protocol is at /v2, with the extension {EXTENSIONS[0]} alone"
+        )
     details: dict[int, str] = {
-        404: f"there is no {request.path[:200]} here; see /openapi.json",
+        404: f"there is no {request.path[:200]} here{served}; see /openapi.json",
         405: f"{request.method} is not allowed here",
         413: f"the body may have at most {service.settings.max_body_bytes} bytes",
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 
 import pytest
 
 from localcluster import naming
 from localcluster.console import ClusterError
+from localcluster.naming import Family
 
 
 @pytest.mark.parametrize("name", ["a", "dev", "t-1", "a" * 20, "0x"])
@@ -47,14 +49,45 @@ def test_ports_of_all_clusters_are_distinct_and_below_the_ephemeral_range() -> N
     assert max(ports) < 32768
 
 
-def test_subnets_of_all_clusters_are_distinct_and_set_aside_for_tests() -> None:
-    reserved = ipaddress.IPv4Network("198.18.0.0/15")
-    subnets = [ipaddress.IPv4Network(naming.link_subnet(i)) for i in range(naming.MAX_CLUSTERS)]
+@pytest.mark.parametrize(("family", "reserved"), [("ipv4", "198.18.0.0/15"), ("ipv6", "fd00::/8")])
+def test_links_of_all_nodes_are_distinct_and_set_aside_for_such_networks(
+    family: Family, reserved: str
+) -> None:
+    subnets = set()
+    for index, node in itertools.product(range(naming.MAX_CLUSTERS), range(naming.MAX_NODES)):
+        outer, inner, length = naming.link_addresses(family, index, node)
+        ends = {ipaddress.ip_interface(f"{end}/{length}") for end in (outer, inner)}
+        assert len(ends) == 2
+        (subnet,) = {end.network for end in ends}
+        assert _inside(subnet, naming.link_range(family, index))
+        subnets.add(subnet)
+    assert len(subnets) == naming.MAX_CLUSTERS * naming.MAX_NODES
+    ranges = {naming.link_range(family, index) for index in range(naming.MAX_CLUSTERS)}
+    assert len(ranges) == naming.MAX_CLUSTERS
+    assert all(_inside(ipaddress.ip_network(links), reserved) for links in ranges)
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_pods_of_all_nodes_are_distinct_and_in_the_cluster_s_range(family: Family) -> None:
+    subnets = [naming.pod_subnet(family, node) for node in range(naming.MAX_NODES)]
     assert len(set(subnets)) == len(subnets)
-    for index, subnet in enumerate(subnets):
-        assert subnet.subnet_of(reserved)
-        hosts = {str(address) for address in subnet.hosts()}
-        assert hosts == {naming.host_address(index), naming.node_address(index)}
+    assert all(_inside(ipaddress.ip_network(s), naming.POD_CIDR[family]) for s in subnets)
+
+
+def _inside(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network, outer: str) -> bool:
+    network = ipaddress.ip_network(outer)
+    # Whoever compares two families gets an error.
+    return subnet.version == network.version and network.supernet_of(subnet)  # type: ignore[arg-type]
+
+
+def test_an_address_of_ipv6_stands_in_brackets_in_a_url() -> None:
+    assert naming.authority("198.18.0.2", 80) == "198.18.0.2:80"
+    assert naming.authority("fd00::2", 80) == "[fd00::2]:80"
+
+
+@pytest.mark.parametrize(("family", "first"), [("ipv4", "10.96.0.1"), ("ipv6", "fd00:10:96::1")])
+def test_the_first_service_is_the_api_server(family: Family, first: str) -> None:
+    assert naming.service_address(family, 1) == first
 
 
 def test_interface_names_fit_the_kernel() -> None:

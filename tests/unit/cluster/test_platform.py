@@ -11,12 +11,13 @@ import pytest
 
 from localcluster import debian, prerequisites
 from localcluster.console import ClusterError
+from localcluster.record import Options
 
 
 def test_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ClusterError, match="needs Linux, and this is darwin") as raised:
-        prerequisites.check("control-plane")
+        prerequisites.check(Options("control-plane"))
     assert "CLUSTER=current CONTEXT=name" in raised.value.hint
     assert "CLUSTER=kind" in raised.value.hint
 
@@ -24,7 +25,7 @@ def test_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_node_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ClusterError, match="a node needs root") as raised:
-        prerequisites.check("node")
+        prerequisites.check(Options())
     for way in ("sudo", "--profile control-plane", "CLUSTER=current", "CLUSTER=kind"):
         assert way in raised.value.hint
 
@@ -32,7 +33,7 @@ def test_a_node_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_neither_go_nor_built_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ClusterError, match="`go` was not found") as raised:
-        prerequisites.check("control-plane")
+        prerequisites.check(Options("control-plane"))
     assert "CLUSTER=kind" in raised.value.hint
 
 
@@ -40,7 +41,20 @@ def test_a_control_plane_needs_no_root(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "go").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    prerequisites.check("control-plane")
+    prerequisites.check(Options("control-plane"))
+
+
+@pytest.mark.parametrize("state", ["1\n", None], ids=["switched off", "not in the kernel"])
+def test_ipv6_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str | None
+) -> None:
+    setting = tmp_path / "disable_ipv6"
+    if state is not None:
+        setting.write_text(state)
+    monkeypatch.setattr(prerequisites, "_IPV6", setting)
+    with pytest.raises(ClusterError, match="--ip-family dual: this machine has no IPv6") as raised:
+        prerequisites.check(Options("control-plane", ip_family="dual"))
+    assert "sysctl net.ipv6.conf.all.disable_ipv6=0" in raised.value.hint
 
 
 def test_missing_packages_without_root_give_the_line_to_run(

@@ -82,7 +82,9 @@ def test_a_damaged_note_is_no_process(tmp_path: Path, text: str) -> None:
 
 def test_what_a_cluster_started_is_found_by_its_mark(sleeper: Running, tmp_path: Path) -> None:
     assert [process.pid for process in marked(tmp_path)] == [sleeper.pid]
+    assert [process.pid for process in marked(tmp_path.parent)] == [sleeper.pid]
     assert marked(tmp_path / "other") == []
+    assert marked(tmp_path.with_name(tmp_path.name[:-1])) == []
 
 
 def test_a_process_that_nobody_noted_is_found_by_mark_and_command(

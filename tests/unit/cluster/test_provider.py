@@ -10,6 +10,7 @@ import pytest
 
 from localcluster import provider
 from localcluster.console import ClusterError
+from localcluster.record import Options
 
 KUBECTL = """#!/usr/bin/env python3
 import json, os, sys
@@ -36,8 +37,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls"
 
 
-def _choose(source: str, context: str = "", kwok: int = 0) -> provider.Provider:
-    return provider.choose(source, "dev", context, "node", kwok)
+def _choose(source: str, context: str = "", options: Options | None = None) -> provider.Provider:
+    return provider.choose(source, "dev", context, options or Options())
 
 
 def test_current_without_a_context_deploys_nothing(calls: Path) -> None:
@@ -101,6 +102,19 @@ def test_an_unknown_source_is_named_with_those_that_exist() -> None:
     assert raised.value.hint == "one of: local, kind, current"
 
 
-def test_fake_nodes_are_for_the_local_cluster() -> None:
+@pytest.mark.parametrize("source", ["kind", "current"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(kwok_nodes=3),
+        Options(nodes=2),
+        Options(ip_family="ipv6"),
+        Options(assigned_users=True),
+    ],
+    ids=["fake nodes", "nodes", "address family", "assigned users"],
+)
+def test_what_a_cluster_is_made_of_is_asked_of_the_local_one_only(
+    source: str, options: Options
+) -> None:
     with pytest.raises(ClusterError, match="CLUSTER=local only"):
-        _choose("kind", kwok=3)
+        _choose(source, options=options)

@@ -66,15 +66,45 @@ def deployment(**status: Any) -> Body:
 
 def autoscaler(percent: int | None = 12) -> Body:
     target = {"type": "Utilization", "averageUtilization": 70}
-    current = {"resource": {"current": {"averageUtilization": percent}}}
-    metrics = [] if percent is None else [current]
+    current = {"averageUtilization": percent, "averageValue": "12m"}
+    seen = [] if percent is None else [resource(current=current)]
+    return autoscaler_with([resource(target=target)], seen)
+
+
+def autoscaler_with(metrics: list[Body] | None, seen: list[Body] | None) -> Body:
+    """One that has these metrics, and saw those."""
+    spec = {
+        "minReplicas": 2,
+        "maxReplicas": 5,
+        "metrics": metrics,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "risk"},
+    }
     return child(
-        {"minReplicas": 2, "maxReplicas": 5, "metrics": [{"resource": {"target": target}}]},
+        spec,
         {
-            "desiredReplicas": 3, "currentReplicas": 2, "currentMetrics": metrics,
+            "desiredReplicas": 3, "currentReplicas": 2, "currentMetrics": seen,
             "conditions": [condition("ScalingActive", "True", "ValidMetricFound")],
         },
     )  # fmt: skip
+
+
+def resource(name: str = "cpu", **values: Body) -> Body:
+    """A metric of all containers of the pods."""
+    return {"type": "Resource", "resource": {"name": name, **values}}
+
+
+def container_resource(name: str = "cpu", container: str = "predictor", **values: Body) -> Body:
+    """A metric of one container of the pods."""
+    about = {"name": name, "container": container}
+    return {"type": "ContainerResource", "containerResource": {**about, **values}}
+
+
+def disruption_budget(allowed: int = 1) -> Body:
+    reason = "SufficientPods" if allowed else "InsufficientPods"
+    return child({"maxUnavailable": 1}, {
+        "disruptionsAllowed": allowed,
+        "conditions": [condition("DisruptionAllowed", str(bool(allowed)), reason)],
+    })  # fmt: skip
 
 
 def service(owners: list[Body] | None = None) -> Body:
@@ -84,7 +114,7 @@ def service(owners: list[Body] | None = None) -> Body:
 
 def pod(name: str, *, ready: bool = True, state: Body | None = None, restarts: int = 0) -> Body:
     conditions = [{"type": "Ready", "status": str(ready)}]
-    container = {"state": state or {"running": {}}, "restartCount": restarts}
+    container = {"name": "predictor", "state": state or {"running": {}}, "restartCount": restarts}
     return {
         "metadata": {
             "name": name, "namespace": "ward", "creationTimestamp": CREATED,

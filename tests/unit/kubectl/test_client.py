@@ -129,3 +129,28 @@ def test_a_kubeconfig_that_says_nothing_is_an_error(text: str, said: str, tmp_pa
     assert said in str(caught.value)
     assert str(caught.value).startswith("error: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("excluded", ["", "127.0.0.0/8,10.0.0.0/8", "*"])
+def test_no_proxy_of_the_environment_is_asked_for_a_cluster_on_this_machine(
+    config: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch, excluded: str
+) -> None:
+    answers[f"{LIST}?limit=500"] = 200, {"items": [], "metadata": {}}
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, excluded)
+    assert Client(Target(str(config))).predictors("icu") == []
+
+
+def test_but_one_that_the_kubeconfig_names_is(
+    config: Path, answers: Answers, tmp_path: Path
+) -> None:
+    """The proxy of a bastion, where the cluster's address is one of the bastion itself."""
+    body = yaml.safe_load(config.read_text())
+    cluster = body["clusters"][0]["cluster"]
+    cluster["proxy-url"], cluster["server"] = cluster["server"], "http://127.0.0.1:1"
+    path = tmp_path / "bastion"
+    path.write_text(yaml.safe_dump(body))
+    answers[f"http://127.0.0.1:1{LIST}?limit=500"] = 200, {"items": [], "metadata": {}}
+    assert Client(Target(str(path))).predictors("icu") == []

@@ -86,6 +86,65 @@ def test_a_pod_says_what_its_container_does(state: bodies.Body, word: str) -> No
     assert "1 restart," in shown.detail
 
 
+@pytest.mark.parametrize(
+    ("init", "main", "word"),
+    [
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, {"waiting": {"reason": "PodInitializing"}},
+         "Init:CrashLoopBackOff (setup)"),
+        ({"terminated": {"reason": "Error"}}, {"waiting": {"reason": "PodInitializing"}},
+         "Init:Error (setup)"),
+        ({"running": {}}, {"waiting": {"reason": "PodInitializing"}}, "PodInitializing"),
+        ({"terminated": {"reason": "Completed"}}, {"running": {}}, "Running"),
+        ({"terminated": {"reason": "Completed"}}, {"waiting": {"reason": "ErrImagePull"}},
+         "ErrImagePull"),
+    ],
+)  # fmt: skip
+def test_an_init_container_that_holds_up_a_pod_is_named(
+    init: bodies.Body, main: bodies.Body, word: str
+) -> None:
+    pod = bodies.pod("risk-a-1", ready=False, state=main)
+    pod["status"]["initContainerStatuses"] = [{"name": "setup", "state": init}]
+    (shown,) = tree(_resources(bodies.ready(), pods=[pod])).children[0].children
+    assert shown.status == word
+
+
+def test_a_container_beside_the_predictor_that_does_not_run_is_named() -> None:
+    pod = bodies.pod("risk-a-1", ready=False)
+    beside = {"name": "proxy", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    pod["status"]["containerStatuses"].insert(0, beside)
+    (shown,) = tree(_resources(bodies.ready(), pods=[pod])).children[0].children
+    assert shown.status == "CrashLoopBackOff (proxy)"
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+     ({"phase": "Failed"}, "Failed"), ({"phase": "Succeeded"}, "Succeeded")],
+)  # fmt: skip
+def test_a_pod_that_ended_is_history(status: bodies.Body, why: str) -> None:
+    crashed = {"terminated": {"reason": "ContainerStatusUnknown"}}
+    pod = bodies.pod("risk-a-0", ready=False, state=crashed)
+    pod["status"] |= status
+    (shown,) = tree(_resources(bodies.ready(), pods=[pod])).children[0].children
+    assert (shown.ready, shown.status) == ("", "Ended")
+    assert shown.detail == f"{why}, v1, 0 restarts, on node-1"
+
+
+def test_a_service_shows_its_addresses_of_both_families() -> None:
+    service = bodies.service()
+    service["spec"]["clusterIPs"] = ["fd00::7", "10.0.0.7"]
+    shown = tree(_resources(bodies.ready(), service=service)).children[1]
+    assert shown.detail == "fd00::7, 10.0.0.7, port 80"
+
+
+@pytest.mark.parametrize(("allowed", "word"), [(1, "SufficientPods"), (0, "InsufficientPods")])
+def test_a_disruption_budget_says_how_many_pods_may_go(allowed: int, word: str) -> None:
+    budget = bodies.disruption_budget(allowed)
+    shown = tree(_resources(bodies.ready(), disruption_budget=budget)).children[1]
+    assert (shown.kind, shown.status) == ("PodDisruptionBudget", word)
+    assert shown.detail == f"maxUnavailable 1, {allowed} may be evicted now"
+
+
 def test_a_missing_child_and_one_of_somebody_else() -> None:
     other = [{"kind": "Shop", "name": "till", "uid": "9", "controller": True}]
     service = bodies.service(other)
@@ -101,6 +160,30 @@ def test_a_fixed_size_misses_no_autoscaler() -> None:
     assert [node.kind for node in tree(resources).children] == ["Deployment", "Service"]
     row = summary(fixed, None)
     assert (row.scaling, row.ready_of_wanted, row.cpu) == ("4", "2/4", "")
+
+
+def test_an_autoscaler_that_the_spec_leaves_the_size_to_is_shown_as_what_it_is() -> None:
+    external = bodies.predictor(bodies.condition("Ready", "True", "Ready"), autoscaler="External")
+    keda = {"kind": "ScaledObject", "name": "queue", "uid": "9", "controller": True}
+    queue = {"metric": {"name": "queue_length"}, "target": {"averageValue": "20"}}
+    autoscaler = bodies.autoscaler_with([{"type": "External", "external": queue}], None)
+    autoscaler["metadata"] |= {"name": "keda-hpa-queue", "ownerReferences": [keda]}
+    autoscaler["status"]["desiredReplicas"] = 9
+    shown = tree(_resources(external, autoscaler=autoscaler)).children[-1]
+    assert (shown.name, shown.ready, shown.status) == ("keda-hpa-queue", "True", "Active")
+    assert shown.detail == (
+        "queue_length <unknown> of 20 a pod, wants 9 of 2-5, controlled by ScaledObject/queue"
+    )
+    row = summary(external, autoscaler)
+    assert (row.scaling, row.wanted_pods, row.cpu) == ("external", 9, "")
+
+
+def test_one_that_others_scale_misses_no_autoscaler() -> None:
+    external = bodies.predictor(bodies.condition("Ready", "True", "Ready"), autoscaler="External")
+    external["status"]["replicas"] = 1
+    resources = _resources(external, autoscaler=None)
+    assert [node.kind for node in tree(resources).children] == ["Deployment", "Service"]
+    assert summary(external, None).wanted_pods == 1
 
 
 def test_an_autoscaler_of_somebody_else_says_nothing_about_ours() -> None:

@@ -23,6 +23,14 @@ SPECS: dict[str, Spec] = {
     "another tag": {"image": {"tag": "v1-hotfix"}},
     "the tag said twice": {"modelVersion": "v2", "image": {"tag": "v2"}},
     "another image": {"modelVersion": "v2", "image": {"repository": "example.com:5000/team/risk"}},
+    "pinned": {"modelVersion": "v2", "image": {"digest": f"sha256:{'1' * 64}"}},
+    "pinned, from a registry with a port": {
+        "image": {
+            "repository": "example.com:5000/risk",
+            "tag": "v7",
+            "digest": f"sha256:{'2' * 64}",
+        },
+    },
     "pulled": {"image": {"pullPolicy": "Always", "pullSecrets": [{"name": "door"}]}},
     "larger": {"resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}}},
     "no limits": {"resources": {"limits": {}}},
@@ -36,6 +44,9 @@ SPECS: dict[str, Spec] = {
             "affinity": {"nodeAffinity": {}},
             "priorityClassName": "high",
             "serviceAccountName": "reader",
+            "env": [{"name": "RISKPREDICTOR_MAX_BATCH", "value": "100"}],
+            "securityContext": {"runAsUser": 1000, "runAsNonRoot": False},
+            "terminationGracePeriodSeconds": 60,
             "topologySpreadConstraints": [
                 {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
             ],
@@ -110,3 +121,13 @@ def test_the_history_is_in_order_and_only_of_this_deployment() -> None:
     assert [(one.number, one.model, one.state) for one in found] == [
         (2, "v1", ""), (9, "v2", "serving"), (10, "v3", "declared, serving"),
     ]  # fmt: skip
+
+
+def test_what_an_earlier_operator_rendered_by_itself_is_not_declared() -> None:
+    now, then = _template({"modelVersion": "v2"}), _template(PLAIN)
+    pod = then["spec"]
+    pod["securityContext"] |= {"runAsUser": 10001, "runAsGroup": 10001}
+    del pod["nodeSelector"]
+    for constraint in pod["topologySpreadConstraints"]:
+        del constraint["matchLabelKeys"]
+    assert patch(_stored({"modelVersion": "v2"}), now, then) == {"modelVersion": "v1"}

@@ -61,14 +61,15 @@ def _deployment_defaults(spec: Object) -> None:
 
 
 def _service_defaults(spec: Object) -> None:
-    spec |= {
+    defaults: Object = {
         "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "internalTrafficPolicy": "Cluster",
         "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
     }  # fmt: skip
     if spec["type"] != "ClusterIP":
-        spec["externalTrafficPolicy"] = "Cluster"
+        defaults["externalTrafficPolicy"] = "Cluster"
         for port in spec["ports"]:
             port.setdefault("nodePort", 31234)
+    spec |= {**defaults, **spec}
 
 
 _DEFAULTS: dict[Resource, Callable[[Object], None]] = {
@@ -145,31 +146,79 @@ CANNOT_SCALE = autoscaler_status(
 )
 
 
+TEMPLATE_HASH = "5d9f8c7b6d"
+REPLICA_SET = {
+    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{NAME}-{TEMPLATE_HASH}",
+    "uid": "uid-of-replicaset", "controller": True, "blockOwnerDeletion": True,
+}  # fmt: skip
+"""The owner reference of a pod that the Deployment's controller had made."""
+
+
 def pod(
     name: str = "risk-1", *, version: str = "v1", ready: bool = False, leaving: bool = False,
     state: Object | None = None, last: Object | None = None, started: bool = False,
-    conditions: tuple[Object, ...] = (), container: str = api.CONTAINER,
+    conditions: tuple[Object, ...] = (), init: tuple[Object, ...] = (),
+    beside: tuple[Object, ...] = (), owner: Object | None = REPLICA_SET,
+    spec: Object | None = None, **status: Any,
 ) -> Object:  # fmt: skip
-    """A predictor pod with one container, which waits to be created unless told otherwise."""
+    """A predictor pod whose container waits to be created unless told otherwise.
+
+    Args:
+        name: of the pod.
+        version: the model version that it serves.
+        ready: whether the pod, and the predictor in it, is ready.
+        leaving: whether it is being deleted.
+        state: of the predictor's container.
+        last: the state of the container before this one.
+        started: whether the start-up probe has succeeded.
+        conditions: of the pod, besides Ready.
+        init: statuses of init containers.
+        beside: statuses of containers beside the predictor.
+        owner: its controller.
+        spec: the pod's spec, as far as it is looked at.
+        status: more fields of the status, such as the phase.
+    """
     metadata: Object = {
         "name": name,
         "namespace": NAMESPACE,
-        "labels": {api.LABEL_PREDICTOR: NAME, api.LABEL_MODEL_VERSION: version},
-    }
+        "labels": {
+            api.LABEL_PREDICTOR: NAME, api.LABEL_MODEL_VERSION: version,
+            "pod-template-hash": TEMPLATE_HASH,
+        },
+        "ownerReferences": [owner] if owner else [],
+    }  # fmt: skip
     if leaving:
         metadata["deletionTimestamp"] = NOW
-    its_container: Object = {
-        "name": container,
-        "image": f"health-predictor:{version}",
+    its_own = container(
+        api.CONTAINER, f"health-predictor:{version}", ready=ready, state=state, last=last,
+        started=started,
+    )  # fmt: skip
+    of_pod = (*conditions, condition("Ready", "True" if ready else "False"))
+    return {
+        "metadata": metadata,
+        "spec": spec or {},
+        "status": {
+            "phase": "Running" if ready else "Pending",
+            "conditions": list(of_pod),
+            "initContainerStatuses": list(init),
+            "containerStatuses": [*beside, its_own],
+            **status,
+        },
+    }
+
+
+def container(
+    name: str, image: str = "mesh:7", *, ready: bool = False, state: Object | None = None,
+    last: Object | None = None, started: bool = False,
+) -> Object:  # fmt: skip
+    """A container's status; it waits to be created unless told otherwise."""
+    return {
+        "name": name,
+        "image": image,
         "state": state or ({"running": {}} if ready else waiting("ContainerCreating")),
         "lastState": last or {},
         "ready": ready,
         "started": ready or started,
-    }
-    of_pod = (*conditions, condition("Ready", "True" if ready else "False"))
-    return {
-        "metadata": metadata,
-        "status": {"conditions": list(of_pod), "containerStatuses": [its_container]},
     }
 
 

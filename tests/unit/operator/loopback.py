@@ -11,6 +11,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.runtime.client import Client
+from riskpredictor_operator.runtime.login import fixed
 from riskpredictor_operator.runtime.transport import transport_to
 
 
@@ -30,7 +31,7 @@ async def connected_to(handler: Any, write_seconds: float = 0.0) -> AsyncIterato
     async with serving(handler) as url:
         configuration = Configuration()
         configuration.host = url
-        transport = transport_to(configuration, "test", 10.0, write_seconds)
+        transport = transport_to(fixed(configuration), "test", 10.0, write_seconds)
         client = Client(transport, api.FIELD_MANAGER)
         yield client
         await client.close()

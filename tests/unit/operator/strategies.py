@@ -21,6 +21,27 @@ _BY_RULE = {
         r"[a-z0-9]{1,8}(:[0-9]{2,4})?(/[a-z0-9]{1,8}){0,2}", fullmatch=True
     ),
     "tag": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
+    "digest": st.from_regex(r"sha256:[a-f0-9]{64}", fullmatch=True),
+    "loadBalancerSourceRanges": st.lists(st.sampled_from(["10.0.0.0/8", "fd00::/8"]), max_size=2),
+    "externalTrafficPolicy": st.sampled_from(["Cluster", "Local"]),
+    "ipFamilyPolicy": st.sampled_from(["SingleStack", "PreferDualStack"]),
+    "nodeAffinityPolicy": st.sampled_from(["Honor", "Ignore"]),
+    "nodeTaintsPolicy": st.sampled_from(["Honor", "Ignore"]),
+    "runAsNonRoot": st.just(True),
+    "runAsUser": st.integers(1, 2**31 - 1),
+    "fsGroupChangePolicy": st.sampled_from(["OnRootMismatch", "Always"]),
+    "supplementalGroupsPolicy": st.sampled_from(["Merge", "Strict"]),
+    "seLinuxChangePolicy": st.sampled_from(["MountOption", "Recursive"]),
+    "seccompProfile": st.just({"type": "Localhost", "localhostProfile": "predictor.json"}),
+    "appArmorProfile": st.just({"type": "RuntimeDefault"}),
+    "valueFrom": st.sampled_from(
+        [
+            {"fieldRef": {"fieldPath": "metadata.labels['team']"}},
+            {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}},
+            {"configMapKeyRef": {"name": "a", "key": "b", "optional": True}},
+            {"secretKeyRef": {"name": "a", "key": "b"}},
+        ]
+    ),
 }
 """Fields that CEL rules confine further than their types do."""
 
@@ -49,6 +70,8 @@ def _value(name: str, its_schema: Object) -> st.SearchStrategy[Any]:
         return _PASSED_THROUGH[name]
     if name == "resources":
         return amounts()
+    if "x-kubernetes-int-or-string" in its_schema:
+        return texts
     if "enum" in its_schema:
         return st.sampled_from(its_schema["enum"])
     match its_schema["type"]:
@@ -60,7 +83,12 @@ def _value(name: str, its_schema: Object) -> st.SearchStrategy[Any]:
             return texts
         case "array":
             item = _value("", its_schema["items"])
-            return st.lists(item.filter(bool), max_size=2, unique_by=repr)
+            keys = its_schema.get("x-kubernetes-list-map-keys")
+            return st.lists(
+                item.filter(bool),
+                max_size=2,
+                unique_by=(lambda each: tuple(each[key] for key in keys)) if keys else repr,
+            ).map(_sound)
         case "object" if "additionalProperties" in its_schema:
             return st.dictionaries(texts, texts, max_size=3)
         case "object":
@@ -78,13 +106,30 @@ def objects(its_schema: Object) -> st.SearchStrategy[Object]:
     )
 
 
+def _sound(items: list[Any]) -> list[Any]:
+    """Mends what would break a rule between the fields of an item."""
+    return [_sound_item(item) if isinstance(item, dict) else item for item in items]
+
+
+def _sound_item(item: Object) -> Object:
+    if "valueFrom" in item:
+        item = {name: value for name, value in item.items() if name != "value"}
+    if "minDomains" in item:
+        item = {**item, "whenUnsatisfiable": "DoNotSchedule"}
+    return item
+
+
 def _orderly(spec: Object) -> Object:
     """Mends what would break one of the CRD's rules between fields."""
     if "minReplicas" in spec or "maxReplicas" in spec:
         low, high = sorted((spec.get("minReplicas", 2), spec.get("maxReplicas", 5)))
         spec = {**spec, "minReplicas": low, "maxReplicas": high}
     service = spec.get("service", {})
-    if "nodePort" in service and service.get("type", "ClusterIP") == "ClusterIP":
+    if {"loadBalancerClass", "loadBalancerSourceRanges"} & set(service):
+        spec = {**spec, "service": {**service, "type": "LoadBalancer"}}
+    elif {"nodePort", "externalTrafficPolicy"} & set(service) and service.get(
+        "type", "ClusterIP"
+    ) == "ClusterIP":
         spec = {**spec, "service": {**service, "type": "NodePort"}}
     return spec
 

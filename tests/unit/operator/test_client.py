@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException
 from unit.operator.builders import KEY, Object, manifests, predictor
 from unit.operator.loopback import connected_to
 
@@ -270,12 +268,21 @@ async def test_an_answer_that_cannot_be_read_is_none(
     assert caught.value.status == 0
 
 
-async def test_a_token_that_cannot_be_read_is_tried_again(client: Client) -> None:
-    def refresh(_: Configuration) -> None:
-        raise ConfigException("Token file exists but empty.")
+async def test_a_watch_that_is_refused_is_an_error(server: Server, client: Client) -> None:
+    server.answer({"reason": "Forbidden", "message": "no"}, 403)
+    with pytest.raises(ApiError, match="Forbidden"):
+        await anext(client.watch_one(LEASE, KEY, 5.0))
 
-    configuration = client.transport.client.configuration
-    configuration.api_key["BearerToken"] = "bearer old"
-    configuration.refresh_api_key_hook = refresh
-    with pytest.raises(ApiError, match="but empty"):
-        await client.get(api.SERVICE, KEY)
+
+@pytest.mark.parametrize(
+    ("status", "exists"), [(201, True), (404, False), (409, True), (403, True)]
+)
+async def test_whether_a_namespace_exists(
+    server: Server, client: Client, status: int, exists: bool
+) -> None:
+    server.answer({}, status)
+    assert await client.has_namespace("system", LEASE, {"spec": {}}) is exists
+    ((method, path, query, _, body),) = server.asked
+    assert (method, query["dryRun"]) == ("POST", "All"), "nothing is created"
+    assert path == "/apis/coordination.k8s.io/v1/namespaces/system/leases"
+    assert body["kind"] == "Lease"

@@ -307,7 +307,7 @@ class TestFormerlyApplied:
 
 def append(item: Any, *path: str | int) -> Callable[[Object], None]:
     def change(body: Object) -> None:
-        at(body, path).append(item)
+        at(body, path[:-1]).setdefault(path[-1], []).append(item)
 
     return change
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from unit.operator.builders import LATER, NOW, Object
 
-from riskpredictor_operator.core.conditions import Condition, merge
+from riskpredictor_operator.core.conditions import MESSAGE_LIMIT, Condition, merge
 
 
 def stored(name: str, status: str, *, reason: str = "Old", generation: int = 1) -> Object:
@@ -40,3 +40,9 @@ def test_a_condition_that_no_longer_holds_is_dropped() -> None:
     before = [stored("Ready", "False"), stored("Stalled", "True")]
     after = merge(before, [Condition("Ready", "True", "New", "new")], 1, LATER)
     assert [condition["type"] for condition in after] == ["Ready"]
+
+
+def test_a_message_of_others_is_not_stored_at_any_length() -> None:
+    (merged,) = merge([], [Condition("Ready", "False", "New", "m" * 40_000)], 1, LATER)
+    assert len(merged["message"]) == MESSAGE_LIMIT
+    assert merged["message"].endswith("m…")

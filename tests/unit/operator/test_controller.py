@@ -5,20 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from unit.operator.eventually import eventually
 from unit.operator.fake_cluster import FakeCluster
 
-from riskpredictor_operator import __main__ as program
+from riskpredictor_operator import program
 from riskpredictor_operator.controller import Controller
 from riskpredictor_operator.core import api
 from riskpredictor_operator.kube import ApiError
-from riskpredictor_operator.runtime.stopping import run_unless_stopped
+from riskpredictor_operator.runtime.stopping import SIGNALS, StopSignals, run_unless_stopped
 from riskpredictor_operator.settings import Settings
 
 DOWN = ApiError(0, "Unreachable", "connection refused")
+
+
+@pytest.fixture
+def signals() -> Iterator[StopSignals]:
+    """Handlers of the signals, until the test ends."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals = StopSignals()
+    signals.install()
+    yield signals
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Unreachable:
@@ -37,7 +51,7 @@ class Unreachable:
 
 @pytest.mark.parametrize("election", [True, False], ids=["elected", "alone"])
 async def test_while_it_waits_for_the_api_server(
-    monkeypatch: pytest.MonkeyPatch, election: bool
+    monkeypatch: pytest.MonkeyPatch, signals: StopSignals, election: bool
 ) -> None:
     transport = Unreachable()
 
@@ -46,11 +60,42 @@ async def test_while_it_waits_for_the_api_server(
 
     monkeypatch.setattr(program, "connect", connect)
     settings = Settings(leader_election=election, http_port=0)
-    running = asyncio.create_task(program.run(settings))
+    running = asyncio.create_task(program.run(settings, signals))
     await eventually(lambda: transport.calls)
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(15):
         assert await running == 0
+
+
+STUCK = """
+import asyncio, logging
+from riskpredictor_operator.runtime.stopping import StopSignals
+logging.basicConfig()
+signals = StopSignals()
+signals.install()
+async def run():
+    stop = signals.event()
+    print("begun", flush=True)
+    await stop.wait()
+    print("stopping", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(run())
+"""
+
+
+def test_the_third_signal_ends_a_process_that_hangs() -> None:
+    command = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == b"stopping\n"
+        process.send_signal(signal.SIGTERM)
+        assert b"already stopping; a third signal ends" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 1
+        assert process.stderr.read() == b"ended at once by SIGTERM\n"
 
 
 async def test_while_the_first_list_fails() -> None:

@@ -1,4 +1,4 @@
-"""Specification of Events: one for each change of Ready's reason."""
+"""Specification of Events: one for each change of Ready's reason, or of a lack of pods."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from unit.operator.fake_cluster import FakeCluster
 
 from riskpredictor_operator import events
 from riskpredictor_operator.core import reasons
-from riskpredictor_operator.events import Event, event_for
+from riskpredictor_operator.events import Event, events_for
 
 
-def status(reason: str | None, message: str = "m") -> Object:
-    if reason is None:
+def status(ready: str | None, scaling: str = "", message: str = "m") -> Object:
+    if ready is None:
         return {"observedGeneration": -1}
-    return {"conditions": [{"type": "Ready", "reason": reason, "message": message}]}
+    told = {"Ready": ready, "Autoscaling": scaling}
+    return {
+        "conditions": [
+            {"type": name, "reason": reason, "message": message}
+            for name, reason in told.items()
+            if reason
+        ]
+    }
 
 
 @pytest.mark.parametrize(
@@ -37,12 +44,29 @@ def status(reason: str | None, message: str = "m") -> Object:
 def test_an_event_is_worth_a_change_of_readys_reason(
     before: str | None, after: str, event: str | None
 ) -> None:
-    found = event_for(status(before), status(after, "what happened"))
-    if event is None:
-        assert found is None
-    else:
-        assert found is not None
-        assert (found.type, found.reason, found.message) == (event, after, "what happened")
+    found = events_for(status(before), status(after, message="what happened"))
+    expected = [] if event is None else [Event(event, after, "what happened")]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "event"),
+    [
+        pytest.param(reasons.SCALING_ACTIVE, reasons.AT_CAPACITY, "Warning", id="nodes are full"),
+        pytest.param(reasons.AT_CAPACITY, reasons.SCALING_ACTIVE, "Normal", id="nodes were added"),
+        pytest.param(reasons.EXTERNAL_AUTOSCALER, reasons.PODS_MISSING, "Warning", id="some crash"),
+        pytest.param(reasons.AT_CAPACITY, reasons.FIXED_SIZE, "Normal", id="no autoscaler now"),
+        pytest.param(reasons.AT_CAPACITY, reasons.AT_CAPACITY, None, id="still full"),
+        pytest.param(reasons.AWAITING_AUTOSCALER, reasons.SCALING_ACTIVE, None, id="it reports"),
+        pytest.param(reasons.SCALING_ACTIVE, reasons.METRICS_UNAVAILABLE, None, id="no metrics"),
+    ],
+)
+def test_an_event_is_worth_a_lack_of_pods_while_ready_stays(
+    before: str, after: str, event: str | None
+) -> None:
+    found = events_for(status("Ready", before), status("Ready", after, message="what happened"))
+    expected = [] if event is None else [Event(event, after, "what happened")]
+    assert found == expected
 
 
 async def test_an_event_is_complete() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, cast
@@ -206,6 +208,49 @@ class TestHidePauses:
     async def test_patched_it_ends_without_a_traceback(self, server: Server) -> None:
         with tap():
             assert await self._failures(server) == []
+
+
+class TestLeaveSignalsAlone:
+    """SIGTERM, twice, while kopf runs."""
+
+    async def _failures(self) -> list[Any]:
+        failures: list[Any] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        received: list[int] = []
+        before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+        stop, ready = asyncio.Event(), asyncio.Event()
+        settings = kopf.OperatorSettings()
+        settings.scanning.disabled = True
+        running = asyncio.create_task(
+            kopf.operator(
+                registry=kopf.OperatorRegistry(), settings=settings, standalone=True,
+                clusterwide=True, vault=auth.vault_var.get(),
+                identity=cast(Any, "test"), stop_flag=stop, ready_flag=ready,
+            )
+        )  # fmt: skip
+        try:
+            await asyncio.wait_for(ready.wait(), 15)
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(0)
+            stop.set()
+            await asyncio.wait_for(running, 15)
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, before)
+        # Others are about the server, which knows no namespaces.
+        kinds = [type(failure["exception"]) for failure in failures]
+        return [kind for kind in kinds if kind is asyncio.InvalidStateError] or received
+
+    @pytest.mark.usefixtures("server")
+    async def test_kopf_as_it_is_fails_on_its_future(self) -> None:
+        assert await self._failures() == [asyncio.InvalidStateError]
+
+    @pytest.mark.usefixtures("server")
+    async def test_patched_the_programs_own_handler_gets_both(self) -> None:
+        with tap():
+            assert await self._failures() == [signal.SIGTERM] * 2
 
 
 class TestTapEvents:

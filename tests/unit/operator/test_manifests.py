@@ -29,7 +29,6 @@ from riskpredictor_operator.core.spec import parse
 LABELS = {
     "app": NAME,
     "app.kubernetes.io/component": "predictor",
-    "app.kubernetes.io/instance": NAME,
     "app.kubernetes.io/managed-by": "riskpredictor-operator",
     "app.kubernetes.io/name": "riskpredictor",
     "app.kubernetes.io/part-of": "riskpredictor",
@@ -59,6 +58,7 @@ def test_a_fixed_size_is_in_the_deployment_and_there_is_no_autoscaler(replicas: 
         pytest.param({}, "ours/model:v1", id="operator's repository, model version as tag"),
         pytest.param({"tag": "sha-1"}, "ours/model:sha-1", id="own tag"),
         pytest.param({"repository": "r:5000/a/b"}, "r:5000/a/b:v1", id="own repository"),
+        pytest.param({"tag": "t", "digest": "sha256:0a"}, "ours/model:t@sha256:0a", id="digest"),
     ],
 )
 def test_image(image: Object, reference: str) -> None:
@@ -84,8 +84,14 @@ def test_spread_over_nodes_unless_the_user_says_otherwise() -> None:
         template = rendered(predictor(**spec)).deployment["spec"]["template"]
         return template["spec"]["topologySpreadConstraints"]
 
-    assert [(c["topologyKey"], c["labelSelector"]) for c in spread()] == [
-        ("kubernetes.io/hostname", own)
+    assert spread() == [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": own,
+            "matchLabelKeys": ["pod-template-hash"],
+        }
     ]
     assert spread(podTemplate={"topologySpreadConstraints": [zone, theirs]}) == [
         {**zone, "labelSelector": own},
@@ -96,12 +102,124 @@ def test_spread_over_nodes_unless_the_user_says_otherwise() -> None:
 def test_a_pod_may_do_nothing_that_the_restricted_profile_forbids() -> None:
     pod = rendered(predictor()).deployment["spec"]["template"]["spec"]
     container = pod["containers"][0]["securityContext"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    # No user: where the cluster assigns users, a fixed one is refused.
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     assert pod["automountServiceAccountToken"] is False
+    assert "volumes" not in pod, "an emptyDir stops a drain"
     assert container["allowPrivilegeEscalation"] is False
     assert container["capabilities"] == {"drop": ["ALL"]}
     assert container["readOnlyRootFilesystem"] is True
+
+
+def test_what_the_user_sets_of_the_security_context_is_added_to_the_default() -> None:
+    context = {"runAsUser": 1000, "seccompProfile": {"type": "Localhost", "localhostProfile": "a"}}
+    pod = pod_of(securityContext=context)
+    assert pod["securityContext"] == {"runAsNonRoot": True, **context}
+
+
+@pytest.mark.parametrize(
+    ("declared", "rendered"),
+    [
+        ({}, {"kubernetes.io/os": "linux"}),
+        ({"disk": "ssd"}, {"kubernetes.io/os": "linux", "disk": "ssd"}),
+        ({"kubernetes.io/os": "x"}, {"kubernetes.io/os": "x"}),
+    ],
+    ids=["default", "added to", "overridden"],
+)
+def test_pods_go_to_nodes_that_can_run_the_image(declared: Object, rendered: Object) -> None:
+    assert pod_of(nodeSelector=declared)["nodeSelector"] == rendered
+
+
+def test_variables_of_the_user_follow_the_operators() -> None:
+    variable = {"name": "A", "value": "b"}
+    names = [entry["name"] for entry in pod_of(env=[variable])["containers"][0]["env"]]
+    assert names == ["POD_NAME", "A"]
+
+
+def test_times_of_a_roll_out() -> None:
+    times = {"terminationGracePeriodSeconds": 60, "progressDeadlineSeconds": 1200}
+    spec = rendered(predictor(podTemplate=times)).deployment["spec"]
+    assert spec["progressDeadlineSeconds"] == 1200
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 60
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("loadBalancerClass", "example.com/internal"),
+        ("loadBalancerSourceRanges", ["10.0.0.0/8"]),
+        ("externalTrafficPolicy", "Local"),
+        ("ipFamilyPolicy", "PreferDualStack"),
+    ],
+)
+def test_fields_of_the_service_are_passed_through(field: str, value: Any) -> None:
+    assert field not in rendered(predictor()).service["spec"]
+    service = rendered(predictor(service={"type": "LoadBalancer", field: value})).service
+    assert service["spec"][field] == value
+
+
+def test_metadata_for_all_children_is_on_each_of_them_but_not_on_the_pods() -> None:
+    metadata = {
+        "labels": {"team": "a", "app.kubernetes.io/version": "7"},
+        "annotations": {"owner": "b"},
+    }
+    plain, children = manifests(predictor()), manifests(predictor(childMetadata=metadata))
+    assert len(children) == 4
+    for kind, child in children.items():
+        assert child["metadata"]["labels"] == {**LABELS, **metadata["labels"]}
+        assert child["metadata"]["annotations"].items() >= metadata["annotations"].items()
+        hashes = {m["metadata"]["annotations"][api.ANNOTATION_HASH] for m in (plain[kind], child)}
+        assert len(hashes) == 2, "so that a change is applied"
+        assert child["spec"] == plain[kind]["spec"]
+
+
+def test_annotations_of_the_service_are_on_it_alone_and_win() -> None:
+    body = predictor(
+        childMetadata={"annotations": {"a": "all", "b": "all"}},
+        service={"annotations": {"a": "service"}},
+    )
+    found = {kind: child["metadata"]["annotations"] for kind, child in manifests(body).items()}
+    assert {kind: notes["a"] for kind, notes in found.items()} == {
+        kind: "service" if kind == api.SERVICE else "all" for kind in found
+    }
+    assert found[api.SERVICE]["b"] == "all"
+
+
+def test_the_autoscaler_looks_at_the_predictor_alone() -> None:
+    """A sidecar's use, or its missing request, changes nothing."""
+    autoscaler = rendered(predictor()).autoscaler
+    assert autoscaler is not None
+    assert autoscaler["spec"]["metrics"] == [
+        {
+            "type": "ContainerResource",
+            "containerResource": {
+                "container": api.CONTAINER,
+                "name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": 70},
+            },
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "kinds"),
+    [
+        ({}, {"autoscaler", "budget"}),
+        ({"autoscaler": "External"}, {"budget"}),
+        ({"disruptionBudget": "Disabled"}, {"autoscaler"}),
+        ({"minReplicas": 1, "maxReplicas": 1}, {"autoscaler"}),
+        ({"replicas": 1}, set()),
+        ({"replicas": 2}, {"budget"}),
+    ],
+    ids=["default", "External", "Disabled", "one at most", "fixed at one", "fixed at two"],
+)
+def test_children_that_are_not_always_there(spec: Object, kinds: set[str]) -> None:
+    desired = rendered(predictor(**spec))
+    optional = {"autoscaler": desired.autoscaler, "budget": desired.disruption_budget}
+    assert {name for name, manifest in optional.items() if manifest} == kinds
 
 
 def test_a_leaving_pod_drains_well_within_its_grace_period() -> None:
@@ -172,6 +290,13 @@ def test_selectors_reach_exactly_the_pods_of_the_template(spec: Object) -> None:
     selector = desired.deployment["spec"]["selector"]["matchLabels"]
     assert selector == desired.service["spec"]["selector"] == {api.LABEL_PREDICTOR: rp.key.name}
     assert selector.items() <= labels.items()
+
+
+def pod_of(**template: Any) -> Object:
+    """The pod spec of a predictor with these fields in its pod template."""
+    deployment = rendered(predictor(podTemplate=template)).deployment
+    spec: Object = deployment["spec"]["template"]["spec"]
+    return spec
 
 
 def walk(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, Any]]:

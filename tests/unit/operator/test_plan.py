@@ -319,3 +319,43 @@ def test_stages(
     assert shape(made) == stages
     foreign = [r for r in (api.SERVICE,) if there[r] is FOREIGN_SERVICE]
     assert (list(made.foreign), made.leftover) == (foreign, ())
+
+
+EXTERNAL = predictor(autoscaler="External")
+FIXED = predictor(replicas=2)
+
+
+@pytest.mark.parametrize(
+    ("body", "there", "stages"),
+    [
+        pytest.param(
+            EXTERNAL, children(AUTOSCALED), [["delete HorizontalPodAutoscaler"]],
+            id="the operator's autoscaler goes, the number stays",
+        ),
+        pytest.param(
+            EXTERNAL, children(EXTERNAL, Deployment=with_replicas(EXTERNAL, 0)), [],
+            id="zero is a number that somebody else chose",
+        ),
+        pytest.param(
+            EXTERNAL, children(EXTERNAL, Deployment=with_replicas(EXTERNAL, 9)), [],
+            id="and so is one beyond the bounds",
+        ),
+        pytest.param(
+            EXTERNAL,
+            children(FIXED, Deployment=with_replicas(FIXED, 2, owned=True)),
+            [["hand over 2"], ["update Deployment"]],
+            id="from a fixed size: the number is handed over",
+        ),
+    ],
+)  # fmt: skip
+def test_an_external_autoscaler_has_the_number_of_pods(
+    body: Object, there: dict[Resource, Object | None], stages: list[list[str]]
+) -> None:
+    assert shape(plan(body, there)) == stages
+
+
+def test_pods_for_an_external_autoscaler_start_at_the_minimum() -> None:
+    created = plan(EXTERNAL, children(EXTERNAL, Deployment=None))
+    (step,) = (step for stage in created.stages for step in stage)
+    assert isinstance(step, Apply)
+    assert step.manifest["spec"]["replicas"] == 2

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from unit.operator.builders import KEY, NOW, Object, manifests, predictor
 from unit.operator.fake_cluster import Call
 from unit.operator.harness import Harness
@@ -190,6 +191,14 @@ class TestNotOwned:
         assert harness.reason() == reasons.WAITING_FOR_DELETION
 
 
+def suspended() -> float:
+    """The metric, which is no Ready = 0 that somebody has to look at."""
+    name = "riskpredictor_operator_riskpredictor_suspended"
+    value = REGISTRY.get_sample_value(name, {"namespace": KEY.namespace, "name": KEY.name})
+    assert value is not None
+    return value
+
+
 async def test_suspended_children_are_left_alone_until_it_ends(harness: Harness) -> None:
     harness.declare()
     await harness.settle()
@@ -199,8 +208,10 @@ async def test_suspended_children_are_left_alone_until_it_ends(harness: Harness)
     assert await harness.synced_pass() is None
     assert harness.take_writes() == [STATUS]
     assert harness.reason() == reasons.SUSPENDED
+    assert suspended() == 1
     harness.declare()
     await harness.synced_pass()
+    assert suspended() == 0
     assert harness.take_writes() == ["apply Service", "apply HorizontalPodAutoscaler", STATUS]
 
 

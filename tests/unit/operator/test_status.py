@@ -25,9 +25,8 @@ from unit.operator.live_objects import (
     NO_METRICS,
     PROGRESSING,
     SCALING_ACTIVE,
-    SWITCHED_OFF,
-    TWO_AUTOSCALERS,
     condition,
+    container,
     deployment,
     deployment_status,
     live,
@@ -56,8 +55,11 @@ def autoscaler(status: Object) -> Object:
 
 
 SETTLED = deployment(deployment_status(2))
+SERVICE = live(api.SERVICE, manifests(predictor())[api.SERVICE])
 WORKING = autoscaler(SCALING_ACTIVE)
 FOREIGN = Explanation(reasons.NOT_OWNED, "Service shop/risk belongs to somebody else")
+INVALID = Explanation(reasons.INVALID_SPEC, "spec.minReplicas: must be of type int, is str")
+NO_QUOTA = Explanation(reasons.QUOTA_EXCEEDED, "Service shop/risk is refused by a ResourceQuota")
 WAITING = Explanation(reasons.WAITING_FOR_DELETION, "Deployment shop/risk is still being deleted")
 
 
@@ -87,7 +89,8 @@ def test_the_whole_status_of_a_settled_predictor() -> None:
             "observedGeneration": 3, "lastTransitionTime": NOW,
         }  # fmt: skip
 
-    assert said(Observation(deployment=SETTLED, autoscaler=WORKING))["status"] == {
+    seen = Observation(deployment=SETTLED, autoscaler=WORKING, service=SERVICE)
+    assert said(seen)["status"] == {
         "observedGeneration": 3,
         "conditions": [
             of("Ready", "Ready", "v1 is served by 2 of 2 pods"),
@@ -104,6 +107,11 @@ def test_the_whole_status_of_a_settled_predictor() -> None:
 
 
 ROLLING = deployment(deployment_status(3, updated=1, available=2, conditions=(PROGRESSING,)))
+GROWING = deployment(deployment_status(5, available=2), 5)
+FULL = deployment(deployment_status(5, available=3), 5)
+BELOW = deployment(deployment_status(5, available=1, conditions=(COMPLETE,)), 5)
+LATE = deployment(deployment_status(5, available=1, conditions=(DEADLINE,)), 5)
+PENDING = pod(conditions=(unschedulable(),))
 STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEADLINE,)))
 
 
@@ -130,6 +138,14 @@ STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEAD
             "Failed", reasons.NOT_OWNED, id="foreign child"
         ),
         pytest.param(
+            Observation(SETTLED, problems=(NO_QUOTA,)), {},
+            "InProgress", reasons.QUOTA_EXCEEDED, id="no quota for a child"
+        ),
+        pytest.param(
+            Observation(SETTLED, problems=(NO_QUOTA, FOREIGN)), {},
+            "Failed", reasons.QUOTA_EXCEEDED, id="no quota for a child, and a foreign one"
+        ),
+        pytest.param(
             Observation(waiting=WAITING), {},
             "InProgress", reasons.WAITING_FOR_DELETION, id="leftover"
         ),
@@ -144,6 +160,20 @@ STUCK = deployment(deployment_status(3, updated=1, available=2, conditions=(DEAD
             Observation(SETTLED, problems=(FOREIGN,)), {"suspend": True},
             "InProgress", reasons.SUSPENDED,
             id="suspended with a foreign child",
+        ),
+        pytest.param(
+            Observation(GROWING, WORKING), {}, "Current", reasons.READY, id="growing with the load"
+        ),
+        pytest.param(
+            Observation(FULL, WORKING, (PENDING,)), {}, "Current", reasons.READY, id="at capacity"
+        ),
+        pytest.param(
+            Observation(BELOW, WORKING, (PENDING,)), {}, "InProgress", reasons.UNSCHEDULABLE,
+            id="at capacity, below the minimum",
+        ),
+        pytest.param(
+            Observation(LATE, WORKING, (PENDING,)), {}, "InProgress", reasons.UNSCHEDULABLE,
+            id="the deadline passed, for lack of room",
         ),
         pytest.param(
             Observation(deployment(deployment_status(0), 0)), {"replicas": 0},
@@ -175,41 +205,31 @@ def test_minutes_without_metrics_do_not_count_as_failure() -> None:
         assert health(before) == "InProgress", f"after {second} s"
 
 
-AUTOSCALING = {
-    "no autoscaler yet": (None, {}, "Unknown", reasons.AWAITING_AUTOSCALER),
-    "it has not reported": (autoscaler({}), {}, "Unknown", reasons.AWAITING_AUTOSCALER),
-    "working": (WORKING, {}, "True", reasons.SCALING_ACTIVE),
-    "no metrics": (autoscaler(NO_METRICS), {}, "False", reasons.METRICS_UNAVAILABLE),
-    "cannot scale": (autoscaler(CANNOT_SCALE), {}, "False", reasons.AUTOSCALING_FAILED),
-    "another on the same pods": (
-        autoscaler(TWO_AUTOSCALERS), {}, "False", reasons.AUTOSCALING_FAILED
+ONE_READY = deployment(deployment_status(2, available=1))
+NONE_READY = deployment(deployment_status(2, available=0))
+AVAILABLE = {
+    "no Deployment": (Observation(service=SERVICE), "False", reasons.NO_PODS_AVAILABLE),
+    "all ready": (Observation(SETTLED, service=SERVICE), "True", reasons.PODS_AVAILABLE),
+    "one ready": (Observation(ONE_READY, service=SERVICE), "True", reasons.PODS_AVAILABLE),
+    "none ready": (Observation(NONE_READY, service=SERVICE), "False", reasons.NO_PODS_AVAILABLE),
+    "no Service": (Observation(SETTLED), "False", reasons.NO_SERVICE),
+    "the Service is somebody else's": (
+        Observation(SETTLED, problems=(FOREIGN,)), "False", reasons.NO_SERVICE
     ),
-    "zero replicas, about to be raised": (
-        autoscaler(SWITCHED_OFF), {}, "Unknown", reasons.AWAITING_AUTOSCALER
+    "serving with a problem": (
+        Observation(SETTLED, problems=(INVALID,), service=SERVICE), "True", reasons.PODS_AVAILABLE
     ),
-    "fixed size": (WORKING, {"replicas": 3}, "False", reasons.FIXED_SIZE),
+    "scaled to zero": (
+        Observation(deployment(deployment_status(0), 0), service=SERVICE), "False",
+        reasons.NO_PODS_AVAILABLE,
+    ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("live", "spec", "status", "why"), AUTOSCALING.values(), ids=AUTOSCALING)
-def test_autoscaling(live: Object | None, spec: Object, status: str, why: str) -> None:
-    body = said(Observation(autoscaler=live), **spec)
-    assert states(body)["Autoscaling"] == status
-    assert reason(body, "Autoscaling") == why
-
-
-AVAILABLE = {
-    "no Deployment": (Observation(), "False"),
-    "all ready": (Observation(SETTLED), "True"),
-    "one ready": (Observation(deployment(deployment_status(2, available=1))), "True"),
-    "none ready": (Observation(deployment(deployment_status(2, available=0))), "False"),
-    "serving with a problem": (Observation(SETTLED, problems=(FOREIGN,)), "True"),
-}
-
-
-@pytest.mark.parametrize(("look", "available"), AVAILABLE.values(), ids=AVAILABLE)
-def test_available(look: Observation, available: str) -> None:
-    assert states(said(look))["Available"] == available
+@pytest.mark.parametrize(("look", "available", "why"), AVAILABLE.values(), ids=AVAILABLE)
+def test_available(look: Observation, available: str, why: str) -> None:
+    body = said(look)
+    assert (states(body)["Available"], reason(body, "Available")) == (available, why)
 
 
 def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -> None:
@@ -218,12 +238,15 @@ def test_the_image_is_that_of_the_pods_also_while_another_one_waits_its_turn() -
     assert said(Observation())["status"]["image"] == "health-predictor:v1", "planned"
 
 
-def test_the_most_urgent_problem_is_told() -> None:
-    second = Explanation(reasons.APPLY_REFUSED, "x")
-    assert reason(said(Observation(SETTLED, problems=(FOREIGN, second)))) == reasons.NOT_OWNED
-
-
-INVALID = Explanation(reasons.INVALID_SPEC, "spec.minReplicas: must be of type int, is str")
+def test_the_reason_is_the_most_urgent_problems_and_the_message_has_all() -> None:
+    second = Explanation(reasons.APPLY_REFUSED, "the API server refuses the Deployment")
+    body = said(Observation(SETTLED, problems=(FOREIGN, second, second)))
+    ready = conditions.find(body["status"]["conditions"], "Ready")
+    assert ready is not None
+    assert (ready["reason"], ready["message"]) == (
+        reasons.NOT_OWNED,
+        "Service shop/risk belongs to somebody else; also: the API server refuses the Deployment",
+    )
 
 
 def invalid(previous: Object) -> Object:
@@ -232,7 +255,7 @@ def invalid(previous: Object) -> Object:
 
 
 def test_an_unusable_spec_is_told_and_what_serves_stays() -> None:
-    before = said(Observation(SETTLED, WORKING))["status"]
+    before = said(Observation(SETTLED, WORKING, service=SERVICE))["status"]
     after = invalid(before)
     assert health(after) == "Failed"
     assert reason(after) == reasons.INVALID_SPEC
@@ -252,6 +275,7 @@ def test_an_unusable_spec_that_was_never_usable() -> None:
     assert violations(after) == []
 
 
+INSIDE = condition("ContainersReady", "True")
 _problems = st.sampled_from([(), (FOREIGN,), (FOREIGN, INVALID)])
 _pods = st.lists(
     st.builds(
@@ -265,7 +289,10 @@ _pods = st.lists(
             waiting("CreateContainerError"), terminated("OOMKilled", 137), terminated("Error", 1),
         ]),
         last=st.sampled_from([{}, terminated("Error", 1), terminated("OOMKilled", 137)]),
-        conditions=st.sampled_from([(), (unschedulable(),)]),
+        conditions=st.sampled_from([(), (unschedulable(),), (INSIDE,)]),
+        init=st.sampled_from([(), (container("a", state=waiting("ErrImagePull")),)]),
+        beside=st.sampled_from([(), (container("b", state=terminated("Error", 1)),)]),
+        phase=st.sampled_from(["Pending", "Running", "Failed"]),
     ),
     max_size=3,
 )  # fmt: skip
@@ -287,9 +314,13 @@ _autoscalers = st.none() | st.sampled_from(
      {"conditions": [condition("AbleToScale", "False", "BackoffBoth")]}]
 ).map(autoscaler)  # fmt: skip
 _looks = st.builds(
-    Observation, _deployments, _autoscalers, _pods, _problems, st.none() | st.just(WAITING)
+    Observation, _deployments, _autoscalers, _pods, _problems, st.none() | st.just(WAITING),
+    st.none() | st.just(SERVICE), st.booleans(),
+)  # fmt: skip
+_specs = st.fixed_dictionaries(
+    {"suspend": st.booleans(), "autoscaler": st.sampled_from(["Managed", "External"])},
+    optional={"replicas": st.integers(0, 5)},
 )
-_specs = st.fixed_dictionaries({"suspend": st.booleans()}, optional={"replicas": st.integers(0, 5)})
 
 
 @given(look=_looks, spec=_specs, before=_looks, spec_before=_specs)

@@ -19,12 +19,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from bench.processes import rss_mib
 
@@ -97,7 +97,7 @@ def free_port() -> int:
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
+            sock.bind(("", port))
             return port
 
 
@@ -127,10 +127,21 @@ def _lower(headers: Message) -> dict[str, str]:
 class ServerProcess:
     """``python -m riskpredictor_server`` on loopback; a context manager."""
 
-    def __init__(self, model: Path | None = None, open_files: int = 0, **environment: str) -> None:
-        """``open_files`` is the limit of its descriptors."""
+    def __init__(
+        self,
+        model: Path | None = None,
+        open_files: int = 0,
+        stderr: IO[Any] | None = None,
+        address: str = "127.0.0.1",
+        launcher: Sequence[str] = (sys.executable, "-m"),
+        **environment: str,
+    ) -> None:
+        """``open_files`` is the limit of its descriptors; ``stderr`` replaces :meth:`log`.
+
+        Requests go to ``address``; ``launcher`` runs a module.
+        """
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         env = {
             **os.environ,
@@ -142,10 +153,12 @@ class ServerProcess:
             "RISKPREDICTOR_MAX_LAG": "60",
             **{f"RISKPREDICTOR_{name.upper()}": value for name, value in environment.items()},
         }
-        command = [sys.executable, "-m", "riskpredictor_server"]
+        command = [*launcher, "riskpredictor_server"]
         if open_files:
             command = ["prlimit", f"--nofile={open_files}", *command]
-        self.process = subprocess.Popen(command, env=env, stderr=self._log, stdout=self._log)
+        self.process = subprocess.Popen(
+            command, env=env, stderr=stderr or self._log, stdout=self._log
+        )
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + 60

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from riskpredictor_server.admission import BATCH_PACE, LARGE_BYTES, Admission, Queue, RefusedError
+from riskpredictor_server.admission import BATCH_PACE, LARGE_BYTES, Admission, Queue
+from riskpredictor_server.api.problems import RefusedError
 from riskpredictor_server.settings import Settings
 
 

@@ -96,9 +96,9 @@ def test_a_wrong_batch_is_named(body: Any, field: str) -> None:
         (b"", "application/json", 400),
         (HEALTHY, "text/plain", 415),
         (HEALTHY, "", 415),
-        (HEALTHY, "application/json; charset=latin-1", 415),
-        (HEALTHY, "application/json; charset=utf-8", 200),
-        (HEALTHY, 'application/json;charset="UTF-8"', 200),
+        (HEALTHY, "application/x-www-form-urlencoded", 415),
+        (HEALTHY, "application/jsonx", 415),
+        (json.dumps(HEALTHY).encode("utf-16"), "application/json; charset=utf-16", 400),
         ({"heart_rate": 85}, "application/json", 422),
         (json.dumps(HEALTHY).replace("85", "1e999").encode(), "application/json", 422),
         ([HEALTHY], "application/json", 422),
@@ -115,6 +115,47 @@ def test_each_error_has_its_status_and_is_a_problem_document(
         assert document["status"] == status
         assert document["request_id"] == "request-7"
         assert {"type", "title", "detail"} <= document.keys()
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+        "application/json; charset=us-ascii",
+        "application/json; charset=latin-1",
+        "application/json; odata=verbose; charset=utf-8",
+        "application/json;",
+        "application/json ; ",
+        "Application/JSON",
+        "application/vnd.api+json",
+        "text/json",
+    ],
+)
+def test_json_is_utf_8_whatever_its_media_type_adds(content_type: str) -> None:
+    """RFC 8259 has no charset parameter, and clients send what their library makes up."""
+    assert ask(HEALTHY, content_type).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([HEALTHY, SICK], 'several patients are {"instances": [...]}'),
+        ([85, 120, 98.6, 97], "name the values"),
+        (json.dumps(json.dumps(HEALTHY)).encode(), "JSON inside of a string"),
+        ({"instances": [[85, 120, 98.6, 97]]}, "name the values"),
+        ({"features": [85, 120, 98.6, 97]}, "name the values"),
+        ({"data": {"ndarray": [[85, 120, 98.6, 97]]}}, 'send the members of "data" without it'),
+        ({"patients": [HEALTHY]}, 'a batch is {"instances": [...]}'),
+        ({"inputs": [{"name": "v", "datatype": "FP64"}]}, "/v2/models/NAME/infer"),
+        ({name: [value, value] for name, value in HEALTHY.items()}, "several patients are"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_document_of_another_shape_is_told_what_to_send(body: Any, words: str) -> None:
+    reply = ask(body)
+    assert reply.status == 422
+    assert words in orjson.loads(reply.body)["detail"]
 
 
 def test_metrics_count_predictions_and_rejections_by_known_field_only() -> None:

@@ -83,3 +83,72 @@ def test_an_unknown_temperature_unit_is_refused(unit: Any) -> None:
 def test_a_value_from_a_client_is_repeated_in_short_form() -> None:
     error = refused(HEALTHY | {"heart_rate": "x" * 10_000})["heart_rate"]
     assert len(error["value"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "meant"),
+    [
+        ({"temperature": 37.2}, "temperature", 'may be °C, that is 98.96 °F; say so with "temper'),
+        ({"temperature": 310.3}, "temperature", "may be K, that is 98.87 °F"),
+        ({"temperature": 98.6, "temperature_unit": "C"}, "temperature", '"temperature_unit": "F"'),
+        ({"oxygen_level": 0.98}, "oxygen_level", "may be a fraction, that is 98 %"),
+        ({"blood_pressure": 16}, "blood_pressure", "kPa, that is 120 mmHg or cmHg, that is 160"),
+        ({"heart_rate": 1.4}, "heart_rate", "may be Hz, that is 84 bpm"),
+        ({"heart_rate": "85"}, "heart_rate", "this is a string; write 85"),
+        ({"blood_pressure": "120/80"}, "blood_pressure", "write 120"),
+        ({"temperature": "98,6 F"}, "temperature", "write 98.6"),
+        ({"temperature": "37.2"}, "temperature", "37.2 may be °C"),
+        ({"oxygen_level": [97]}, "oxygen_level", "write 97"),
+        ({"oxygen_level": {"value": 97, "unit": "%"}}, "oxygen_level", "write 97"),
+    ],
+    ids=str,
+)
+def test_a_value_in_another_form_is_refused_with_what_it_may_mean(
+    changes: dict[str, Any], field: str, meant: str
+) -> None:
+    assert meant in refused(HEALTHY | changes)[field]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("heart_rate", 850), ("oxygen_level", 986), ("temperature", 986), ("heart_rate", "fast"),
+        ("heart_rate", "1e999"), ("heart_rate", None), ("heart_rate", []), ("heart_rate", [[85]]),
+        ("blood_pressure", "10.120.3.4"), ("heart_rate", math.nan), ("heart_rate", {"value": {}}),
+    ],
+)  # fmt: skip
+def test_nothing_is_guessed_where_nothing_fits(field: str, value: Any) -> None:
+    detail = refused(HEALTHY | {field: value})[field]["detail"]
+    assert "write" not in detail
+    assert "may be" not in detail
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("heartRate", "heart_rate"),
+        ("HR", "heart_rate"),
+        ("Heart Rate", "heart_rate"),
+        ("patient.pulse", "heart_rate"),
+        ("systolicBP", "blood_pressure"),
+        ("body_temp", "temperature"),
+        ("SpO2", "oxygen_level"),
+        ("oxygenSaturation", "oxygen_level"),
+    ],
+)
+def test_another_name_of_a_field_is_told_by_both_errors(name: str, field: str) -> None:
+    record: dict[str, Any] = {**HEALTHY, name: HEALTHY[field]}
+    del record[field]
+    errors = refused(record)
+    assert f'was it sent as "{name}"?' in errors[field]["detail"]
+    assert f'did you mean "{field}"?' in errors[name]["detail"]
+
+
+@pytest.mark.parametrize("name", ["age", "diastolic_blood_pressure", "pulse_pressure", "id"])
+def test_another_measure_is_taken_for_no_field(name: str) -> None:
+    record: dict[str, Any] = {name: 80}
+    assert "did you mean" not in refused(record)[name]["detail"]
+
+
+def test_a_name_is_not_suggested_if_its_field_is_there() -> None:
+    assert "did you mean" not in refused(HEALTHY | {"hr": 85})["hr"]["detail"]

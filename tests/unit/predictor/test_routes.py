@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
+import zlib
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -40,16 +42,24 @@ def test_head_is_answered_like_get_and_other_paths_are_not_hot() -> None:
         assert hot_route(method, path)[0] is None
 
 
-async def ask(application: Application, method: str, path: str, **more: Any) -> tuple[int, Any]:
+async def ask(
+    application: Application,
+    method: str,
+    path: str,
+    body: bytes = BODY,
+    encoding: str = "identity",
+    **more: Any,
+) -> tuple[int, Any]:
     """Call the application as an ASGI server does; return status and document."""
     headers = [(b"host", b"x"), (b"content-type", b"application/json")]
-    headers.append((b"content-length", b"%d" % len(BODY)))
+    headers.append((b"content-length", b"%d" % len(body)))
+    headers.append((b"content-encoding", encoding.encode()))
     scope: Scope = {"type": "http", "method": method, "path": path, "http_version": "1.1", **more}
     scope.update(headers=headers, query_string=b"")
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": BODY, "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -82,6 +92,40 @@ async def test_overload_refuses_every_spelling_of_a_path(
             assert (found, problem["title"]) == (503, "Service unavailable")
             for probe in ("/health", "//ready"):
                 assert (await ask(application, "GET", probe))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("gzip", gzip.compress(BODY), 200),
+        ("deflate", zlib.compress(BODY), 200),
+        ("gzip", BODY, 400),
+        ("gzip", gzip.compress(b" " * 2049), 413),
+        ("br", BODY, 415),
+    ],
+    ids=["gzip", "deflate", "no gzip", "too large", "unknown"],
+)
+async def test_a_compressed_body_is_answered_alike_by_both(
+    encoding: str, body: bytes, status: int
+) -> None:
+    serving = service(max_body_bytes=2048)
+    found, answer = await ask(Application(serving), "POST", "/predict", body, encoding)
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    flask = create_app(serving).test_client().post("/predict", data=body, headers=headers)
+    expected = flask.get_json(force=True)
+    assert (found, flask.status_code) == (status, status)
+    assert answer | {"request_id": ""} == expected | {"request_id": ""}
+    assert flask.headers.get("Accept-Encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+async def test_a_body_counts_against_the_memory_as_it_is_when_decompressed() -> None:
+    application = Application(service(max_body_bytes=100_000, max_pending_bytes=100_000))
+    body = gzip.compress(BODY + b" " * 90_000)
+    assert (await ask(application, "POST", "/predict", body, "gzip"))[0] == 200
+    application.admission.free_bytes = 50_000
+    found, problem = await ask(application, "POST", "/predict", body, "gzip")
+    assert (found, "memory" in problem["detail"]) == (503, True)
+    assert application.admission.free_bytes == 50_000
 
 
 async def test_the_prefix_of_a_proxy_is_not_part_of_the_route() -> None:

@@ -49,6 +49,35 @@ def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
         from_strings({}, {f"RISKPREDICTOR_{variable}": value})
 
 
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::", "::"),
+        ("[::1]", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        (" 0.0.0.0\n", "0.0.0.0"),
+        ("localhost", "localhost"),
+        ("pod-1.ward_7.svc", "pod-1.ward_7.svc"),
+    ],
+)
+def test_a_host_is_an_address_or_a_name(given: str, host: str) -> None:
+    assert parse(["--host", given], {}).host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["", "*", "[::1]:80", "127.0.0.1:80", "http://ward", "[::1", "::1]", ":80", "1::2::3"]
+)
+def test_another_host_is_refused_with_what_it_may_be(host: str) -> None:
+    for argv, environ, name in (
+        (["--host", host], {}, "--host"),
+        ([], {"RISKPREDICTOR_HOST": host}, "RISKPREDICTOR_HOST"),
+    ):
+        with pytest.raises(SettingsError) as raised:
+            parse(argv, environ)
+        assert str(raised.value).startswith(f"{name}={host}: must be an IPv4 or IPv6 address or")
+
+
 def test_memory_for_less_than_one_body_is_refused() -> None:
     with pytest.raises(SettingsError, match="--max-pending-bytes is 2000: must be at least"):
         parse(["--max-pending-bytes", "2000"], {})

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from . import api, gobuild
+from . import api, gobuild, naming
 from .component import Component
 from .record import Cluster
 
@@ -16,7 +16,8 @@ METRICS_PORT = 4443
 FAKE_NODE = "kwok.x-k8s.io/node"
 """Annotation of nodes that kwok looks after, and key of their taint."""
 
-_MANIFESTS = Path(__file__).with_name("metrics-server.yaml")
+_METRICS_SERVER = Path(__file__).with_name("metrics-server.yaml")
+_ASSIGNED_USERS = Path(__file__).with_name("assigned-users.yaml")
 
 
 def metrics_server(cluster: Cluster) -> Component:
@@ -40,7 +41,7 @@ def metrics_server(cluster: Cluster) -> Component:
             "--metric-resolution=10s",
             "--kubelet-request-timeout=5s",
         ),
-        health=f"https://{cluster.address}:{METRICS_PORT}/livez",
+        health=f"https://{naming.authority(cluster.address, METRICS_PORT)}/livez",
     )
 
 
@@ -49,15 +50,23 @@ def register_metrics_server(cluster: Cluster) -> None:
     authority = base64.b64encode((cluster.paths.pki / "ca.crt").read_bytes()).decode()
     api.apply(
         cluster,
-        Template(_MANIFESTS.read_text()).substitute(
-            address=cluster.address, port=METRICS_PORT, authority=authority
+        Template(_METRICS_SERVER.read_text()).substitute(
+            family=cluster.families[0].replace("ip", "IP"),
+            address=cluster.address,
+            port=METRICS_PORT,
+            authority=authority,
         ),
     )
 
 
+def assign_users(cluster: Cluster) -> None:
+    """Let the cluster choose the users of pods and refuse others, as OpenShift does."""
+    api.apply(cluster, _ASSIGNED_USERS.read_text())
+
+
 def kwok(cluster: Cluster) -> Component:
     """kwok: fake nodes whose pods "run" at once, for a scale that one machine cannot hold."""
-    address = f"{cluster.address}:{cluster.ports['kwok']}"
+    address = cluster.authority("kwok")
     return Component(
         "kwok",
         (

@@ -52,6 +52,13 @@ def build_parser() -> argparse.ArgumentParser:
     it = command("up", up, "make the cluster, or repair what is not running in it")
     it.add_argument("--profile", choices=record.PROFILES, default="node")
     it.add_argument("--kwok", type=int, default=0, metavar="N", help="add N fake nodes")
+    it.add_argument("--nodes", type=int, default=1, metavar="N", help="real nodes; default: 1")
+    it.add_argument("--ip-family", choices=record.IP_FAMILIES, help="default: ipv4")
+    it.add_argument(
+        "--assigned-users",
+        action="store_true",
+        help="assign pods a user each, and refuse those that name one, as OpenShift does",
+    )
     it = command("down", down, "remove the cluster and everything that it made")
     it.add_argument("--all", action="store_true", help="all local clusters")
     command("kubeconfig", kubeconfig, "print the kubeconfig's path")
@@ -74,11 +81,17 @@ def build_parser() -> argparse.ArgumentParser:
     it.add_argument("component")
     it = command("restart", restart, "stop and start a component")
     it.add_argument("component")
-    it = command("exec", execute, "run a program of this machine in the node's network")
+    it = command("exec", execute, "run a program of this machine in a node's network")
+    _add_node_option(it)
     it.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- ARGS")
-    it = command("ctr", ctr, "run containerd's `ctr` on the node's images and containers")
+    it = command("ctr", ctr, "run containerd's `ctr` on a node's images and containers")
+    _add_node_option(it)
     it.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- ARGS")
     return parser
+
+
+def _add_node_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--node", type=int, default=1, metavar="N", help="which; default: 1")
 
 
 def _add_provider_options(command: argparse.ArgumentParser) -> None:
@@ -106,7 +119,7 @@ def up(arguments: argparse.Namespace) -> int:
 def down(arguments: argparse.Namespace) -> int:
     if arguments.all:
         for name in record.names():
-            provider.LocalProvider(name, "node").down()
+            provider.LocalProvider(name).down()
     else:
         _provider(arguments).down()
     return 0
@@ -127,8 +140,17 @@ def _provider(arguments: argparse.Namespace) -> provider.Provider:
         arguments.cluster,
         arguments.name,
         arguments.context,
-        profile=getattr(arguments, "profile", "node"),
-        kwok_nodes=getattr(arguments, "kwok", 0),
+        _options(arguments) if arguments.run is up else record.Options(),
+    )
+
+
+def _options(arguments: argparse.Namespace) -> record.Options:
+    return record.Options(
+        arguments.profile,
+        arguments.kwok,
+        arguments.nodes,
+        arguments.ip_family,
+        arguments.assigned_users,
     )
 
 
@@ -183,15 +205,23 @@ def execute(arguments: argparse.Namespace) -> int:
     cluster = record.existing(arguments.name)
     argv = _after_dashes(arguments.argv)
     if cluster.has_node:
-        # Network only: files, processes and devices stay those of the caller.
-        argv = ["nsenter", f"--target={namespace.require(cluster)}", "--net", "--", *argv]
+        holder = namespace.require(_node(cluster, arguments.node))
+        argv = [*namespace.enter_network(holder), *argv]
     _become(argv)
 
 
 def ctr(arguments: argparse.Namespace) -> int:
     cluster = record.existing(arguments.name)
-    prefix = enter(namespace.require(cluster))
+    prefix = enter(namespace.require(_node(cluster, arguments.node)))
     _become([*prefix, "ctr", "--namespace=k8s.io", *_after_dashes(arguments.argv)])
+
+
+def _node(cluster: record.Cluster, number: int) -> record.Node:
+    """A node by its number on the command line, which begins at 1."""
+    if not 1 <= number <= len(cluster.nodes):
+        names = ", ".join(node.name for node in cluster.nodes) or "none"
+        raise ClusterError(f"cluster {cluster.name} has no node {number}", f"its nodes: {names}")
+    return cluster.nodes[number - 1]
 
 
 def _become(argv: list[str]) -> NoReturn:

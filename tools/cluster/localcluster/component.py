@@ -31,6 +31,8 @@ class Component:
     argv: tuple[str, ...]
     health: str
     files: Mapping[Path, str] = field(default_factory=dict)
+    node: int = 0
+    """The number of the node in which it runs."""
 
     def fingerprint(self) -> str:
         """Changes when the command line or a configuration file does: time for a restart."""
@@ -56,15 +58,18 @@ def running(cluster: Cluster, name: str) -> Running | None:
 
 
 def enter(pid: int) -> list[str]:
-    """Command prefix that runs a program inside the node, whose namespaces a process holds.
+    """Command prefix that runs a program inside a node, whose namespaces a process holds.
 
     ``nsenter`` and not ``ip netns exec``: the latter mounts a /sys without the control groups.
     """
     return ["nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--"]
 
 
-def start(cluster: Cluster, component: Component, namespace_pid: int | None) -> bool:
-    """Start it unless it runs with exactly this configuration; True if it was started."""
+def start(cluster: Cluster, component: Component, namespaces: Sequence[int]) -> bool:
+    """Start it unless it runs with exactly this configuration; True if it was started.
+
+    ``namespaces`` are the processes that hold those of the nodes.
+    """
     current = running(cluster, component.name)
     if current is not None:
         if current.fingerprint == component.fingerprint():
@@ -74,11 +79,11 @@ def start(cluster: Cluster, component: Component, namespace_pid: int | None) -> 
         # Started by an `up` that was killed before it could save the process number.
         stray.stop(GRACE_SECONDS)
     component.write_files()
-    prefix = enter(namespace_pid) if namespace_pid is not None else []
+    prefix = enter(namespaces[component.node]) if namespaces else []
     log = cluster.paths.log(component.name)
     launched = spawn([*prefix, *component.argv], log, marker=cluster.paths.root)
     # nsenter stays outside and waits; the process to remember is the one inside.
-    pid = launched.pid if namespace_pid is None else child_of(launched.pid)
+    pid = child_of(launched.pid) if namespaces else launched.pid
     process = None if pid is None else Running.of(pid, component.fingerprint())
     if process is None:
         raise _failed(cluster, component, "ended at once")

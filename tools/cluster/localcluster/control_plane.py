@@ -10,9 +10,6 @@ from . import debian, gobuild
 from .component import Component
 from .record import Cluster
 
-SERVICE_CIDR = "10.96.0.0/16"
-POD_CIDR = "10.244.0.0/16"
-
 # Who did what to which object, without the reads of the nodes and the control plane.
 AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
@@ -56,7 +53,7 @@ def _etcd(cluster: Cluster, program: str) -> Component:
     ports = cluster.ports
     client = f"http://127.0.0.1:{ports['etcd']}"
     peer = f"http://127.0.0.1:{ports['etcd-peer']}"
-    metrics = f"http://{cluster.address}:{ports['etcd-metrics']}"
+    metrics = f"http://{cluster.authority('etcd-metrics')}"
     return Component(
         "etcd",
         (
@@ -87,7 +84,7 @@ def _api_server(cluster: Cluster, program: Path) -> Component:
         f"--bind-address={cluster.address}",
         f"--advertise-address={cluster.address}",
         f"--secure-port={cluster.ports['kube-apiserver']}",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        f"--service-cluster-ip-range={cluster.service_cidrs}",
         # Debian's etcd cannot report watch progress, without which such watches hang.
         "--feature-gates=WatchList=false",
         "--authorization-mode=Node,RBAC",
@@ -106,6 +103,12 @@ def _api_server(cluster: Cluster, program: Path) -> Component:
         # A restart in a fault test must not wait for long-running watches.
         "--shutdown-delay-duration=0s",
     ]
+    if cluster.assigned_users:
+        # Beta in 1.34, and off.
+        argv += [
+            "--feature-gates=MutatingAdmissionPolicy=true",
+            "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+        ]
     if cluster.has_node:
         argv += [
             "--kubelet-preferred-address-types=InternalIP",
@@ -144,9 +147,6 @@ def _controller_manager(cluster: Cluster, program: Path) -> Component:
             f"--service-account-private-key-file={pki / 'sa.key'}",
             f"--cluster-signing-cert-file={pki / 'ca.crt'}",
             f"--cluster-signing-key-file={pki / 'ca.key'}",
-            "--allocate-node-cidrs=true",
-            f"--cluster-cidr={POD_CIDR}",
-            f"--service-cluster-ip-range={SERVICE_CIDR}",
             "--horizontal-pod-autoscaler-sync-period=5s",
             # Nobody else wants this API server; the default of 20 a second slows large tests.
             "--kube-api-qps=200",
@@ -190,4 +190,4 @@ def _common_flags(
 
 
 def _secure_health(cluster: Cluster, service: str) -> str:
-    return f"https://{cluster.address}:{cluster.ports[service]}/healthz"
+    return f"https://{cluster.authority(service)}/healthz"

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from . import build, gobuild, namespace
 from .component import enter
@@ -80,22 +81,29 @@ def _built_by_buildah(item: str) -> str | None:
 
 
 def load(cluster: Cluster, items: Sequence[str]) -> None:
-    """Bring archives or built images into the node's containerd, unless they are there."""
-    ctr = _ctr(namespace.require(cluster))
+    """Bring archives or built images into the nodes' containerd, unless they are there."""
+    nodes = [_ctr(namespace.require(node)) for node in cluster.nodes or _no_node(cluster)]
     for item in items:
         identity = None if Path(item).is_file() else _built_by_buildah(item)
         name = full_name(item)
-        if identity and _loaded(cluster).get(name) == identity and _has(ctr, name):
+        known = identity and _loaded(cluster).get(name) == identity
+        missing = [ctr for ctr in nodes if not (known and _has(ctr, name))]
+        if not missing:
             say(f"image {item} is loaded already")
             continue
         with step(f"loading image {item}"), archive_of(item) as archive:
-            for imported in _import(ctr, archive):
-                for alias in set(aliases(imported)) - {imported}:
-                    output(*ctr, "tag", "--force", imported, alias)
+            for ctr in missing:
+                for imported in _import(ctr, archive):
+                    for alias in set(aliases(imported)) - {imported}:
+                        output(*ctr, "tag", "--force", imported, alias)
         if identity is not None:
             temporary = cluster.paths.loaded_images.with_suffix(".tmp")
             temporary.write_text(json.dumps({**_loaded(cluster), name: identity}, indent=2))
             temporary.replace(cluster.paths.loaded_images)
+
+
+def _no_node(cluster: Cluster) -> NoReturn:
+    raise ClusterError(f"cluster {cluster.name} has no node: nothing runs images")
 
 
 def _ctr(namespace_pid: int) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from . import (
@@ -25,66 +26,72 @@ from .console import ClusterError, say, step
 from .naming import validate_name
 from .paths import ClusterPaths, state_root, write_private
 from .process import marked, wait_until
-from .record import Cluster, Profile
+from .record import Cluster, Options
 from .run import file_lock
 
 KUBECONFIG_USERS = ("controller-manager", "scheduler", "kwok")
-NODE_KUBECONFIG_USERS = ("kubelet", "kube-proxy", "metrics-server")
+NODE_KUBECONFIG_USERS = ("kube-proxy", "metrics-server")
 
-# These are started first; the others need an API server that answers.
+# Those whose names begin so are started first; the others need an API server that answers.
 FOUNDATION = ("etcd", "kube-apiserver", "containerd")
 
 
 def components(cluster: Cluster) -> list[Component]:
     """All components of a cluster in starting order."""
     found = control_plane.components(cluster)
+    for each in cluster.nodes:
+        found += node.components(each)
     if cluster.has_node:
-        found += [*node.components(cluster), addons.metrics_server(cluster)]
+        found.append(addons.metrics_server(cluster))
     if cluster.kwok_nodes:
         found.append(addons.kwok(cluster))
     return found
 
 
-def up(name: str, profile: Profile, kwok_nodes: int = 0) -> Cluster:
+def up(name: str, options: Options) -> Cluster:
     """Make the cluster, or repair what is not running in it. Returns once it is usable."""
     validate_name(name)
-    prerequisites.check(profile)
+    prerequisites.check(options)
     start = time.monotonic()
     with _lock(name):
-        cluster = record.allocate(name, profile, kwok_nodes)
+        cluster = record.allocate(name, options)
         prerequisites.ensure(cluster)
         pki.ensure(cluster)
         _write_kubeconfigs(cluster)
-        namespace_pid = namespace.ensure(cluster) if cluster.has_node else None
-        _start(cluster, namespace_pid)
+        _start(cluster, namespace.ensure(cluster))
         _wait_usable(cluster)
-    say(f"cluster {name} ({profile}) is up: {time.monotonic() - start:.1f} s")
+    say(f"cluster {name} ({options.profile}) is up: {time.monotonic() - start:.1f} s")
     return cluster
 
 
 def _write_kubeconfigs(cluster: Cluster) -> None:
     cluster.paths.config.mkdir(exist_ok=True)
     users = KUBECONFIG_USERS + (NODE_KUBECONFIG_USERS if cluster.has_node else ())
-    for user in users:
+    kubelets = [f"kubelet{each.suffix}" for each in cluster.nodes]
+    for user in (*users, *kubelets):
         path = cluster.paths.config / f"{user}.kubeconfig"
         write_private(path, pki.kubeconfig(cluster, user))
     write_private(cluster.paths.kubeconfig, pki.kubeconfig(cluster, "admin"))
 
 
-def _start(cluster: Cluster, namespace_pid: int | None) -> None:
+def _start(cluster: Cluster, namespaces: list[int]) -> None:
     wanted = components(cluster)
-    _start_all(cluster, [c for c in wanted if c.name in FOUNDATION], namespace_pid)
-    if namespace_pid is not None:
+    first = [c for c in wanted if c.name.startswith(FOUNDATION)]
+    _start_all(cluster, first, namespaces)
+    for namespace_pid in namespaces:
         images.ensure_pause_image(namespace_pid)
+    if cluster.has_node:
         addons.register_metrics_server(cluster)
+    if cluster.assigned_users:
+        addons.assign_users(cluster)
     addons.create_fake_nodes(cluster)
-    _start_all(cluster, [c for c in wanted if c.name not in FOUNDATION], namespace_pid)
+    _start_all(cluster, [c for c in wanted if c not in first], namespaces)
 
 
-def _start_all(cluster: Cluster, wanted: list[Component], namespace_pid: int | None) -> None:
+def _start_all(cluster: Cluster, wanted: list[Component], namespaces: list[int]) -> None:
     with step(f"starting {', '.join(c.name for c in wanted)}"):
         for each in wanted:
-            component.start(cluster, each, namespace_pid)
+            component.start(cluster, each, namespaces)
         component.wait_healthy(cluster, wanted)
 
 
@@ -96,13 +103,12 @@ def _wait_usable(cluster: Cluster) -> None:
             "the controller manager made no default service account",
             f"read {cluster.paths.log('kube-controller-manager')}",
         )
-    if cluster.has_node and not wait_until(
-        lambda: node.is_ready(cluster), READY_SECONDS, interval=0.2
-    ):
-        raise ClusterError(
-            f"node {cluster.node_name} did not become Ready",
-            f"read {cluster.paths.log('kubelet')} and {cluster.paths.log('containerd')}",
-        )
+    for each in cluster.nodes:
+        if not wait_until(partial(node.is_ready, each), READY_SECONDS, interval=0.2):
+            logs = (str(cluster.paths.log(f"{c}{each.suffix}")) for c in ("kubelet", "containerd"))
+            raise ClusterError(
+                f"node {each.name} did not become Ready", f"read {' and '.join(logs)}"
+            )
 
 
 def down(name: str) -> bool:
@@ -157,8 +163,8 @@ def start_component(name: str, wanted: str) -> bool:
     cluster = record.existing(name)
     with _lock(name):
         found = _find(cluster, wanted)
-        namespace_pid = namespace.require(cluster) if cluster.has_node else None
-        started = component.start(cluster, found, namespace_pid)
+        namespaces = [namespace.require(each) for each in cluster.nodes]
+        started = component.start(cluster, found, namespaces)
         component.wait_healthy(cluster, [found])
     return started
 

@@ -1,8 +1,9 @@
-"""Gives a node Linux namespaces of its own: network, mount, process, host name and IPC.
+"""Gives each node Linux namespaces of its own: network, mount, process, host name and IPC.
 
 One process holds them. When it ends, the kernel ends everything inside: daemons, containers,
-mounts, bridges, routes and packet filter rules. A link of two addresses joins node and host; there
-is no default route, so nothing that runs in the node can reach beyond this machine.
+mounts, bridges, routes and packet filter rules. A link of two ends joins the first node and the
+host, and others join the further nodes and the first. There is no default route, so nothing that
+runs in a node can reach beyond this machine.
 """
 
 from __future__ import annotations
@@ -15,44 +16,64 @@ from pathlib import Path
 from . import cgroups, naming
 from .component import enter, process_file, running
 from .console import ClusterError
-from .control_plane import SERVICE_CIDR
+from .naming import POD_CIDR, SERVICE_CIDR, Family
 from .process import Running, child_of, marked, spawn, wait_until
-from .record import Cluster
+from .record import Cluster, Node
 from .run import output
-
-HOLDER = "namespaces"
-BRIDGE = "cni0"
 
 _NAMESPACES = ("--mount", "--net", "--pid", "--uts", "--ipc")
 
 # Process 1 has to collect orphans; with SIGCHLD ignored, which exec preserves, the kernel does it.
 _HOLD = "trap '' CHLD; exec sleep infinity"
 
+_IP: dict[Family, str] = {"ipv4": "ip", "ipv6": "ip -6"}
+_FILTER: dict[Family, str] = {"ipv4": "iptables", "ipv6": "ip6tables"}
+_FORWARDING: dict[Family, str] = {"ipv4": "ipv4/ip_forward", "ipv6": "ipv6/conf/all/forwarding"}
 
-def ensure(cluster: Cluster) -> int:
-    """Make the namespaces unless they stand; return the process that holds them."""
-    known = holder_of(cluster)
+
+def ensure(cluster: Cluster) -> list[int]:
+    """Make the namespaces of all nodes unless they stand; return the processes that hold them."""
+    return [_ensure(node) for node in cluster.nodes]
+
+
+def _ensure(node: Node) -> int:
+    known = holder_of(node)
     if known is not None:
         return known.pid
-    _clear(cluster)
-    cgroups.create(cluster.cgroup)
+    _clear(node)
+    cgroups.create(node.cgroup)
     for folder in ("kubelet", "containerd", "log"):
-        (cluster.paths.node / folder).mkdir(parents=True, exist_ok=True)
-    holder = _spawn_holder(cluster)
+        (node.folder / folder).mkdir(parents=True, exist_ok=True)
+    holder = _spawn_holder(node)
     try:
-        _run("sh", "-ec", host_script(cluster, holder.pid))
-        _run(*enter(holder.pid), "sh", "-ec", node_script(cluster))
+        # Network only: the holder's number means nothing in the first node's process namespace.
+        outside = [] if _is_first(node) else enter_network(require(node.cluster.nodes[0]))
+        _run(*outside, "sh", "-ec", link_script(node, holder.pid))
+        _run(*enter(holder.pid), "sh", "-ec", node_script(node))
     except BaseException:
         holder.kill(signal.SIGKILL)
         raise
     # Remembered only now: a half-made node is cleared and made again by the next `up`.
-    holder.save(process_file(cluster, HOLDER))
+    holder.save(process_file(node.cluster, _holder(node)))
     return holder.pid
 
 
-def holder_of(cluster: Cluster) -> Running | None:
+def enter_network(pid: int) -> list[str]:
+    """Command prefix that runs a program in a node's network, with the caller's files."""
+    return ["nsenter", f"--target={pid}", "--net", "--"]
+
+
+def _is_first(node: Node) -> bool:
+    return node.number == 0
+
+
+def _holder(node: Node) -> str:
+    return f"namespaces{node.suffix}"
+
+
+def holder_of(node: Node) -> Running | None:
     """The process that holds the namespaces, if they can be entered."""
-    known = running(cluster, HOLDER)
+    known = running(node.cluster, _holder(node))
     return known if known is not None and has_namespaces(known.pid) else None
 
 
@@ -64,35 +85,45 @@ def has_namespaces(pid: int) -> bool:
     return Path(f"/proc/{pid}/ns/net").exists()
 
 
-def require(cluster: Cluster) -> int:
+def require(node: Node) -> int:
     """The holder's process number, or an error if the node does not run."""
-    known = holder_of(cluster)
+    known = holder_of(node)
     if known is None:
         raise ClusterError(
-            f"the node of cluster {cluster.name} does not run",
-            f"start it: `cluster.py up --name {cluster.name}`",
+            f"node {node.name} of cluster {node.cluster.name} does not run",
+            f"start it: `cluster.py up --name {node.cluster.name}`",
         )
     return known.pid
 
 
-def _clear(cluster: Cluster) -> None:
-    """Kill what a crash left behind; it cannot go on without the namespaces."""
-    ending = running(cluster, HOLDER)
+def _clear(node: Node) -> None:
+    """Kill what a crash left behind; it cannot go on without the namespaces.
+
+    Nor can the other nodes without the first, where their links end.
+    """
+    ending = running(node.cluster, _holder(node))
     if ending is not None:
         wait_until(lambda: not ending.alive(), 10.0)
-    for process in marked(cluster.paths.root):
+    mark = _mark(node)
+    for process in marked(mark):
         process.kill(signal.SIGKILL)
-    if not wait_until(lambda: not marked(cluster.paths.root), 10.0):
-        raise ClusterError(f"old processes of cluster {cluster.name} do not end")
-    _delete_link(cluster)
+    if not wait_until(lambda: not marked(mark), 10.0):
+        raise ClusterError(f"old processes of node {node.name} do not end")
+    if _is_first(node):
+        _delete_link(node.cluster)
 
 
-def _spawn_holder(cluster: Cluster) -> Running:
-    log = cluster.paths.log(HOLDER)
+def _mark(node: Node) -> Path:
+    """What the processes that end with the node are marked with."""
+    return node.cluster.paths.root if _is_first(node) else node.folder
+
+
+def _spawn_holder(node: Node) -> Running:
+    log = node.cluster.paths.log(_holder(node))
     launched = spawn(
         ["unshare", *_NAMESPACES, "--fork", "--mount-proc", "sh", "-c", _HOLD],
         log,
-        marker=cluster.paths.root,
+        marker=_mark(node),
     )
     pid = child_of(launched.pid)
     holder = None if pid is None else Running.of(pid)
@@ -111,51 +142,80 @@ def _command(pid: int) -> str:
         return ""
 
 
-def host_script(cluster: Cluster, namespace_pid: int) -> str:
-    """The shell script that makes the host's end of the link."""
-    link = naming.link_name(cluster.index)
-    return f"""
-{_unreachable_route("replace", cluster)}
-ip link add {link} type veth peer name eth0 netns {namespace_pid}
-ip address add {naming.host_address(cluster.index)}/30 dev {link}
-ip link set {link} up
-"""
+def link_script(node: Node, namespace_pid: int) -> str:
+    """The shell script that makes the link to a node, run at its outer end."""
+    cluster = node.cluster
+    link = naming.link_name(cluster.index) if _is_first(node) else f"node{node.number + 1}"
+    lines = [f"ip link add {link} type veth peer name eth0 netns {namespace_pid}"]
+    for family in cluster.families:
+        outer, _, length = naming.link_addresses(family, cluster.index, node.number)
+        lines.append(f"ip address add {outer}/{length} dev {link} {_at_once(family)}")
+    lines.append(f"ip link set {link} up")
+    for family in cluster.families:
+        _, inner, _ = naming.link_addresses(family, cluster.index, node.number)
+        if _is_first(node):
+            beyond = naming.link_range(family, cluster.index)
+            lines.append(_unreachable_route("replace", family, cluster))
+        else:
+            beyond = naming.pod_subnet(family, node.number)
+        lines.append(f"{_IP[family]} route add {beyond} via {inner}")
+    return "\n".join(lines)
 
 
-def _unreachable_route(action: str, cluster: Cluster) -> str:
+def _at_once(family: Family) -> str:
+    """Whoever binds to an address that is still looked for on the link is refused."""
+    return "nodad" if family == "ipv6" else ""
+
+
+def _unreachable_route(action: str, family: Family, cluster: Cluster) -> str:
     """Takes over should the node die: else packets to it would follow the host's default route."""
-    subnet = naming.link_subnet(cluster.index)
-    return f"ip route {action} unreachable {subnet} metric 4000000000"
+    links = naming.link_range(family, cluster.index)
+    return f"{_IP[family]} route {action} unreachable {links} metric 4000000000"
 
 
-def node_script(cluster: Cluster) -> str:
+def node_script(node: Node) -> str:
     """The shell script that sets the namespaces up, run inside them."""
-    node = {
-        name: shlex.quote(str(cluster.paths.node / name))
-        for name in ("kubelet", "containerd", "log")
-    }
+    own = {name: shlex.quote(str(node.folder / name)) for name in ("kubelet", "containerd", "log")}
+    networks = "\n".join(_network_script(node, family) for family in node.cluster.families)
     return f"""
-echo {cluster.node_name} > /proc/sys/kernel/hostname
+echo {node.name} > /proc/sys/kernel/hostname
 mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run
-mount --bind {node["log"]} /var/log
+mount --bind {own["log"]} /var/log
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mkdir /var/lib/kubelet /var/lib/containerd
-mount --bind {node["kubelet"]} /var/lib/kubelet
-mount --bind {node["containerd"]} /var/lib/containerd
-echo 1 > /proc/sys/net/ipv4/ip_forward
-if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then
-  echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
-fi
+mount --bind {own["kubelet"]} /var/lib/kubelet
+mount --bind {own["containerd"]} /var/lib/containerd
+for tables in iptables ip6tables; do
+  if [ -e /proc/sys/net/bridge/bridge-nf-call-$tables ]; then
+    echo 1 > /proc/sys/net/bridge/bridge-nf-call-$tables
+  fi
+done
 ip link set lo up
-ip address add {naming.node_address(cluster.index)}/30 dev eth0
 ip link set eth0 up
-# A service address that kube-proxy has not programmed is refused here.
-ip route add local {SERVICE_CIDR} dev lo
-# Pods answer the host but open no connections to it: its replies to a pod's address, which it has
-# no route for, would leave this machine.
-iptables -A FORWARD -i {BRIDGE} -o eth0 -m conntrack --ctstate NEW -j REJECT
+{networks}
 """
+
+
+def _network_script(node: Node, family: Family) -> str:
+    ip, cluster = _IP[family], node.cluster
+    outer, inner, length = naming.link_addresses(family, cluster.index, node.number)
+    lines = [
+        f"echo 1 > /proc/sys/net/{_FORWARDING[family]}",
+        f"ip address add {inner}/{length} dev eth0 {_at_once(family)}",
+        "# A service address that kube-proxy has not programmed is refused here.",
+        f"{ip} route add local {SERVICE_CIDR[family]} dev lo",
+    ]
+    if _is_first(node):
+        lines += [
+            "# Pods answer the host but open no connections to it: its replies to a pod's address,",
+            "# which it has no route for, would leave this machine.",
+            f"{_FILTER[family]} -A FORWARD -o eth0 -m conntrack --ctstate NEW -j REJECT",
+        ]
+    else:
+        others = (naming.link_range(family, cluster.index), POD_CIDR[family])
+        lines += [f"{ip} route add {subnet} via {outer}" for subnet in others]
+    return "\n".join(lines)
 
 
 def _run(*argv: str) -> None:
@@ -164,19 +224,22 @@ def _run(*argv: str) -> None:
 
 
 def destroy(cluster: Cluster) -> None:
-    """End everything inside the node at once."""
-    known = running(cluster, HOLDER)
-    if known is not None:
+    """End everything inside the nodes at once."""
+    holders = [known for node in cluster.nodes if (known := running(cluster, _holder(node)))]
+    for known in holders:
         known.kill(signal.SIGKILL)
-        wait_until(lambda: not known.alive(), 10.0)
-    process_file(cluster, HOLDER).unlink(missing_ok=True)
+    wait_until(lambda: not any(known.alive() for known in holders), 10.0)
+    for node in cluster.nodes:
+        process_file(cluster, _holder(node)).unlink(missing_ok=True)
 
 
 def remove_traces(cluster: Cluster) -> None:
     """Remove what the kernel does not take away with the namespaces."""
     _delete_link(cluster)
-    _delete_route(cluster)
-    cgroups.remove(cluster.cgroup)
+    for family in cluster.families:
+        _delete_route(family, cluster)
+    for node in cluster.nodes:
+        cgroups.remove(node.cgroup)
 
 
 def _delete_link(cluster: Cluster) -> None:
@@ -193,7 +256,9 @@ def _link_exists(link: str) -> bool:
     return Path("/sys/class/net", link).exists()
 
 
-def _delete_route(cluster: Cluster) -> None:
-    listing = ["ip", "route", "show", "type", "unreachable", naming.link_subnet(cluster.index)]
-    if subprocess.run(listing, capture_output=True, check=True).stdout.strip():
-        subprocess.run(_unreachable_route("delete", cluster).split(), check=True)
+def _delete_route(family: Family, cluster: Cluster) -> None:
+    listing = (
+        f"{_IP[family]} route show type unreachable {naming.link_range(family, cluster.index)}"
+    )
+    if subprocess.run(listing.split(), capture_output=True, check=True).stdout.strip():
+        subprocess.run(_unreachable_route("delete", family, cluster).split(), check=True)

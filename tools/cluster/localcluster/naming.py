@@ -1,19 +1,30 @@
 """Names, addresses and ports of a cluster, by calculation alone.
 
 Every cluster has an index of its own. From it follow the loopback ports of a ``control-plane``
-cluster and the /30 subnet that joins the host to the node of a ``node`` cluster, so clusters that
+cluster and the subnets that join the host and the nodes of a ``node`` cluster, so clusters that
 live side by side share nothing.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Collection
+from typing import Literal
 
 from .console import ClusterError
 
+Family = Literal["ipv4", "ipv6"]
+
 MAX_NAME_LENGTH = 20
 MAX_CLUSTERS = 200
+MAX_NODES = 9
+
+LOOPBACK: dict[Family, str] = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+
+# The same in each cluster: they are known inside the nodes only.
+SERVICE_CIDR: dict[Family, str] = {"ipv4": "10.96.0.0/16", "ipv6": "fd00:10:96::/112"}
+POD_CIDR: dict[Family, str] = {"ipv4": "10.244.0.0/16", "ipv6": "fd00:10:244::/56"}
 
 # Below the kernel's default range for outgoing connections (32768 and up).
 FIRST_PORT = 21000
@@ -54,7 +65,7 @@ def allocate_index(taken: Collection[int], is_free: Callable[[int], bool]) -> in
 
 
 def loopback_ports(index: int) -> dict[str, int]:
-    """The ports of a node-less cluster on 127.0.0.1."""
+    """The ports of a node-less cluster on the loopback address."""
     base = FIRST_PORT + index * PORTS_PER_CLUSTER
     return {service: base + offset for service, offset in PORT_OF.items()}
 
@@ -72,19 +83,36 @@ def node_ports() -> dict[str, int]:
     }
 
 
-def link_subnet(index: int) -> str:
-    """The subnet of the link that joins host and node."""
-    return f"198.18.{index}.0/30"
+def link_addresses(family: Family, index: int, node: int) -> tuple[str, str, int]:
+    """The outer and the inner end of the link that leads to a node, and the length of its prefix.
+
+    The first node's link begins on the host, the others' in the first node.
+    198.18.0.0/15 is set aside for test networks (RFC 2544), fd00::/8 for private ones (RFC 4193).
+    """
+    if family == "ipv4":
+        return f"198.18.{index}.{4 * node + 1}", f"198.18.{index}.{4 * node + 2}", 30
+    prefix = f"fd00:198:18:{index << 8 | node:x}"
+    return f"{prefix}::1", f"{prefix}::2", 64
 
 
-def host_address(index: int) -> str:
-    """The host's end of the link; 198.18.0.0/15 is set aside for test networks (RFC 2544)."""
-    return f"198.18.{index}.1"
+def link_range(family: Family, index: int) -> str:
+    """The links of all nodes of a cluster."""
+    return f"198.18.{index}.0/24" if family == "ipv4" else f"fd00:198:18:{index << 8:x}::/56"
 
 
-def node_address(index: int) -> str:
-    """The node's end of the link."""
-    return f"198.18.{index}.2"
+def pod_subnet(family: Family, node: int) -> str:
+    """The addresses of a node's pods."""
+    return f"10.244.{node}.0/24" if family == "ipv4" else f"fd00:10:244:{node:x}::/64"
+
+
+def service_address(family: Family, number: int) -> str:
+    """An address of a Service; the first is that of the API server."""
+    return str(ipaddress.ip_network(SERVICE_CIDR[family])[number])
+
+
+def authority(address: str, port: int) -> str:
+    """Address and port as they stand in a URL."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def link_name(index: int) -> str:

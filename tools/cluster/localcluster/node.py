@@ -8,40 +8,40 @@ from typing import Any
 
 from . import api, debian, gobuild
 from .component import Component
-from .control_plane import POD_CIDR
-from .namespace import BRIDGE
-from .record import Cluster
+from .naming import POD_CIDR, authority, pod_subnet, service_address
+from .record import Node
 
-POD_SUBNET = "10.244.0.0/24"
-CLUSTER_DNS = "10.96.0.10"
+BRIDGE = "cni0"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CONTAINERD_METRICS_PORT = 1338
 PAUSE_IMAGE = "docker.io/library/riskpredictor-pause:1"
 
 
-def components(cluster: Cluster) -> list[Component]:
+def components(node: Node) -> list[Component]:
     """The node's daemons. Paths below /run and /var are the node's own, see ``namespace.py``."""
     programs = gobuild.KUBERNETES.bin_dir()
     return [
-        _containerd(cluster),
-        _kubelet(cluster, programs / "kubelet"),
-        _kube_proxy(cluster, programs / "kube-proxy"),
+        _containerd(node),
+        _kubelet(node, programs / "kubelet"),
+        _kube_proxy(node, programs / "kube-proxy"),
     ]
 
 
-def _containerd(cluster: Cluster) -> Component:
-    config = cluster.paths.config / "containerd.toml"
-    network = cluster.paths.config / "cni"
+def _containerd(node: Node) -> Component:
+    folder = node.cluster.paths.config
+    config = folder / f"containerd{node.suffix}.toml"
+    network = folder / f"cni{node.suffix}"
     plugins = Path(debian.find("cni:bridge") or "/usr/lib/cni/bridge").parent
-    metrics = f"{cluster.address}:{CONTAINERD_METRICS_PORT}"
+    metrics = authority(node.address, CONTAINERD_METRICS_PORT)
     return Component(
-        "containerd",
+        f"containerd{node.suffix}",
         (debian.find("containerd") or "containerd", f"--config={config}"),
         health=f"http://{metrics}/v1/metrics",
         files={
             config: containerd_config(metrics, plugins, network),
-            network / "10-bridge.conflist": json.dumps(network_config(), indent=2) + "\n",
+            network / "10-bridge.conflist": json.dumps(network_config(node), indent=2) + "\n",
         },
+        node=node.number,
     )
 
 
@@ -82,8 +82,9 @@ state = "/run/containerd"
 """
 
 
-def network_config() -> dict[str, Any]:
-    """Pods on one bridge; their addresses are routed, not translated: nothing leaves the node."""
+def network_config(node: Node) -> dict[str, Any]:
+    """Pods on one bridge; their addresses are routed, not translated: none is known outside."""
+    subnets = [pod_subnet(family, node.number) for family in node.cluster.families]
     return {
         "cniVersion": "0.4.0",
         "name": "riskpredictor",
@@ -94,37 +95,39 @@ def network_config() -> dict[str, Any]:
                 "isDefaultGateway": True,
                 "hairpinMode": True,
                 "ipMasq": False,
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": POD_SUBNET}]]},
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": s}] for s in subnets]},
             },
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
     }
 
 
-def _kubelet(cluster: Cluster, program: Path) -> Component:
-    config = cluster.paths.config / "kubelet.json"
+def _kubelet(node: Node, program: Path) -> Component:
+    folder = node.cluster.paths.config
+    config = folder / f"kubelet{node.suffix}.json"
     return Component(
-        "kubelet",
+        f"kubelet{node.suffix}",
         (
             str(program),
             f"--config={config}",
-            f"--kubeconfig={cluster.paths.config / 'kubelet.kubeconfig'}",
-            f"--node-ip={cluster.address}",
-            f"--hostname-override={cluster.node_name}",
+            f"--kubeconfig={folder / f'kubelet{node.suffix}.kubeconfig'}",
+            f"--node-ip={','.join(node.addresses)}",
+            f"--hostname-override={node.name}",
         ),
-        health=f"http://{cluster.address}:10248/healthz",
-        files={config: json.dumps(kubelet_config(cluster), indent=2) + "\n"},
+        health=f"http://{authority(node.address, 10248)}/healthz",
+        files={config: json.dumps(kubelet_config(node), indent=2) + "\n"},
+        node=node.number,
     )
 
 
-def kubelet_config(cluster: Cluster) -> dict[str, Any]:
+def kubelet_config(node: Node) -> dict[str, Any]:
     """KubeletConfiguration v1beta1."""
-    pki = cluster.paths.pki
+    pki = node.cluster.paths.pki
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": cluster.address,
-        "healthzBindAddress": cluster.address,
+        "address": node.address,
+        "healthzBindAddress": node.address,
         "healthzPort": 10248,
         "authentication": {
             "anonymous": {"enabled": False},
@@ -132,14 +135,14 @@ def kubelet_config(cluster: Cluster) -> dict[str, Any]:
             "x509": {"clientCAFile": str(pki / "ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": str(pki / "kubelet.crt"),
-        "tlsPrivateKeyFile": str(pki / "kubelet.key"),
+        "tlsCertFile": str(pki / f"kubelet{node.suffix}.crt"),
+        "tlsPrivateKeyFile": str(pki / f"kubelet{node.suffix}.key"),
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{cluster.cgroup}",
+        "cgroupRoot": f"/{node.cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
-        "clusterDNS": [CLUSTER_DNS],
+        "clusterDNS": [service_address(node.cluster.families[0], 10)],
         "clusterDomain": "cluster.local",
         # The host's name servers cannot be reached from the node.
         "resolvConf": "/dev/null",
@@ -158,30 +161,32 @@ def kubelet_config(cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _kube_proxy(cluster: Cluster, program: Path) -> Component:
-    health = f"{cluster.address}:10256"
+def _kube_proxy(node: Node, program: Path) -> Component:
+    cluster = node.cluster
+    health = authority(node.address, 10256)
     return Component(
-        "kube-proxy",
+        f"kube-proxy{node.suffix}",
         (
             str(program),
             f"--kubeconfig={cluster.paths.config / 'kube-proxy.kubeconfig'}",
-            f"--hostname-override={cluster.node_name}",
+            f"--hostname-override={node.name}",
             "--proxy-mode=iptables",
-            f"--cluster-cidr={POD_CIDR}",
+            f"--cluster-cidr={','.join(POD_CIDR[family] for family in cluster.families)}",
             # A pod that ends must leave its Service at once, or requests are lost.
             "--iptables-min-sync-period=200ms",
             # The table's size belongs to the host and cannot be changed from a namespace.
             "--conntrack-max-per-core=0",
             f"--healthz-bind-address={health}",
-            f"--metrics-bind-address={cluster.address}:10249",
+            f"--metrics-bind-address={authority(node.address, 10249)}",
             "--oom-score-adj=0",
         ),
         health=f"http://{health}/healthz",
+        node=node.number,
     )
 
 
-def is_ready(cluster: Cluster) -> bool:
+def is_ready(node: Node) -> bool:
     """True once the kubelet reports the node Ready."""
-    node = api.get(cluster, f"/api/v1/nodes/{cluster.node_name}")
-    conditions = node["status"].get("conditions", []) if node else []
+    found = api.get(node.cluster, f"/api/v1/nodes/{node.name}")
+    conditions = found["status"].get("conditions", []) if found else []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

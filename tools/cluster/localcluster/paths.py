@@ -78,10 +78,6 @@ class ClusterPaths:
         return self.root / "etcd"
 
     @property
-    def node(self) -> Path:
-        return self.root / "node"
-
-    @property
     def audit_log(self) -> Path:
         return self.logs / "audit.log"
 

@@ -9,11 +9,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .naming import service_address
 from .record import Cluster
 from .run import output
 
-# Of the `kubernetes` Service: the first of --service-cluster-ip-range.
-SERVICE_ADDRESS = "10.96.0.1"
 VALID_DAYS = "3650"
 CURVE = "ec_paramgen_curve:P-256"
 
@@ -40,7 +39,7 @@ def certificates(cluster: Cluster) -> list[Certificate]:
             "kube-apiserver",
             server_names=(
                 *local,
-                f"IP:{SERVICE_ADDRESS}",
+                *(f"IP:{service_address(family, 1)}" for family in cluster.families),
                 "DNS:kubernetes",
                 "DNS:kubernetes.default",
                 "DNS:kubernetes.default.svc",
@@ -52,7 +51,15 @@ def certificates(cluster: Cluster) -> list[Certificate]:
         Certificate("admin", "kubernetes-admin", "system:masters"),
         Certificate("controller-manager", "system:kube-controller-manager", server_names=local),
         Certificate("scheduler", "system:kube-scheduler", server_names=local),
-        Certificate("kubelet", f"system:node:{cluster.node_name}", "system:nodes", (*local,)),
+        *(
+            Certificate(
+                f"kubelet{node.suffix}",
+                f"system:node:{node.name}",
+                "system:nodes",
+                tuple(f"IP:{address}" for address in node.addresses),
+            )
+            for node in cluster.nodes
+        ),
         Certificate("kube-proxy", "system:kube-proxy"),
         Certificate(
             "metrics-server",
@@ -64,19 +71,19 @@ def certificates(cluster: Cluster) -> list[Certificate]:
 
 
 def ensure(cluster: Cluster) -> None:
-    """Make all keys and certificates once; they appear together, by rename."""
+    """Make the authority once, and the certificates that are missing."""
     target = cluster.paths.pki
-    if target.exists():
-        return
-    folder = Path(tempfile.mkdtemp(dir=cluster.paths.root, prefix="pki-"))
-    try:
-        _certificate_authority(folder)
-        _service_account_keys(folder)
-        for certificate in certificates(cluster):
-            _issue(folder, certificate)
-        folder.replace(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if not target.exists():
+        folder = Path(tempfile.mkdtemp(dir=cluster.paths.root, prefix="pki-"))
+        try:
+            _certificate_authority(folder)
+            _service_account_keys(folder)
+            folder.replace(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    for certificate in certificates(cluster):
+        if not (target / f"{certificate.file}.crt").exists():
+            _issue(target, certificate)
 
 
 def _certificate_authority(folder: Path) -> None:
@@ -96,17 +103,20 @@ def _service_account_keys(folder: Path) -> None:
 
 
 def _issue(folder: Path, certificate: Certificate) -> None:
+    made = folder / f"{certificate.file}.new"
     names = certificate.server_names
     usage = "clientAuth,serverAuth" if names else "clientAuth"
     _openssl(
         *("req", "-x509", "-days", VALID_DAYS, "-subj", certificate.subject()),
         *("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key"),
-        *("-out", folder / f"{certificate.file}.crt"),
+        *("-out", made),
         *_new_key(folder / f"{certificate.file}.key"),
         *("-addext", "basicConstraints=critical,CA:FALSE"),
         *("-addext", f"extendedKeyUsage={usage}"),
         *(("-addext", f"subjectAltName={','.join(names)}") if names else ()),
     )
+    # Its name tells that the pair is complete.
+    made.replace(folder / f"{certificate.file}.crt")
 
 
 def _new_key(path: Path) -> tuple[str | Path, ...]:

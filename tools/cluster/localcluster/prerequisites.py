@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from . import debian, gobuild
 from .console import ClusterError
 from .paths import cache_root, refuse_hidden, state_root
-from .record import Cluster, Profile
+from .record import Cluster, Options, Profile
 
 ELSEWHERE = (
     "use an existing cluster (CLUSTER=current CONTEXT=name) or kind and Docker (CLUSTER=kind)"
 )
 
 
-def check(profile: Profile) -> None:
-    """Raise unless this machine can run the profile; the message says what can be used instead."""
+_IPV6 = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+
+
+def check(options: Options) -> None:
+    """Raise unless this machine can run it; the message says what can be used instead."""
+    profile = options.profile
     if not sys.platform.startswith("linux"):
         raise ClusterError(f"the local cluster needs Linux, and this is {sys.platform}", ELSEWHERE)
     if profile == "node":
@@ -28,12 +33,22 @@ def check(profile: Profile) -> None:
             )
         refuse_hidden("RISKPREDICTOR_STATE", state_root())
         refuse_hidden("RISKPREDICTOR_CACHE", cache_root())
+    if options.ip_family in ("ipv6", "dual") and not has_ipv6():
+        raise ClusterError(
+            f"--ip-family {options.ip_family}: this machine has no IPv6, or it is switched off",
+            "sysctl net.ipv6.conf.all.disable_ipv6=0; without that file the kernel lacks it",
+        )
     built = gobuild.KUBERNETES.bin_dir()
     if shutil.which("go") is None and not all((built / p).exists() for p in _programs(profile)):
         raise ClusterError(
             "`go` was not found, and Kubernetes is built from source here",
             f"install Go 1.24 or newer, or {ELSEWHERE}",
         )
+
+
+def has_ipv6() -> bool:
+    """Whether this machine's kernel has IPv6, and switched on."""
+    return _IPV6.exists() and _IPV6.read_text().strip() == "0"
 
 
 def ensure(cluster: Cluster) -> None:

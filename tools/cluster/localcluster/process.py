@@ -124,13 +124,14 @@ def spawn(argv: Iterable[str], log: Path, *, marker: Path) -> subprocess.Popen[b
 
 
 def marked(marker: Path) -> list[Running]:
-    """Every process that was started with this marker, whoever its parent is now."""
+    """Every process started with this marker or one below it, whoever its parent is now."""
     wanted = f"{MARKER}={marker}".encode()
     found = []
     for pid in pids():
         with suppress(OSError):  # it ended meanwhile, or it is another user's
             environment = Path(f"/proc/{pid}/environ").read_bytes()
-            if wanted in environment.split(b"\0"):
+            values = environment.split(b"\0")
+            if any(value == wanted or value.startswith(wanted + b"/") for value in values):
                 running = Running.of(pid)
                 if running is not None and running.alive():
                     found.append(running)

@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,7 +19,7 @@ from . import build, gobuild, images, lifecycle, record
 from .console import ClusterError, say
 from .naming import validate_name
 from .paths import cache_root, state_root, write_private
-from .record import Profile
+from .record import Options
 from .run import output, run_logged
 
 Source = Literal["local", "kind", "current"]
@@ -44,7 +44,7 @@ class Provider(Protocol):
         """Make image archives or built images usable by pods."""
 
 
-def choose(source: str, name: str, context: str, profile: Profile, kwok_nodes: int) -> Provider:
+def choose(source: str, name: str, context: str, options: Options) -> Provider:
     """The provider for ``CLUSTER``, ``CONTEXT`` and the cluster's name."""
     validate_name(name)
     if context and source != "current":
@@ -53,9 +53,11 @@ def choose(source: str, name: str, context: str, profile: Profile, kwok_nodes: i
             "use CLUSTER=current to work in an existing cluster, or give no context",
         )
     if source == "local":
-        return LocalProvider(name, profile, kwok_nodes)
-    if kwok_nodes:
-        raise ClusterError("fake nodes (--kwok) are for CLUSTER=local only")
+        return LocalProvider(name, options)
+    if options != Options(options.profile):
+        raise ClusterError(
+            "--kwok, --nodes, --ip-family and --assigned-users are for CLUSTER=local only"
+        )
     if source == "kind":
         return KindProvider(name)
     if source == "current":
@@ -68,11 +70,10 @@ class LocalProvider:
     """A cluster of this package."""
 
     name: str
-    profile: Profile
-    kwok_nodes: int = 0
+    options: Options = field(default_factory=Options)
 
     def up(self) -> None:
-        lifecycle.up(self.name, self.profile, self.kwok_nodes)
+        lifecycle.up(self.name, self.options)
 
     def down(self) -> None:
         removed = lifecycle.down(self.name)

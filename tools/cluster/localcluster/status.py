@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from . import component, gobuild, lifecycle, namespace
-from .record import Cluster
+from .record import Cluster, Node
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,15 @@ class ComponentStatus:
 
 
 @dataclass(frozen=True)
+class NodeStatus:
+    """``namespace_pid`` is the process that holds the node's namespaces; None if it is down."""
+
+    name: str
+    addresses: tuple[str, ...]
+    namespace_pid: int | None
+
+
+@dataclass(frozen=True)
 class ClusterStatus:
     """``running`` is true when every component is healthy."""
 
@@ -29,12 +38,10 @@ class ClusterStatus:
     running: bool
     kubeconfig: str
     api_server: str
-    node_name: str | None
-    node_address: str | None
+    nodes: list[NodeStatus]
     audit_log: str
     bin: str
     state: str
-    namespace_pid: int | None
     components: list[ComponentStatus]
 
     def to_json(self) -> str:
@@ -44,7 +51,7 @@ class ClusterStatus:
         lines = [
             f"cluster     {self.name} ({self.profile}), {'running' if self.running else 'DOWN'}",
             f"api server  {self.api_server}",
-            *([f"node        {self.node_name} {self.node_address}"] if self.node_name else []),
+            *(f"node        {each.name} {', '.join(each.addresses)}" for each in self.nodes),
             f"kubeconfig  {self.kubeconfig}",
             f"kubectl     {self.bin}/kubectl",
             f"audit log   {self.audit_log}",
@@ -67,18 +74,20 @@ def of(cluster: Cluster) -> ClusterStatus:
         log = str(cluster.paths.log(each.name))
         pid = process.pid if process else None
         found.append(ComponentStatus(each.name, pid, process is not None, healthy, log))
-    holder = namespace.holder_of(cluster) if cluster.has_node else None
     return ClusterStatus(
         name=cluster.name,
         profile=cluster.profile,
         running=all(each.healthy for each in found),
         kubeconfig=str(cluster.paths.kubeconfig),
         api_server=cluster.api_server,
-        node_name=cluster.node_name if cluster.has_node else None,
-        node_address=cluster.address if cluster.has_node else None,
+        nodes=[_node(each) for each in cluster.nodes],
         audit_log=str(cluster.paths.audit_log),
         bin=str(gobuild.KUBERNETES.bin_dir()),
         state=str(cluster.paths.root),
-        namespace_pid=holder.pid if holder else None,
         components=found,
     )
+
+
+def _node(node: Node) -> NodeStatus:
+    holder = namespace.holder_of(node)
+    return NodeStatus(node.name, node.addresses, holder.pid if holder else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -22,7 +23,18 @@ def main() -> None:
     """Run a command and end the process; an error is a message and an exit status."""
     # So that a plain kill also removes what was started: port-forwards and pods.
     signal.signal(signal.SIGTERM, _terminate)
+    _write_utf8()
     sys.exit(_run())
+
+
+def _write_utf8() -> None:
+    """Write UTF-8, as kubectl does, where the language's code page may lack a character.
+
+    A terminal is left as it is: Windows writes Unicode to its own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _run() -> int:
@@ -63,6 +75,7 @@ def complete() -> None:
 
     kubectl 1.26 and newer runs it at a TAB and expects a suggestion on each line, and a directive.
     """
+    _write_utf8()
     *words, incomplete = sys.argv[1:] or [""]
     # "--flag=val" is one word for kubectl and two for click.
     flag, equals, value = incomplete.partition("=")

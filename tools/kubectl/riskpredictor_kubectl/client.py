@@ -23,6 +23,7 @@ from riskpredictor_kubectl.names import Body
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 PAGE = 500
+LOOPBACK = "localhost,127.0.0.0/8,::1"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ class Client:
             load_kube_config(path, target.context or None, configuration)
         except (ConfigException, yaml.YAMLError, OSError, ValueError, LookupError, TypeError) as e:
             raise PluginError(f"kubeconfig {path}: {' '.join(str(e).split())}") from None
+        if configuration.proxy == Configuration(host=configuration.host).proxy:
+            # The environment's, and kubectl asks no such proxy for a cluster on this machine.
+            configuration.no_proxy = f"{configuration.no_proxy or ''},{LOOPBACK}"
         self._server = configuration.host
         self._patience = patience
         self._client = ApiClient(configuration)

@@ -24,13 +24,15 @@ POD_SECONDS = 15
 class Forwarding:
     """A running port-forward."""
 
+    host: str
+    """Address of this machine that kubectl listens on, as a URL has it."""
     port: int
     process: subprocess.Popen[str]
 
     @property
     def url(self) -> str:
         """The local address of the predictor."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def wait(self) -> None:
         """Wait until it ends: its pod went away, or the connection broke."""
@@ -49,18 +51,19 @@ def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]
     serving(client, name)
     command = [
         client.target.kubectl, *client.target.kubectl_flags, "--namespace", client.namespace,
-        "port-forward", "--address=127.0.0.1", f"--pod-running-timeout={POD_SECONDS}s",
+        # On both families of addresses, or the one that there is.
+        "port-forward", "--address=localhost", f"--pod-running-timeout={POD_SECONDS}s",
         f"service/{name}", f"{port or ''}:http",
     ]  # fmt: skip
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8", errors="replace",
         )  # fmt: skip
     except FileNotFoundError:
         raise PluginError("kubectl is not on the PATH; it does the port-forward") from None
     try:
-        yield Forwarding(_port(process, name), process)
+        yield Forwarding(*_address(process, name), process)
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -73,11 +76,11 @@ def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]
             process.stdout.close()
 
 
-def _port(process: subprocess.Popen[str], name: str) -> int:
+def _address(process: subprocess.Popen[str], name: str) -> tuple[str, int]:
     output = []
     for line in process.stdout or ():
-        if (match := re.search(r"127\.0\.0\.1:(\d+)", line)) and line.startswith("Forwarding"):
-            return int(match[1])
+        if match := re.match(r"Forwarding from (\S+):(\d+) ", line):
+            return match[1], int(match[2])
         output.append(line.strip().removeprefix("error: "))
     why = " ".join(output)
     if "pod is not running" in why or "no pods" in why or "timed out" in why:

@@ -158,6 +158,11 @@ def manifest(
         "imagePullPolicy": "IfNotPresent",
         "command": ["/opt/venv/bin/python", "-u", "-c", SCRIPT.read_text(encoding="utf-8")],
         "args": [f"--url={url}", *demand.flags()],
+        # Complete, for namespaces with a quota; the generator uses one core at most.
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "64Mi"},
+            "limits": {"cpu": "1", "memory": "256Mi"},
+        },
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -174,6 +179,7 @@ def manifest(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 0,
+            "nodeSelector": {"kubernetes.io/os": "linux"},
             "securityContext": {
                 "runAsNonRoot": True,
                 "seccompProfile": {"type": "RuntimeDefault"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.client import Client
-from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.errors import PluginError, ServerError
 from riskpredictor_kubectl.names import Body, path
 
 
@@ -19,6 +19,8 @@ class Resources:
     deployment: Body | None = None
     service: Body | None = None
     autoscaler: Body | None = None
+    """Its own, or with ``spec.autoscaler: External`` the one that scales its Deployment."""
+    disruption_budget: Body | None = None
     pods: Sequence[Body] = field(default=())
     events: Sequence[Body] = field(default=())
     """Those about any of them, the newest first."""
@@ -41,7 +43,8 @@ def gather(client: Client, namespace: str, name: str) -> Resources:
         predictor=predictor,
         deployment=client.find(path(names.DEPLOYMENTS, namespace, name)),
         service=client.find(path(names.SERVICES, namespace, name)),
-        autoscaler=client.find(path(names.AUTOSCALERS, namespace, name)),
+        autoscaler=_autoscaler(client, predictor),
+        disruption_budget=_disruption_budget(client, namespace, name),
         pods=sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"])),
         events=_events(client, namespace, name, pods),
     )
@@ -52,6 +55,34 @@ def autoscaler_of(client: Client, predictor: Body) -> Body | None:
     metadata = predictor["metadata"]
     found = client.find(path(names.AUTOSCALERS, metadata["namespace"], metadata["name"]))
     return found if found is not None and owns(predictor, found) else None
+
+
+def scaled_by_others(predictor: Body) -> bool:
+    """Whether the number of pods is left to an autoscaler that the operator does not make."""
+    return bool(predictor["spec"].get("autoscaler") == "External")
+
+
+def _autoscaler(client: Client, predictor: Body) -> Body | None:
+    namespace, name = predictor["metadata"]["namespace"], predictor["metadata"]["name"]
+    if not scaled_by_others(predictor):
+        return client.find(path(names.AUTOSCALERS, namespace, name))
+    every = client.items(path(names.AUTOSCALERS, namespace))
+    return next((each for each in every if _scales(each, name)), None)
+
+
+def _scales(autoscaler: Body, name: str) -> bool:
+    target = autoscaler["spec"]["scaleTargetRef"]
+    return bool(target["name"] == name and target["kind"] in ("Deployment", names.KIND))
+
+
+def _disruption_budget(client: Client, namespace: str, name: str) -> Body | None:
+    try:
+        return client.find(path(names.DISRUPTION_BUDGETS, namespace, name))
+    except ServerError as error:
+        # The rest is worth showing to people who may not read it.
+        if error.status == 403:
+            return None
+        raise
 
 
 def serving(client: Client, name: str) -> tuple[Body, Body]:

@@ -14,6 +14,14 @@ _OURS = ("app.kubernetes.io/", "healthtech.dev/")
 _NOT_DECLARED = ("app", "pod-template-hash", "kubectl.kubernetes.io/restartedAt")
 
 
+# What the operator renders where the spec says nothing.
+_OPERATORS_ENV = ("POD_NAME",)
+_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+_EARLIER_SECURITY = {**_SECURITY, "runAsUser": 10001, "runAsGroup": 10001}
+_NODES = {"kubernetes.io/os": "linux"}
+_GRACE_SECONDS = 30
+
+
 def patch(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     """A JSON merge patch of the spec; empty if there is nothing to change.
 
@@ -33,7 +41,7 @@ def patch(spec: Body, now: Body, then: Body) -> dict[str, Any]:
 
 def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     declared = spec.get("image") or {}
-    (repository, _), (wanted_repository, tag) = map(_split, (now, then))
+    (repository, _, _), (wanted_repository, tag, digest) = map(_split, (now, then))
     changes: dict[str, Any] = {}
     if repository != wanted_repository:
         changes["repository"] = wanted_repository
@@ -41,12 +49,16 @@ def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     wanted_tag = None if tag == model_version(then) else tag
     if declared.get("tag") != wanted_tag:
         changes["tag"] = wanted_tag
+    if declared.get("digest") != digest:
+        changes["digest"] = digest
     return changes
 
 
-def _split(template: Body) -> tuple[str, str]:
-    repository, _, tag = image(template["spec"]).rpartition(":")
-    return repository, tag
+def _split(template: Body) -> tuple[str, str, str | None]:
+    """Repository, tag and digest of the image."""
+    name, _, digest = image(template["spec"]).partition("@")
+    repository, _, tag = name.rpartition(":")
+    return repository, tag, digest or None
 
 
 def _declared(template: Body) -> dict[str, Any]:
@@ -54,6 +66,7 @@ def _declared(template: Body) -> dict[str, Any]:
     metadata, spec = template["metadata"], template["spec"]
     container = next(c for c in spec["containers"] if c["name"] == CONTAINER)
     resources = container.get("resources") or {}
+    grace = spec.get("terminationGracePeriodSeconds")
     return {
         "image": _present(
             pullPolicy=container.get("imagePullPolicy"), pullSecrets=spec.get("imagePullSecrets")
@@ -63,7 +76,10 @@ def _declared(template: Body) -> dict[str, Any]:
         "podTemplate": _present(
             labels=_own(metadata.get("labels")),
             annotations=_own(metadata.get("annotations")),
-            nodeSelector=spec.get("nodeSelector"),
+            env=[e for e in container.get("env") or () if e["name"] not in _OPERATORS_ENV],
+            securityContext=_security(spec.get("securityContext")),
+            terminationGracePeriodSeconds=None if grace == _GRACE_SECONDS else grace,
+            nodeSelector=_differing(spec.get("nodeSelector"), _NODES),
             tolerations=spec.get("tolerations"),
             affinity=spec.get("affinity"),
             priorityClassName=spec.get("priorityClassName"),
@@ -77,6 +93,14 @@ def _present(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 
+def _security(context: Body | None) -> dict[str, Any]:
+    return {} if context == _EARLIER_SECURITY else _differing(context, _SECURITY)
+
+
+def _differing(entries: Body | None, standard: Body) -> dict[str, Any]:
+    return {k: v for k, v in (entries or {}).items() if standard.get(k) != v}
+
+
 def _own(entries: Mapping[str, str] | None) -> dict[str, str]:
     return {
         key: value
@@ -86,7 +110,10 @@ def _own(entries: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _spread(template: Body) -> list[Any]:
-    """The constraints without what the operator adds: its selector, or its own constraint."""
+    """The constraints without what the operator adds: its selector, or its own constraint.
+
+    That of an earlier operator has no ``matchLabelKeys``.
+    """
     name = template["metadata"]["labels"][LABEL]
     own = {"matchLabels": {LABEL: name}}
     constraints = template["spec"].get("topologySpreadConstraints") or []
@@ -99,7 +126,8 @@ def _spread(template: Body) -> list[Any]:
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
     }
-    return [] if bare == [standard] else bare
+    per_revision = {**standard, "matchLabelKeys": ["pod-template-hash"]}
+    return [] if bare in ([standard], [per_revision]) else bare
 
 
 def _difference(now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from riskpredictor_kubectl import names
+from riskpredictor_kubectl import autoscalers, names
 from riskpredictor_kubectl.names import Body, condition
 from riskpredictor_kubectl.remedies import findings, readiness
-from riskpredictor_kubectl.resources import Resources, event_time, owner
+from riskpredictor_kubectl.resources import Resources, event_time, owner, scaled_by_others
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Summary:
     ready_pods: int
     wanted_pods: int
     scaling: str
-    """Bounds of the autoscaler, or the fixed size."""
+    """Bounds of the autoscaler, the fixed size, or ``external``."""
     cpu_percent: int | None
     """Average of the pods in percent of their CPU request; None while unknown."""
     cpu_target: int | None
@@ -40,7 +40,7 @@ class Summary:
         """Present and target CPU, as kubectl shows them for an autoscaler."""
         if self.cpu_target is None:
             return ""
-        current = "<unknown>" if self.cpu_percent is None else f"{self.cpu_percent}%"
+        current = autoscalers.UNKNOWN if self.cpu_percent is None else f"{self.cpu_percent}%"
         return f"{current}/{self.cpu_target}%"
 
     @property
@@ -53,7 +53,7 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
     """The row of a RiskPredictor, given the autoscaler that it owns."""
     metadata, spec = predictor["metadata"], predictor["spec"]
     status = predictor.get("status") or {}
-    fixed = spec.get("replicas")
+    managed = "replicas" not in spec and not scaled_by_others(predictor)
     ready, reason, message = readiness(predictor)
     return Summary(
         namespace=metadata["namespace"],
@@ -64,22 +64,31 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
         model=spec["modelVersion"],
         serving=status.get("servingVersion", ""),
         ready_pods=status.get("readyReplicas", 0),
-        wanted_pods=_wanted(spec, status, autoscaler),
-        scaling=f"{spec['minReplicas']}-{spec['maxReplicas']}" if fixed is None else str(fixed),
-        cpu_percent=cpu_percent(autoscaler) if fixed is None else None,
-        cpu_target=spec["targetCPUUtilizationPercentage"] if fixed is None else None,
+        wanted_pods=_wanted(predictor, autoscaler),
+        scaling=_scaling(spec, managed=managed),
+        cpu_percent=autoscalers.cpu_percent(autoscaler) if managed else None,
+        cpu_target=spec["targetCPUUtilizationPercentage"] if managed else None,
         url=status.get("url", ""),
         image=status.get("image", ""),
         created=metadata["creationTimestamp"],
     )
 
 
-def _wanted(spec: Body, status: Body, autoscaler: Body | None) -> int:
+def _scaling(spec: Body, *, managed: bool) -> str:
+    if managed:
+        return f"{spec['minReplicas']}-{spec['maxReplicas']}"
+    return str(spec.get("replicas", "external"))
+
+
+def _wanted(predictor: Body, autoscaler: Body | None) -> int:
+    spec, status = predictor["spec"], predictor.get("status") or {}
     if "replicas" in spec:
         return int(spec["replicas"])
     desired = ((autoscaler or {}).get("status") or {}).get("desiredReplicas")
     # Without metrics an autoscaler reports 0 and keeps the present number, within its bounds.
     number = desired or status.get("replicas", 0)
+    if scaled_by_others(predictor):
+        return int(number)
     return int(min(max(number, spec["minReplicas"]), spec["maxReplicas"]))
 
 
@@ -87,15 +96,6 @@ def summaries(predictors: Iterable[Body], autoscalers: Iterable[Body]) -> list[S
     """The rows of RiskPredictors, each with the autoscaler that it owns."""
     owned = {owner(each).get("uid"): each for each in autoscalers}
     return [summary(each, owned.get(each["metadata"]["uid"])) for each in predictors]
-
-
-def cpu_percent(autoscaler: Body | None) -> int | None:
-    """The average CPU use that an autoscaler last saw, in percent of the request."""
-    for metric in ((autoscaler or {}).get("status") or {}).get("currentMetrics") or ():
-        current = (metric.get("resource") or {}).get("current") or {}
-        if "averageUtilization" in current:
-            return int(current["averageUtilization"])
-    return None
 
 
 _NodeText = tuple[str, str, str]
@@ -123,8 +123,9 @@ def tree(resources: Resources) -> Node:
     model = f"model {one.model}, serving {one.serving or 'none'}"
     children = [
         _deployment(resources),
+        _disruption_budget(resources),
         _child(resources, "Service", resources.service, _service),
-        _child(resources, "HorizontalPodAutoscaler", resources.autoscaler, _autoscaler),
+        _autoscaler(resources),
     ]
     return Node(
         names.KIND, resources.name, one.ready, one.reason, model, one.created,
@@ -134,16 +135,14 @@ def tree(resources: Resources) -> Node:
 
 def _summary(resources: Resources) -> Summary:
     autoscaler = resources.autoscaler
-    owned = autoscaler is not None and resources.owns(autoscaler)
-    return summary(resources.predictor, autoscaler if owned else None)
+    ours = scaled_by_others(resources.predictor) or (autoscaler and resources.owns(autoscaler))
+    return summary(resources.predictor, autoscaler if ours else None)
 
 
 def _child(
     resources: Resources, kind: str, body: Body | None, describe: Callable[[Body], _NodeText]
-) -> Node | None:
+) -> Node:
     if body is None:
-        if kind == "HorizontalPodAutoscaler" and "replicas" in resources.predictor["spec"]:
-            return None
         return Node(kind, resources.name, "", "Missing", "", "")
     created = body["metadata"]["creationTimestamp"]
     if not resources.owns(body):
@@ -155,10 +154,10 @@ def _child(
     return Node(kind, resources.name, ready, status, detail, created)
 
 
-def _deployment(resources: Resources) -> Node | None:
+def _deployment(resources: Resources) -> Node:
     pods = tuple(_pod(pod_summary(body)) for body in resources.pods)
     node = _child(resources, "Deployment", resources.deployment, _deployment_text)
-    return None if node is None else replace(node, children=pods)
+    return replace(node, children=pods)
 
 
 def _deployment_text(body: Body) -> _NodeText:
@@ -182,38 +181,51 @@ def _service(body: Body) -> _NodeText:
     )
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
     outside = [i.get("ip") or i.get("hostname") for i in ingress]
-    address = f"{spec.get('clusterIP')}, port {ports}"
-    return "", spec.get("type", ""), ", ".join([address, *outside])
+    inside = spec.get("clusterIPs") or [str(spec.get("clusterIP"))]
+    return "", spec.get("type", ""), ", ".join([*inside, f"port {ports}", *outside])
 
 
-def _autoscaler(body: Body) -> _NodeText:
-    spec, status = body["spec"], body.get("status") or {}
-    target = spec["metrics"][0]["resource"]["target"]["averageUtilization"]
-    current = cpu_percent(body)
-    cpu = "CPU <unknown>" if current is None else f"CPU {current}%"
-    bounds = f"{spec['minReplicas']}-{spec['maxReplicas']}"
-    # The autoscaler reports 0 until it has metrics.
-    desired = status.get("desiredReplicas")
-    wants = f"wants {desired} of {bounds}" if desired else f"bounds {bounds}"
+def _autoscaler(resources: Resources) -> Node | None:
+    body, kind = resources.autoscaler, "HorizontalPodAutoscaler"
+    if scaled_by_others(resources.predictor):
+        return None if body is None else _of_others(kind, body)
+    if body is None and "replicas" in resources.predictor["spec"]:
+        return None
+    return _child(resources, kind, body, _autoscaler_text)
+
+
+def _autoscaler_text(body: Body) -> _NodeText:
     ready = condition(body, "ScalingActive").get("status", "Unknown")
-    return ready, _autoscaler_status(body), f"{cpu} of {target}%, {wants}"
+    return ready, autoscalers.status(body), autoscalers.text(body)
 
 
-def _autoscaler_status(body: Body) -> str:
-    """What an autoscaler does, by the rules of the operator's condition Autoscaling."""
-    able, active = condition(body, "AbleToScale"), condition(body, "ScalingActive")
-    if able.get("status") == "False" and able["reason"] in ("FailedGetScale", "FailedUpdateScale"):
-        return "Failed"
-    # It is switched off while the Deployment has 0 replicas, which the operator raises.
-    if not active or active["reason"] == "ScalingDisabled":
-        return "Waiting"
-    if active["status"] == "True":
-        return "Active"
-    return "NoMetrics" if active["reason"].startswith("FailedGet") else "Failed"
+def _of_others(kind: str, body: Body) -> Node:
+    """An autoscaler that spec.autoscaler leaves the number of pods to."""
+    metadata, by = body["metadata"], owner(body)
+    ready, status, detail = _autoscaler_text(body)
+    detail += f", controlled by {by['kind']}/{by['name']}" if by else ""
+    return Node(kind, metadata["name"], ready, status, detail, metadata["creationTimestamp"],
+                owned=False)  # fmt: skip
+
+
+def _disruption_budget(resources: Resources) -> Node | None:
+    # Without one nothing is wrong: a single pod needs none, and the spec can switch it off.
+    body = resources.disruption_budget
+    kind = "PodDisruptionBudget"
+    return None if body is None else _child(resources, kind, body, _disruption_budget_text)
+
+
+def _disruption_budget_text(body: Body) -> _NodeText:
+    spec, status = body["spec"], body.get("status") or {}
+    bounds = [f"{name} {spec[name]}" for name in ("minAvailable", "maxUnavailable") if name in spec]
+    allowed = f"{status.get('disruptionsAllowed', 0)} may be evicted now"
+    word = condition(body, "DisruptionAllowed").get("reason", "Waiting")
+    return "", word, ", ".join([*bounds, allowed])
 
 
 def _pod(pod: PodSummary) -> Node:
     parts = [
+        pod.end,
         pod.version,
         f"{pod.restarts} restart{'' if pod.restarts == 1 else 's'}",
         f"on {pod.node}" if pod.node else "on no node",
@@ -228,13 +240,15 @@ class PodSummary:
 
     name: str
     status: str
-    """Its phase, or why its container does not run."""
+    """Its phase, why a container does not run, or ``Ended``."""
     ready: str
-    """True, False or Unknown."""
+    """True, False or Unknown; empty if it has ended."""
     restarts: int
     version: str
     node: str
     """Empty until it is scheduled."""
+    end: str
+    """Why it has ended, if it has; it is history then, and another pod takes its place."""
     created: str
 
 
@@ -242,24 +256,52 @@ def pod_summary(body: Body) -> PodSummary:
     """The row of a pod."""
     metadata, status = body["metadata"], body.get("status") or {}
     containers = status.get("containerStatuses") or ()
-    states = [container.get("state") or {} for container in containers]
-    reasons = [s[kind].get("reason") for kind in ("waiting", "terminated") for s in states
-               if kind in s]  # fmt: skip
+    ended = status.get("phase") in ("Failed", "Succeeded")
     if "deletionTimestamp" in metadata:
         word = "Terminating"
+    elif ended:
+        word = "Ended"
     elif condition(body, "PodScheduled").get("reason") == "Unschedulable":
         word = "Unschedulable"
     else:
-        word = next(filter(None, reasons), status.get("phase", "Unknown"))
+        word = _cause(status) or status.get("phase", "Unknown")
     return PodSummary(
         name=metadata["name"],
         status=word,
-        ready=condition(body, "Ready").get("status", "False"),
+        ready="" if ended else condition(body, "Ready").get("status", "False"),
         restarts=sum(container.get("restartCount", 0) for container in containers),
         version=names.model_version(body),
         node=body["spec"].get("nodeName", ""),
+        end=(status.get("reason") or status["phase"]) if ended else "",
         created=metadata["creationTimestamp"],
     )
+
+
+def _cause(status: Body) -> str:
+    """Why a container of a pod does not run; empty if there is no reason.
+
+    As kubectl writes it, ``Init:`` stands before that of an init container; a container beside
+    the predictor is named.
+    """
+    inits = [
+        (f"Init:{reason}", container)
+        for container, reason in _reasons(status.get("initContainerStatuses"))
+        if reason not in ("Completed", "PodInitializing")
+    ]
+    others = [(reason, container) for container, reason in _reasons(status.get("containerStatuses"))
+              if not (inits and reason == "PodInitializing")]  # fmt: skip
+    word, container = next(iter(inits + others), ("", names.CONTAINER))
+    return word if container == names.CONTAINER else f"{word} ({container})"
+
+
+def _reasons(containers: Sequence[Body] | None) -> list[tuple[str, str]]:
+    """The containers that do not run, each with its reason; those that wait come first."""
+    return [
+        (container["name"], container["state"][kind]["reason"])
+        for kind in ("waiting", "terminated")
+        for container in containers or ()
+        if ((container.get("state") or {}).get(kind) or {}).get("reason")
+    ]
 
 
 @dataclass(frozen=True)

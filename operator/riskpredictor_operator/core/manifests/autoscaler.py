@@ -9,7 +9,7 @@ from riskpredictor_operator.core.spec import RiskPredictor
 
 
 def build_autoscaler(rp: RiskPredictor) -> dict[str, Any]:
-    """HPA on the Deployment's average CPU use.
+    """HPA on the average CPU use of the predictor containers, whatever else is in the pods.
 
     Scale-up is not delayed and may double the pods, or add four, every 15 seconds, whichever is
     more (the API's own default, written out so that it stays so). Scale-down waits for
@@ -25,8 +25,9 @@ def build_autoscaler(rp: RiskPredictor) -> dict[str, Any]:
         "maxReplicas": rp.max_replicas,
         "metrics": [
             {
-                "type": "Resource",
-                "resource": {
+                "type": "ContainerResource",
+                "containerResource": {
+                    "container": api.CONTAINER,
                     "name": "cpu",
                     "target": {
                         "type": "Utilization",

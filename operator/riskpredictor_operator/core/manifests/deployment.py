@@ -9,10 +9,6 @@ from riskpredictor_operator.core import api, metadata, names
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
 
-PROGRESS_DEADLINE_SECONDS = 300
-"""How long a roll-out may make no progress before it is called stalled. Half of the API's default:
-a predictor starts in seconds, the rest is time to pull its image."""
-
 DRAIN_SECONDS = 5
 """How long a terminating pod keeps answering, until every proxy has stopped sending to it."""
 
@@ -37,7 +33,7 @@ def build_deployment(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
-        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+        "progressDeadlineSeconds": rp.pod_template.progress_deadline_seconds,
         "template": _pod_template(rp, options),
     }
     if rp.replicas is not None:
@@ -65,20 +61,19 @@ def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
         # A predictor never talks to the API server, so it gets no credentials and no addresses.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": template.termination_grace_period_seconds,
+        # No user: the image names one, and some clusters assign their own.
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "runAsGroup": 10001,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **template.security_context,
         },
+        "nodeSelector": {"kubernetes.io/os": "linux", **template.node_selector},
         "topologySpreadConstraints": _spread(rp),
         "containers": [_container(rp, options)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
     }
     optional = {
         "imagePullSecrets": [{"name": name} for name in rp.image.pull_secrets],
-        "nodeSelector": dict(template.node_selector),
         "tolerations": list(template.tolerations),
         "affinity": template.affinity,
         "priorityClassName": template.priority_class_name,
@@ -103,6 +98,7 @@ def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
                 "name": "POD_NAME",
                 "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
             },
+            *rp.pod_template.env,
         ],
         "resources": {name: amounts for name, amounts in resources.items() if amounts},
         # Not /ready: a restart does not help a model that fails its checks, and a pod that has
@@ -117,7 +113,6 @@ def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - inside the pod
     }
 
 
@@ -143,5 +138,8 @@ def _spread(rp: RiskPredictor) -> list[Body]:
             "topologyKey": "kubernetes.io/hostname",
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": own,
+            # Of one revision: else the old pods of a roll-out count, and when they have gone all
+            # new ones may be on one node.
+            "matchLabelKeys": ["pod-template-hash"],
         }
     ]

@@ -13,5 +13,10 @@ def build_disruption_budget(rp: RiskPredictor) -> dict[str, Any]:
 
     Not ``minAvailable``, which would stop every drain while a single pod is left.
     """
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": metadata.selector_labels(rp)}}
+    spec = {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": metadata.selector_labels(rp)},
+        # By default a version whose pods do not get ready would stop every drain until it does.
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
     return metadata.child(rp, api.DISRUPTION_BUDGET, spec)

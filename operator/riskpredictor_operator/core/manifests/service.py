@@ -19,9 +19,16 @@ def build_service(rp: RiskPredictor) -> dict[str, Any]:
     }
     if rp.service.node_port is not None:
         port["nodePort"] = rp.service.node_port
-    spec = {
+    spec: dict[str, Any] = {
         "type": rp.service.type,
         "selector": metadata.selector_labels(rp),
         "ports": [port],
     }
-    return metadata.child(rp, api.SERVICE, spec)
+    passed_through = {
+        "loadBalancerClass": rp.service.load_balancer_class,
+        "loadBalancerSourceRanges": list(rp.service.load_balancer_source_ranges),
+        "externalTrafficPolicy": rp.service.external_traffic_policy,
+        "ipFamilyPolicy": rp.service.ip_family_policy,
+    }
+    spec |= {name: value for name, value in passed_through.items() if value}
+    return metadata.child(rp, api.SERVICE, spec, rp.service.annotations)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from riskpredictor_kubectl import loadpod, names
+from riskpredictor_kubectl.autoscalers import UNKNOWN, cpu_percent
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.loadgen import PROFILES, Demand
@@ -16,14 +17,13 @@ from riskpredictor_kubectl.loadpod import Report
 from riskpredictor_kubectl.names import Body, path
 from riskpredictor_kubectl.options import name_argument, output_flag, with_client
 from riskpredictor_kubectl.output import NONE, align, emit, notice, table
-from riskpredictor_kubectl.view import cpu_percent
 
 MOST_USERS = 1000
 ROWS = 30
 """Rows of a load, about, however long it is."""
 
 HEADER = ("SECOND", "REQ/S", "P50 MS", "P99 MS", "FAILED", "PODS", "CPU")
-WIDTHS = (*map(len, HEADER[:-1]), len("<unknown>"))
+WIDTHS = (*map(len, HEADER[:-1]), len(UNKNOWN))
 
 
 class Duration(click.ParamType[float]):
@@ -114,7 +114,7 @@ def _row(report: Report, autoscaler: Body) -> list[str]:
     return [
         f"{report['second']:.0f}", f"{report['per_second']:.0f}", f"{report['p50_ms']:.1f}",
         f"{report['p99_ms']:.1f}", str(report["failed"]), NONE if size is None else str(size),
-        "<unknown>" if percent is None else f"{percent}%",
+        UNKNOWN if percent is None else f"{percent}%",
     ]  # fmt: skip
 
 
