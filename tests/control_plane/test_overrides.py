@@ -324,7 +324,8 @@ def declared(pod: Body) -> set[str]:
     """What is there of DECLARED."""
     optional = {"tolerations", "imagePullSecrets", "priorityClassName", "serviceAccountName",
                 "serviceAccount"}  # fmt: skip
-    return (optional & pod.keys()) | ({"type"} & pod.get("nodeSelector", {}).keys())
+    selector: Body = pod.get("nodeSelector", {})
+    return {name for name in optional if name in pod} | {n for n in ("type",) if n in selector}
 
 
 @pytest.mark.parametrize(
