@@ -92,8 +92,9 @@ class RepairLimiter:
                     repair.resource, difference, ADMISSION, max(times, AT_ONCE), now, found=now
                 )
             elif known is None or known.by != ADMISSION:
-                found = -PROBATION_SECONDS if known is None else known.found
-                fields[path] = Overruled(repair.resource, difference, "", times, now, found)
+                # Right now the field is claimed by the operator itself: the name is kept.
+                by, found = ("", -PROBATION_SECONDS) if known is None else (known.by, known.found)
+                fields[path] = Overruled(repair.resource, difference, by, times, now, found)
 
     def overruled(self, key: Key) -> list[Overruled]:
         """The fields of a RiskPredictor's children that somebody keeps changing."""

@@ -97,12 +97,10 @@ def test_a_webhook_that_only_adds_is_no_war(
             ][:2]},
             {"op": "add", "path": f"{path}/imagePullSecrets", "value": [{"name": "mirror"}]},
             {"op": "add", "path": f"{path}/nodeSelector", "value": {
-                **pod.get("nodeSelector", {}), "pool": "",
+                **pod.get("nodeSelector", {}), "type": "kwok",
             }},
             {"op": "add", "path": f"{path}/securityContext/fsGroup", "value": 2000},
             {"op": "add", "path": "/spec/template/metadata/labels/policy", "value": "checked"},
-            {"op": "add", "path": f"{path}/containers/0/resources/requests/ephemeral-storage",
-             "value": "1Gi"},
         ]  # fmt: skip
 
     with mutating(api, tmp_path, key.namespace, DEPLOYMENT, adds):

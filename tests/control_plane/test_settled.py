@@ -35,9 +35,9 @@ def test_from_create_to_settled_takes_few_writes(
         time.sleep(1.0)
         writes = [write for write in mark.writes(key.namespace) if "events" not in write]
     children = [write for write in writes if "riskpredictors" not in write]
-    assert len(children) == 4, children
+    assert len(children) == len(CHILDREN), children
     # One status more for each second in which pods come one by one.
-    assert len(writes) <= 7 + int(seconds), writes
+    assert len(writes) <= len(CHILDREN) + 3 + int(seconds), writes
 
 
 def test_a_restart_writes_nothing(

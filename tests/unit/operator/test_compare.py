@@ -251,7 +251,7 @@ class TestFormerlyApplied:
         body["metadata"]["labels"]["theirs"] = "x"
         after = restored(api.DEPLOYMENT, body)
         pod = at(after, _POD)
-        assert pod["nodeSelector"] == {"theirs": "x"}
+        assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "theirs": "x"}
         assert pod["tolerations"] == [{"key": "theirs", "operator": "Exists"}]
         assert pod["imagePullSecrets"] == [{"name": "theirs"}]
         assert after["metadata"]["labels"]["theirs"] == "x"
@@ -330,7 +330,7 @@ ADDITIONS = {
     ),
     "toleration": (api.DEPLOYMENT, put([{"operator": "Exists"}], *_POD, "tolerations")),
     "pull secret": (api.DEPLOYMENT, put([{"name": "s"}], *_POD, "imagePullSecrets")),
-    "node selector": (api.DEPLOYMENT, put({"pool": "a"}, *_POD, "nodeSelector")),
+    "node selector": (api.DEPLOYMENT, put("a", *_POD, "nodeSelector", "pool")),
     "more for a node": (api.DEPLOYMENT, put("1Gi", *_CONTAINER, "resources", "requests", "x.io/y")),
     "restart": (
         api.DEPLOYMENT, put({"kubectl.kubernetes.io/restartedAt": "now"},
@@ -386,8 +386,6 @@ OVERRIDES = {
         api.DEPLOYMENT,
         put(["NET_ADMIN"], *_CONTAINER, "securityContext", "capabilities", "add"),
     ),
-    "another volume": (api.DEPLOYMENT, put({"path": "/"}, *_POD, "volumes", 0, "hostPath")),
-    "read-only mount": (api.DEPLOYMENT, put(True, *_CONTAINER, "volumeMounts", 0, "readOnly")),
     "more CPU": (api.DEPLOYMENT, put("9", *_CONTAINER, "resources", "limits", "cpu")),
     "the node's network": (api.DEPLOYMENT, put(True, *_POD, "hostNetwork")),
     "a node": (api.DEPLOYMENT, put("n", *_POD, "nodeName")),

@@ -77,6 +77,15 @@ class TestAnotherManager:
             assert await insist(harness, 1, 1) == 1
         assert pause == PAUSE_SECONDS[1]
 
+    async def test_it_stays_told_through_repairs_that_do_not_last(self, harness: Harness) -> None:
+        """Just after a repair the field is the operator's own; that is no word from admission."""
+        await insist(harness, AT_ONCE + 1)
+        for pause in (5, 10, 20):
+            assert await insist(harness, 1, pause) == 1
+            assert harness.reason() == reasons.FIELD_OVERRULED
+            assert "gitops" in message(harness)
+            await insist(harness, 1)
+
     async def test_the_next_pass_is_when_the_pause_ends(self, harness: Harness) -> None:
         await insist(harness, AT_ONCE + 1)
         assert await harness.synced_pass() == PAUSE_SECONDS[0]
