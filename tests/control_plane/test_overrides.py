@@ -131,7 +131,7 @@ OVERRIDES: dict[str, tuple[Resource, Any]] = {
         DISRUPTION_BUDGET, {"spec": {"maxUnavailable": None, "minAvailable": "100%"}}
     ),
     "another eviction policy": (
-        DISRUPTION_BUDGET, {"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}}
+        DISRUPTION_BUDGET, {"spec": {"unhealthyPodEvictionPolicy": "IfHealthyBudget"}}
     ),
 }  # fmt: skip
 

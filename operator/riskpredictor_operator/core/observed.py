@@ -60,17 +60,29 @@ def controller_of(child: Body) -> Body | None:
     return None
 
 
+def applied_fields(child: Body) -> Body:
+    """The fields that the operator's own server-side apply owns, as in ``managedFields``.
+
+    Empty if it never applied, or no longer owns any: an object that was restored or re-created.
+    """
+    for entry in child["metadata"].get("managedFields") or ():
+        if entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply":
+            found: Body = entry.get("fieldsV1") or {}
+            return found
+    return {}
+
+
 def owns_replicas(child: Body) -> bool:
     """Whether the operator's own apply still owns ``spec.replicas`` of a Deployment.
 
     While it does, leaving the field out of the next apply would reset it to 1.
     """
-    return any(_owns_replicas(entry) for entry in child["metadata"].get("managedFields") or ())
+    return "f:replicas" in applied_fields(child).get("f:spec", {})
 
 
-def _owns_replicas(entry: Body) -> bool:
-    own = entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply"
-    return own and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+def has_record(child: Body) -> bool:
+    """Whether a child carries the annotation that tells what was applied to it."""
+    return api.ANNOTATION_LAST_APPLIED in (child["metadata"].get("annotations") or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +126,15 @@ _KEPT_METADATA = (
 def trim(resource: Resource, body: Body) -> Body:
     """The part of an object that the operator reads. The rest is most of its size, and changes.
 
-    ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
-    autoscaler's status to its conditions and desired replicas: metrics change every few seconds.
+    ``managedFields`` shrinks to what the operator applied, and is kept where that matters: in a
+    Deployment whose replicas it owns, and in a child without a record (of version 0.1.0). An
+    autoscaler's status shrinks to its conditions and desired replicas: metrics change every few
+    seconds.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
-    if resource == api.DEPLOYMENT and owns_replicas(body):
-        entries = body["metadata"]["managedFields"]
-        metadata["managedFields"] = [entry for entry in entries if _owns_replicas(entry)]
+    if resource in api.CHILDREN and (owns_replicas(body) or not has_record(body)):
+        mine = {"manager": api.FIELD_MANAGER, "operation": "Apply"}
+        metadata["managedFields"] = [{**mine, "fieldsV1": applied_fields(body)}]
     if resource == api.RISKPREDICTOR:
         # kubectl keeps a copy of the whole object there; the operator reads none of them.
         metadata.pop("annotations", None)
