@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from unit.operator.builders import SAMPLES, Object, changed, manifests, predictor, sample, without
-from unit.operator.live_objects import live
+from unit.operator.live_objects import live, with_defaults
 from unit.operator.strategies import bounded, specs
 
 from riskpredictor_operator.core import api
@@ -238,8 +238,9 @@ class TestFormerlyApplied:
             for spec in (first, second)
         )
         for resource in one.keys() & two.keys():
-            after = restored(resource, live(resource, one[resource]), two[resource])
-            expected = restored(resource, live(resource, two[resource]), two[resource])
+            before, expected = live(resource, one[resource]), live(resource, two[resource])
+            after = with_defaults(resource, restored(resource, before, two[resource]))
+            assert differing(resource, after, two[resource]) == []
             assert settled(after["spec"]) == settled(expected["spec"])
 
     def test_what_others_put_beside_it_stays(self) -> None:
