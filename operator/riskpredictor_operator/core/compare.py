@@ -59,7 +59,7 @@ def recorded(manifest: Body) -> dict[str, Any]:
 
 def compare(resource: Resource, manifest: Body, live: Body) -> Comparison:
     """Compare a live child with its recorded manifest."""
-    rules = FieldRules.of(resource, manifest)
+    rules = FieldRules.of(resource, manifest, live)
     rendered, found = _parts(manifest), _parts(live)
     last = _last_applied(resource, rendered, found)
     wanted: dict[str, Any] = {}
@@ -183,7 +183,7 @@ def _merge_list(
             merged.append(
                 _merge(rules, ours, None if before is None else last[before], item, place)
             )
-        elif place not in field_rules.CLOSED_LISTS and (
+        elif rules.allows_items(place) and (
             _find(item, rendered, place) is None and _find(item, last, place) is None
         ):
             merged.append(item)

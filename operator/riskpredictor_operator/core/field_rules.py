@@ -69,16 +69,21 @@ _CLOSED = frozenset({
     f"{_POD}.topologySpreadConstraints",
     f"{_SPEC}.strategy", f"{_SPEC}.strategy.rollingUpdate",
     # A selector with one more label selects no pod.
-    *(ATOMIC_MAPS - {f"{_POD}.nodeSelector"}),
+    *(f"{place}{below}" for place in ATOMIC_MAPS - {f"{_POD}.nodeSelector"}
+      for below in ("", ".matchLabels")),
     "HorizontalPodAutoscaler.spec",
     *(f"HorizontalPodAutoscaler.spec.behavior{below}" for below in ("", ".scaleUp", ".scaleDown")),
     "PodDisruptionBudget.spec",
 })  # fmt: skip
 """Maps to which nobody may add a field: they are owned as a whole."""
 
-CLOSED_LISTS = frozenset({f"{_OURS}.ports"})
+_CLOSED_LISTS = frozenset({f"{_OURS}.ports"})
 """Lists to which nobody may add an item: a second port of the container can be a port of the node,
 and one of another name is what a probe or a Service finds."""
+
+_WHOLE = frozenset({f"{_POD}.nodeSelector", f"{_POD}.tolerations"})
+"""Places to which no other client may add where they are rendered: server-side apply replaces them,
+and they decide where pods may run. What admission adds stays: no other client claims it."""
 
 _REFUSED: Mapping[str, frozenset[str]] = {
     _SPEC: frozenset({"minReadySeconds"}),
@@ -146,6 +151,17 @@ _UNKNOWN: Mapping[Resource, Body] = {
 }  # fmt: skip
 
 
+def claims_whole(entry: Body) -> frozenset[str]:
+    """The places that are owned as a whole and that an entry of ``managedFields`` claims for
+    another client."""
+    if entry.get("manager") in (api.FIELD_MANAGER, api.HANDOVER_MANAGER):
+        return frozenset()
+    fields = entry.get("fieldsV1") or {}
+    for name in _POD.split(".")[1:]:
+        fields = fields.get(f"f:{name}") or {}
+    return frozenset(place for place in _WHOLE if f"f:{place.rpartition('.')[2]}" in fields)
+
+
 def possibly_applied(resource: Resource) -> Body:
     """What may have been applied to a child that does not tell: all that a RiskPredictor can
     declare and that can be told from additions of others, and what version 0.1.0 rendered."""
@@ -157,10 +173,20 @@ class FieldRules:
     """The tables for one child as it is rendered."""
 
     refused: Mapping[str, frozenset[str]]
+    whole: frozenset[str] = frozenset()
+    """Places of _WHOLE that are rendered and that another client claims."""
 
     @classmethod
-    def of(cls, resource: Resource, rendered: Body) -> FieldRules:
-        """The rules for a child; those of a Service depend on its type."""
+    def of(cls, resource: Resource, rendered: Body, live: Body) -> FieldRules:
+        """The rules for a child; those of a Service depend on its type, those of a Deployment on
+        who claims what is owned as a whole."""
+        if resource == api.DEPLOYMENT:
+            entries = live["metadata"].get("managedFields") or ()
+            claimed = frozenset[str]().union(*map(claims_whole, entries))
+            pod = rendered["spec"]["template"]["spec"]
+            return cls(
+                _REFUSED, frozenset(place for place in claimed if place.rpartition(".")[2] in pod)
+            )
         if resource != api.SERVICE:
             return cls(_REFUSED)
         kind = rendered["spec"]["type"]
@@ -177,7 +203,12 @@ class FieldRules:
         """Whether others may add a field with this value to the map at a place."""
         if place in _CONTEXTS and _confines(name, value):
             return True
-        return place not in _CLOSED and name not in self.refused.get(place, ())
+        closed = place in _CLOSED or place in self.whole
+        return not closed and name not in self.refused.get(place, ())
+
+    def allows_items(self, place: str) -> bool:
+        """Whether others may add an item to the list at a place."""
+        return place not in _CLOSED_LISTS and place not in self.whole
 
     def default(self, place: str, name: str) -> Any:
         """The value of a field that is taken away; None if it is just absent."""

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from riskpredictor_operator.core import api
+from riskpredictor_operator.core.field_rules import claims_whole
 from riskpredictor_operator.kube import Body, Key, Resource
 
 
@@ -114,13 +115,16 @@ _KEPT_METADATA = (
 def trim(resource: Resource, body: Body) -> Body:
     """The part of an object that the operator reads. The rest is most of its size, and changes.
 
-    ``managedFields`` shrinks to whether the operator owns a Deployment's replicas, and an
-    autoscaler's status to its conditions and desired replicas: metrics change every few seconds.
+    ``managedFields`` shrinks to whether the operator owns a Deployment's replicas and others claim
+    what is owned as a whole, and an autoscaler's status to its conditions and desired replicas:
+    metrics change every few seconds.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
-    if resource == api.DEPLOYMENT and owns_replicas(body):
-        entries = body["metadata"]["managedFields"]
-        metadata["managedFields"] = [entry for entry in entries if _owns_replicas(entry)]
+    if resource == api.DEPLOYMENT:
+        entries = body["metadata"].get("managedFields") or ()
+        kept = [entry for entry in entries if _owns_replicas(entry) or claims_whole(entry)]
+        if kept:
+            metadata["managedFields"] = kept
     if resource == api.RISKPREDICTOR:
         # kubectl keeps a copy of the whole object there; the operator reads none of them.
         metadata.pop("annotations", None)
