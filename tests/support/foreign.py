@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from riskpredictor_operator.core.api import AUTOSCALER, DEPLOYMENT, SERVICE
+from riskpredictor_operator.core.api import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, SERVICE
 from riskpredictor_operator.kube import Key, Resource
 from support.api import Api, Body
 
@@ -23,6 +23,7 @@ _SPECS: dict[Resource, dict[str, Any]] = {
         "minReplicas": 2,
         "maxReplicas": 9,
     },
+    DISRUPTION_BUDGET: {"minAvailable": 1, "selector": {"matchLabels": {"mine": "yes"}}},
 }
 
 

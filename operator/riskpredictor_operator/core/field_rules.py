@@ -47,7 +47,9 @@ SETS = frozenset({f"{_POD}.tolerations", f"{_OURS}.securityContext.capabilities.
 
 ATOMIC_MAPS = frozenset({
     f"{_SPEC}.selector", f"{_POD}.nodeSelector",
-    f"{_POD}.topologySpreadConstraints.labelSelector", f"{_OURS}.env.valueFrom.fieldRef",
+    f"{_POD}.topologySpreadConstraints.labelSelector",
+    *(f"{_OURS}.env.valueFrom.{source}"
+      for source in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")),
     f"{_SERVICE}.selector", "HorizontalPodAutoscaler.spec.scaleTargetRef",
     "PodDisruptionBudget.spec.selector",
 })  # fmt: skip
