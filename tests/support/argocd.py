@@ -87,7 +87,8 @@ def running(cluster: LocalCluster, folder: Path) -> Iterator[None]:
         environment[f"ARGOCD_{data}_DATA_PATH"] = str(folder)
     use_cache = f"--redis=127.0.0.1:{cache}"
     commands: tuple[list[str | Path], ...] = (
-        [folder / "redis-server", "--bind", "127.0.0.1", "--port", str(cache), "--save", "", "--dir", str(folder)],
+        [folder / "redis-server", "--bind", "127.0.0.1", "--port", str(cache), "--save", "",
+         "--dir", str(folder)],
         [folder / names[1], use_cache, "--disable-tls", "--address=127.0.0.1",
          f"--port={repositories}", "--metrics-address=127.0.0.1", f"--metrics-port={metrics[0]}"],
         [folder / names[0], use_cache, "--repo-server-plaintext", f"--namespace={NAMESPACE}",
