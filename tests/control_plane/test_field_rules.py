@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import yaml
 
 from riskpredictor_operator.core import field_rules
 from riskpredictor_operator.core.manifests import RenderOptions, render
 from riskpredictor_operator.core.spec import parse
-from riskpredictor_operator.kube import Key, Resource
-from support.api import RISKPREDICTOR, Api, Body
+from riskpredictor_operator.kube import Key
+from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT
+from support.schemas import rendered_with_schemas, schema_of
 
 
 def test_keys_of_lists_and_atomic_maps_are_those_of_the_api_server(
@@ -28,9 +26,9 @@ def test_keys_of_lists_and_atomic_maps_are_those_of_the_api_server(
     keys: dict[str, tuple[str, ...]] = {}
     atomic: set[str] = set()
     for resource, manifest in render(parse(body), RenderOptions()).by_kind().items():
-        schemas, root = _schema(api, resource)
+        schemas, root = schema_of(api, resource)
         for part, place in (("metadata", "metadata"), ("spec", f"{resource.kind}.spec")):
-            for at, value, schema in _walk(
+            for at, value, schema in rendered_with_schemas(
                 schemas, manifest[part], root["properties"][part], place
             ):
                 if isinstance(value, list) and schema.get("x-kubernetes-list-type") == "map":
@@ -42,32 +40,3 @@ def test_keys_of_lists_and_atomic_maps_are_those_of_the_api_server(
     # What is in a list that has no keys is replaced with it.
     in_lists = {place for place in atomic if ".affinity." in place}
     assert atomic - in_lists <= field_rules.ATOMIC_MAPS
-
-
-def _schema(api: Api, resource: Resource) -> tuple[dict[str, Body], Body]:
-    group = f"apis/{resource.group}" if resource.group else "api"
-    schemas = api.request("GET", f"/openapi/v3/{group}/{resource.version}")["components"]["schemas"]
-    for schema in schemas.values():
-        for kind in schema.get("x-kubernetes-group-version-kind", ()):
-            if (kind["group"], kind["kind"]) == (resource.group, resource.kind):
-                return schemas, schema
-    raise AssertionError(f"no schema of {resource.kind}")
-
-
-def _walk(
-    schemas: dict[str, Body], value: Any, schema: Body, place: str
-) -> Iterator[tuple[str, Any, Body]]:
-    for reference in schema.get("allOf", ()):
-        schema = {**schemas[reference["$ref"].rpartition("/")[2]], **schema}
-    if "$ref" in schema:
-        schema = {**schemas[schema["$ref"].rpartition("/")[2]], **schema}
-    yield place, value, schema
-    if isinstance(value, dict):
-        for name, item in value.items():
-            below = schema.get("properties", {}).get(name)
-            if below is not None:
-                yield from _walk(schemas, item, below, f"{place}.{name}")
-    if isinstance(value, list):
-        for item in value:
-            below = schema["items"]
-            yield from (each for each in _walk(schemas, item, below, place) if each[0] != place)

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from statistics import quantiles
+from statistics import median
 from typing import Any
 
 import pytest
@@ -30,9 +30,9 @@ from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-REPAIR_SECONDS, STALL_SECONDS = 1.0, 10.0
-"""Bounds of nine repairs in ten and of each; by itself the operator looks again after half a
-minute."""
+REPAIR_SECONDS, STALL_SECONDS = 1.0, 5.0
+"""Bounds of a repair, by the median of three where one is slower, and of each. By itself the
+operator looks again after half a minute."""
 
 DECLARED: dict[str, Any] = {
     "minReplicas": 1,
@@ -97,6 +97,7 @@ OVERRIDES: dict[str, tuple[Resource, Any]] = {
     ),
     "the node's network": (DEPLOYMENT, template(hostNetwork=True)),
     "the node's processes": (DEPLOYMENT, template(hostPID=True)),
+    "a narrower choice of nodes": (DEPLOYMENT, template(nodeSelector={"pool": "theirs"})),
     "a certain node": (DEPLOYMENT, template(nodeName="kwok-0")),
     "a second port": (
         DEPLOYMENT, container(ports=[{"name": "debug", "containerPort": 5005}])
@@ -174,20 +175,29 @@ def bare(body: Body) -> Body:
 
 def test_every_override_is_repaired_at_once(api: Api, predictors: Predictors, key: Key) -> None:
     """One after the other, so that fifty repairs in a row are seen to be as quick as one."""
-    seconds = {}
-    for what, (resource, patch) in OVERRIDES.items():
+
+    def repair_seconds(what: str) -> float:
+        resource, patch = OVERRIDES[what]
         before = owned(api.need(resource, key))
         change(api, resource, key, patch)
         started = time.monotonic()
 
-        def repaired(resource: Resource = resource, before: Body = before) -> bool:
+        def repaired() -> bool:
             live = api.get(resource, key)
             return live is not None and owned(live) == before
 
         eventually(repaired, within=STALL_SECONDS, every=0.01, what=what)
-        seconds[what] = time.monotonic() - started
-    # Other work on the machine delays one or another.
-    assert quantiles(seconds.values(), n=10)[-1] < REPAIR_SECONDS, seconds
+        return time.monotonic() - started
+
+    slow = {}
+    for what in OVERRIDES:
+        seconds = [repair_seconds(what)]
+        if seconds[0] > REPAIR_SECONDS:
+            # Other work on the machine delays one, but not most of three.
+            seconds += [repair_seconds(what) for _ in range(2)]
+        if median(seconds) > REPAIR_SECONDS:
+            slow[what] = seconds
+    assert slow == {}
     predictors.wait(key)
     predictors.patch(key, modelVersion="v2")
     assert predictors.wait(key)["status"]["servingVersion"] == "v2"
@@ -201,10 +211,12 @@ def test_load_balancer_ranges_set_by_hand_are_no_trap(
     predictors.wait(key)
     change(api, SERVICE, key, {"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}})
     predictors.patch(key, service={"type": "ClusterIP"})
-    eventually(lambda: api.need(SERVICE, key)["spec"]["type"] == "ClusterIP", within=10)
+    eventually(
+        lambda: api.need(SERVICE, key)["spec"]["type"] == "ClusterIP", within=2 * REPAIR_SECONDS
+    )
     predictors.wait(key)
     cluster.kubectl("-n", key.namespace, "set", "env", "deployment/risk", "POD_NAME=x")
-    eventually(lambda: "value" not in env(api, key)["POD_NAME"], within=10)
+    eventually(lambda: "value" not in env(api, key)["POD_NAME"], within=2 * REPAIR_SECONDS)
 
 
 def env(api: Api, key: Key) -> dict[str, Body]:
@@ -245,15 +257,21 @@ def test_what_others_add_stays_while_ours_changes(
     time.sleep(1.0)
     assert api.need(DEPLOYMENT, key)["metadata"]["generation"] == generation
     change(api, DEPLOYMENT, key, container(command=["sleep"]))
-    eventually(lambda: "command" not in pods_of(api, key)["spec"]["containers"][0], within=10)
+    eventually(
+        lambda: "command" not in pods_of(api, key)["spec"]["containers"][0],
+        within=2 * REPAIR_SECONDS,
+    )
+    tolerations = pods_of(api, key)["spec"]["tolerations"]
+    assert tolerations == [{"key": "theirs", "operator": "Exists"}]
     predictors.patch(key, modelVersion="v2", podTemplate=DECLARED["podTemplate"])
     predictors.wait(key)
+    # Where the RiskPredictor declares tolerations, the list is its own.
+    assert pods_of(api, key)["spec"]["tolerations"] == DECLARED["podTemplate"]["tolerations"]
     predictors.patch(key, podTemplate=UNDECLARED["podTemplate"])
     predictors.wait(key)
     template = pods_of(api, key)
     ours, mesh = sorted(template["spec"]["containers"], key=lambda c: c["name"] == "mesh")
     assert template["metadata"]["annotations"] == {"team": "ward"}
-    assert template["spec"]["tolerations"] == [{"key": "theirs", "operator": "Exists"}]
     assert [each["name"] for each in template["spec"]["initContainers"]] == ["init"]
     assert "mesh" in [volume["name"] for volume in template["spec"]["volumes"]]
     assert mesh["image"] == "mesh:1"
@@ -343,8 +361,7 @@ def test_what_leaves_the_spec_leaves_the_children_whoever_claims_it(
     claim(api, cluster, key)
     if claim not in (restore, orphan):
         predictors.patch(key, **UNDECLARED)
-    # By itself the operator looks again after half a minute.
-    eventually(lambda: not declared(pods_of(api, key)["spec"]), within=10)
+    eventually(lambda: not declared(pods_of(api, key)["spec"]), within=2 * REPAIR_SECONDS)
     if claim is not orphan:
         assert not pods_of(api, key)["metadata"].get("annotations")
     predictors.wait(key)

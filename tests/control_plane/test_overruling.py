@@ -112,7 +112,15 @@ def test_a_webhook_that_only_adds_is_no_war(
         mark = Mark(cluster)
         time.sleep(3.0)
         assert deployment_writes(mark, key) == 0
-        assert len(api.need(DEPLOYMENT, key)["spec"]["template"]["spec"]["tolerations"]) == 2
+        added = api.need(DEPLOYMENT, key)["spec"]["template"]["spec"]
+        assert len(added["tolerations"]) == 2
+        # An edit goes, and what admission adds stays.
+        pool = {"spec": {"template": {"spec": {"nodeSelector": {"pool": "theirs"}}}}}
+        api.patch(DEPLOYMENT, key, pool)
+        eventually(lambda: api.need(DEPLOYMENT, key)["spec"]["template"]["spec"] == added, within=2)
+        time.sleep(1.0)
+        assert deployment_writes(mark, key) == 1
+        predictors.wait(key, reason="Ready")
 
 
 def apply_old_yaml(cluster: LocalCluster, api: Api, key: Key) -> None:

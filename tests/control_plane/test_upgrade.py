@@ -1,20 +1,25 @@
-"""Another default of the operator reaches a few predictors at a time, and stops if it is bad."""
+"""Another version or default of the operator reaches a few predictors at a time, and stops if it is
+bad."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
+from riskpredictor_operator.core.api import CHILDREN, FIELD_MANAGER
 from riskpredictor_operator.core.rollout import is_rolling
-from riskpredictor_operator.kube import Key
+from riskpredictor_operator.kube import Key, path_of
 from support import operator as operators
-from support.api import DEPLOYMENT, Api, eventually
+from support.api import DEPLOYMENT, RISKPREDICTOR, Api, eventually
 from support.predictors import Predictors
 
 COUNT = 8
 LIMIT = 2
+OLD = Path(__file__).parent / "version_0_1_0.yaml"
 OTHER = "elsewhere/health-predictor"
 FLAGS = (f"--image-repository={OTHER}", f"--max-rolls={LIMIT}")
 
@@ -42,17 +47,75 @@ def _moved(api: Api, namespace: str) -> tuple[int, int]:
 def test_a_few_roll_at_a_time(
     api: Api, namespace: str, settled: list[Key], operator_config: Path, tmp_path: Path
 ) -> None:
-    most = 0
     with operators.running(operator_config, tmp_path / "new.log", *FLAGS):
-        deadline = time.monotonic() + 180
-        while time.monotonic() < deadline:
-            moved, rolling = _moved(api, namespace)
-            most = max(most, rolling)
-            if moved == COUNT and rolling == 0:
-                break
-        else:
-            raise AssertionError(f"{moved} of {COUNT} after 180 s")
-    assert 1 <= most <= LIMIT
+        assert 1 <= _most_at_a_time(lambda: _moved(api, namespace)) <= LIMIT
+
+
+def _most_at_a_time(moved: Callable[[], tuple[int, int]]) -> int:
+    """How many rolled out at a time until all had."""
+    most = 0
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        done, rolling = moved()
+        most = max(most, rolling)
+        if done == COUNT and rolling == 0:
+            return most
+    raise AssertionError(f"{done} of {COUNT} after 180 s")
+
+
+def _made_by_0_1_0(api: Api, predictors: Predictors, name: str) -> Key:
+    """A predictor as version 0.1.0 left it: its children tell a hash, not what was applied."""
+    key = predictors.create(
+        name,
+        minReplicas=1,
+        podTemplate={
+            "nodeSelector": {"type": "kwok"},
+            "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        },
+    )
+    own = api.need(RISKPREDICTOR, key)["metadata"]
+    text = OLD.read_text().replace("NAMESPACE", key.namespace).replace("NAME", name)
+    for body in yaml.safe_load_all(text.replace("UID", own["uid"])):
+        resource = next(each for each in CHILDREN if each.kind == body["kind"])
+        path = f"{path_of(resource, key)}?fieldManager={FIELD_MANAGER}"
+        api.request("PATCH", path, body, "application/apply-patch+yaml")
+    ready = {
+        "type": "Ready", "status": "True", "reason": "Ready", "message": "",
+        "lastTransitionTime": own["creationTimestamp"], "observedGeneration": own["generation"],
+    }  # fmt: skip
+    status = {"observedGeneration": own["generation"], "conditions": [ready]}
+    api.patch(RISKPREDICTOR, key, {"status": status}, sub="status")
+    eventually(lambda: api.need(DEPLOYMENT, key).get("status", {}).get("availableReplicas"))
+    return key
+
+
+def test_pods_of_the_version_before_are_replaced_once_and_a_few_at_a_time(
+    api: Api, namespace: str, predictors: Predictors, operator_config: Path, tmp_path: Path
+) -> None:
+    """What was declared then and leaves the spec now leaves its children all the same."""
+    keys = [_made_by_0_1_0(api, predictors, f"risk-{n}") for n in range(COUNT)]
+
+    def moved() -> tuple[int, int]:
+        bodies = api.items(DEPLOYMENT, namespace)
+        new = [b for b in bodies if "volumes" not in b["spec"]["template"]["spec"]]
+        return len(new), sum(is_rolling(body) for body in new)
+
+    with operators.running(operator_config, tmp_path / "new.log", f"--max-rolls={LIMIT}"):
+        assert 1 <= _most_at_a_time(moved) <= LIMIT
+        for key in keys:
+            predictors.wait(key)
+            annotations = api.need(DEPLOYMENT, key)["metadata"]["annotations"]
+            assert annotations["deployment.kubernetes.io/revision"] == "2"
+            pod = api.need(DEPLOYMENT, key)["spec"]["template"]["spec"]
+            assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "type": "kwok"}
+        predictors.patch(keys[0], podTemplate=None)
+
+        def plain() -> bool:
+            pod = api.need(DEPLOYMENT, keys[0])["spec"]["template"]["spec"]
+            left = pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+            return left and "tolerations" not in pod
+
+        eventually(plain, within=2)
 
 
 def test_a_bad_default_stops_after_a_few(

@@ -63,7 +63,7 @@ def recorded(manifest: Body) -> dict[str, Any]:
 
 def compare(resource: Resource, manifest: Body, live: Body) -> Comparison:
     """Compare a live child with its recorded manifest."""
-    rules = FieldRules.of(resource, manifest)
+    rules = FieldRules.of(resource, manifest, live)
     rendered, found = _parts(manifest), _parts(live)
     last = _last_applied(resource, rendered, live)
     wanted: dict[str, Any] = {}

@@ -47,7 +47,9 @@ SETS = frozenset({f"{_POD}.tolerations", f"{_OURS}.securityContext.capabilities.
 
 ATOMIC_MAPS = frozenset({
     f"{_SPEC}.selector", f"{_POD}.nodeSelector",
-    f"{_POD}.topologySpreadConstraints.labelSelector", f"{_OURS}.env.valueFrom.fieldRef",
+    f"{_POD}.topologySpreadConstraints.labelSelector",
+    *(f"{_OURS}.env.valueFrom.{source}"
+      for source in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")),
     f"{_SERVICE}.selector", "HorizontalPodAutoscaler.spec.scaleTargetRef",
     "PodDisruptionBudget.spec.selector",
 })  # fmt: skip
@@ -69,16 +71,21 @@ _CLOSED = frozenset({
     f"{_POD}.topologySpreadConstraints",
     f"{_SPEC}.strategy", f"{_SPEC}.strategy.rollingUpdate",
     # A selector with one more label selects no pod.
-    *(ATOMIC_MAPS - {f"{_POD}.nodeSelector"}),
+    *(f"{place}{below}" for place in ATOMIC_MAPS - {f"{_POD}.nodeSelector"}
+      for below in ("", ".matchLabels")),
     "HorizontalPodAutoscaler.spec",
     *(f"HorizontalPodAutoscaler.spec.behavior{below}" for below in ("", ".scaleUp", ".scaleDown")),
     "PodDisruptionBudget.spec",
 })  # fmt: skip
 """Maps to which nobody may add a field: they are owned as a whole."""
 
-CLOSED_LISTS = frozenset({f"{_OURS}.ports"})
+_CLOSED_LISTS = frozenset({f"{_OURS}.ports"})
 """Lists to which nobody may add an item: a second port of the container can be a port of the node,
 and one of another name is what a probe or a Service finds."""
+
+_WHOLE = frozenset({f"{_POD}.nodeSelector", f"{_POD}.tolerations"})
+"""Places to which no other client may add where they are rendered: server-side apply replaces them,
+and they decide where pods may run. What admission adds stays: no other client claims it."""
 
 _REFUSED: Mapping[str, frozenset[str]] = {
     _SPEC: frozenset({"minReadySeconds"}),
@@ -145,6 +152,17 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
 }  # fmt: skip
 
 
+def claims_whole(entry: Body) -> frozenset[str]:
+    """The places that are owned as a whole and that an entry of ``managedFields`` claims for
+    another client."""
+    if entry.get("manager") in (api.FIELD_MANAGER, api.HANDOVER_MANAGER):
+        return frozenset()
+    fields = entry.get("fieldsV1") or {}
+    for name in _POD.split(".")[1:]:
+        fields = fields.get(f"f:{name}") or {}
+    return frozenset(place for place in _WHOLE if f"f:{place.rpartition('.')[2]}" in fields)
+
+
 def possibly_applied(resource: Resource) -> Body:
     """What may have been applied to a child that does not tell: all that a RiskPredictor can
     declare for the pods and that can be told from additions of others, and what version 0.1.0
@@ -162,12 +180,19 @@ class FieldRules:
     refused: Mapping[str, frozenset[str]]
     pod_context: Body
     """The security context of the pods as it is rendered."""
+    whole: frozenset[str] = frozenset()
+    """Places of _WHOLE that are rendered and that another client claims."""
 
     @classmethod
-    def of(cls, resource: Resource, rendered: Body) -> FieldRules:
-        """The rules for a child; those of a Service depend on its type."""
+    def of(cls, resource: Resource, rendered: Body, live: Body) -> FieldRules:
+        """The rules for a child; those of a Service depend on its type, those of a Deployment on
+        who claims what is owned as a whole."""
         if resource == api.DEPLOYMENT:
-            return cls(_REFUSED, rendered["spec"]["template"]["spec"]["securityContext"])
+            entries = live["metadata"].get("managedFields") or ()
+            claimed = frozenset[str]().union(*map(claims_whole, entries))
+            pod = rendered["spec"]["template"]["spec"]
+            whole = frozenset(place for place in claimed if place.rpartition(".")[2] in pod)
+            return cls(_REFUSED, pod["securityContext"], whole)
         if resource != api.SERVICE:
             return cls(_REFUSED, {})
         kind = rendered["spec"]["type"]
@@ -185,7 +210,8 @@ class FieldRules:
         if place in _CONTEXTS and _confines(name, value):
             # The container's context wins over the pod's.
             return bool(self.pod_context.get(name, value) == value)
-        return place not in _CLOSED and name not in self.refused.get(place, ())
+        closed = place in _CLOSED or place in self.whole
+        return not closed and name not in self.refused.get(place, ())
 
     def allows_item(self, place: str, item: Any) -> bool:
         """Whether others may add an item to the list at a place."""
@@ -195,7 +221,7 @@ class FieldRules:
             # Two containers cannot listen on the same port of a pod.
             ports = item.get("ports") or ()
             return all(port.get("containerPort") != api.CONTAINER_PORT for port in ports)
-        return place not in CLOSED_LISTS
+        return place not in _CLOSED_LISTS and place not in self.whole
 
     def default(self, place: str, name: str) -> Any:
         """The value of a field that is taken away; None if it is just absent."""

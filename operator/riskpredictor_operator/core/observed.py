@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from riskpredictor_operator.core import api
+from riskpredictor_operator.core.field_rules import claims_whole
 from riskpredictor_operator.kube import Body, Key, Resource
 
 
@@ -66,10 +67,14 @@ def applied_fields(child: Body) -> Body:
     Empty if it never applied, or no longer owns any: an object that was restored or re-created.
     """
     for entry in child["metadata"].get("managedFields") or ():
-        if entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply":
+        if _is_own_apply(entry):
             found: Body = entry.get("fieldsV1") or {}
             return found
     return {}
+
+
+def _is_own_apply(entry: Body) -> bool:
+    return bool(entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply")
 
 
 def owns_replicas(child: Body) -> bool:
@@ -126,15 +131,18 @@ _KEPT_METADATA = (
 def trim(resource: Resource, body: Body) -> Body:
     """The part of an object that the operator reads. The rest is most of its size, and changes.
 
-    ``managedFields`` shrinks to what the operator applied, and is kept where that matters: in a
-    Deployment whose replicas it owns, and in a child without a record (of version 0.1.0). An
+    ``managedFields`` shrinks to what the operator applied, where it owns a Deployment's replicas or
+    a child has no record (of version 0.1.0), and to who claims what is owned as a whole. An
     autoscaler's status shrinks to its conditions and desired replicas: metrics change every few
     seconds.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
-    if resource in api.CHILDREN and (owns_replicas(body) or not has_record(body)):
-        mine = {"manager": api.FIELD_MANAGER, "operation": "Apply"}
-        metadata["managedFields"] = [{**mine, "fieldsV1": applied_fields(body)}]
+    if resource in api.CHILDREN:
+        own = owns_replicas(body) or not has_record(body)
+        entries = body["metadata"].get("managedFields") or ()
+        kept = [each for each in entries if claims_whole(each) or (own and _is_own_apply(each))]
+        if kept:
+            metadata["managedFields"] = kept
     if resource == api.RISKPREDICTOR:
         # kubectl keeps a copy of the whole object there; the operator reads none of them.
         metadata.pop("annotations", None)

@@ -30,6 +30,12 @@ def live(
         "creationTimestamp": NOW,
         "managedFields": [applied_fields(manifest)],
     }
+    return with_defaults(resource, body)
+
+
+def with_defaults(resource: Resource, body: Body) -> Object:
+    """A child as the API server stores it: with its defaults for what is unsaid."""
+    body = copy.deepcopy(dict(body))
     _DEFAULTS[resource](body["spec"])
     return body
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from unit.operator.builders import SAMPLES, Object, changed, manifests, predictor, sample, without
-from unit.operator.live_objects import live
+from unit.operator.live_objects import live, with_defaults
 from unit.operator.strategies import bounded, specs
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.compare import Comparison, Difference, compare, recorded
+from riskpredictor_operator.core.observed import trim
 from riskpredictor_operator.kube import Resource
 
 Path = tuple[str | int, ...]
@@ -238,8 +239,9 @@ class TestFormerlyApplied:
             for spec in (first, second)
         )
         for resource in one.keys() & two.keys():
-            after = restored(resource, live(resource, one[resource]), two[resource])
-            expected = restored(resource, live(resource, two[resource]), two[resource])
+            before, expected = live(resource, one[resource]), live(resource, two[resource])
+            after = with_defaults(resource, restored(resource, before, two[resource]))
+            assert differing(resource, after, two[resource]) == []
             assert settled(after["spec"]) == settled(expected["spec"])
 
     def test_what_others_put_beside_it_stays(self) -> None:
@@ -496,6 +498,45 @@ def test_an_apply_would_take_a_toleration_of_others_away() -> None:
     assert differing(api.DEPLOYMENT, body, manifest) == []
     body["metadata"]["labels"] = {}
     assert not wanted(api.DEPLOYMENT, body, manifest).apply_suffices
+
+
+def claimed(body: Object, field: str, manager: str) -> Object:
+    """A Deployment whose pods' field another manager has written."""
+    pod = {f"f:{field}": {}, "f:containers": {}}
+    entry = {
+        "manager": manager, "operation": "Update",
+        "fieldsV1": {"f:spec": {"f:template": {"f:spec": pod}}},
+    }  # fmt: skip
+    metadata = {**body["metadata"], "managedFields": [*body["metadata"]["managedFields"], entry]}
+    return {**body, "metadata": metadata}
+
+
+WHOLE = {"tolerations": [{"key": "gpu", "operator": "Exists"}], "nodeSelector": {"disk": "ssd"}}
+
+
+@pytest.mark.parametrize("field", WHOLE)
+@pytest.mark.parametrize("manager", ["kubectl-edit", "restorer"])
+def test_what_another_client_adds_to_a_field_owned_as_a_whole_goes(
+    field: str, manager: str
+) -> None:
+    """Pods are scheduled by it. What admission adds in our own writes nobody else claims."""
+    manifest = recorded(manifests(predictor(podTemplate=WHOLE))[api.DEPLOYMENT])
+    body = live(api.DEPLOYMENT, manifest)
+    more = {"key": "theirs", "operator": "Exists"}
+    before = copy.deepcopy(at(body, (*_POD, field)))
+    after = [*before, more] if field == "tolerations" else {**before, "pool": "theirs"}
+    added = changed(body, after, *_POD, field)
+    assert differing(api.DEPLOYMENT, added, manifest) == []
+    assert differing(api.DEPLOYMENT, claimed(added, field, api.FIELD_MANAGER), manifest) == []
+    by_hand = trim(api.DEPLOYMENT, claimed(added, field, manager))
+    comparison = wanted(api.DEPLOYMENT, by_hand, manifest)
+    assert at(comparison.wanted, (*_POD, field)) == before
+    assert comparison.apply_suffices
+
+
+def test_tolerations_of_another_client_stay_where_none_are_declared() -> None:
+    body = changed(fresh(api.DEPLOYMENT), [{"operator": "Exists"}], *_POD, "tolerations")
+    assert differing(api.DEPLOYMENT, claimed(body, "tolerations", "kubectl-edit")) == []
 
 
 OURS = {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 5000}
