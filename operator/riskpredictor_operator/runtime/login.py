@@ -26,6 +26,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.client.rest import should_bypass_proxies
 
+from riskpredictor_operator.runtime.credential_plugin import plugins_that_end
+
 logger = logging.getLogger(__name__)
 
 FILES_SECONDS = 60.0
@@ -125,8 +127,7 @@ class Login:
 
     async def _renew(self) -> None:
         try:
-            async with asyncio.timeout(PLUGIN_SECONDS):
-                loaded = await self.load(self.now.context)
+            loaded = await self.load(self.now.context)
             token, certificate = loaded.token, loaded.certificate
         except (NoClusterError, OSError, ValueError, LookupError) as error:
             logger.warning("credentials could not be read again: %s", error)
@@ -171,12 +172,19 @@ def _load_pod() -> Loaded:
 async def _load_kubeconfig(context: str, named: str) -> Loaded:
     configuration = Configuration()
     try:
-        loader = await config.load_kube_config(
-            context=context or None, client_configuration=configuration
-        )
+        with plugins_that_end() as commands:
+            async with asyncio.timeout(PLUGIN_SECONDS):
+                loader = await config.load_kube_config(
+                    context=context or None, client_configuration=configuration
+                )
         current = loader.current_context["name"]
         # The library's own refresh_token() looks at the same attribute.
         user = loader._user.value if loader._user else {}
+    except TimeoutError as error:
+        whom = commands[-1] if commands else "the identity provider"
+        raise NoClusterError(
+            f"no credentials: {whom} did not answer in {PLUGIN_SECONDS:.0f} s"
+        ) from error
     except config.ConfigException as error:
         raise NoClusterError(f"no cluster: {error}; set KUBECONFIG or run in a pod") from error
     except _USABLE as error:

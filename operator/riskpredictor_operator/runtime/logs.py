@@ -1,4 +1,6 @@
-"""Log lines as text or JSON. Callers never log a spec or any other body of a request; passwords in URLs, which libraries log, are
+"""Log lines as text or JSON.
+
+Callers never log a spec or any other body of a request; passwords in URLs, which libraries log, are
 left out.
 """
 
