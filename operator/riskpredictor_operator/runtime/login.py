@@ -222,15 +222,24 @@ def proxy_for(server: str, environ: Mapping[str, str]) -> str | None:
     ``HTTPS_PROXY`` (or ``HTTP_PROXY``), else ``ALL_PROXY``; of two spellings the upper-case one.
     None for a loopback address, and for what ``NO_PROXY`` excludes: ``*``, networks as CIDR,
     addresses, and domains with all below them; each with a port or for all.
+
+    Raises:
+        NoClusterError: the server or the proxy is no usable URL.
     """
-    parts = urlsplit(server)
-    host = parts.hostname or ""
+    try:
+        parts = urlsplit(server)
+        host, own_port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise NoClusterError(
+            f"no cluster: {server}, the server of the kubeconfig, is no URL of a server ({error}); "
+            "correct clusters[].cluster.server"
+        ) from error
     if not host or _is_loopback(host):
         return None
     names = [f"{parts.scheme}_proxy", "all_proxy"]
     spellings = [spelling for name in names for spelling in (name.upper(), name)]
     chosen = next((name for name in spellings if environ.get(name)), "")
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    port = own_port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     excluded = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     entries = (_excluded_host(entry, port) for entry in re.split(r"[,\s]+", excluded))
     if _address(host):
@@ -274,7 +283,15 @@ def _usable_proxy(proxy: str | None, name: str) -> str | None:
     if not proxy:
         return None
     url = proxy if "://" in proxy else f"http://{proxy}"
-    scheme = urlsplit(url).scheme
+    try:
+        parts = urlsplit(url)
+        scheme, _ = parts.scheme, parts.port
+    except ValueError:
+        # Without the cause, which may have the password.
+        raise NoClusterError(
+            f"{name} names a proxy with an unusable address; it has to be http://HOST:PORT, with a "
+            "port up to 65535 and IPv6 addresses in brackets"
+        ) from None
     if scheme not in ("http", "https"):
         raise NoClusterError(
             f"{name} names a proxy of the kind {scheme}, which the operator cannot use; name an "

@@ -114,6 +114,23 @@ def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
+    "server", ["https://api.example.com:70000", "https://api.example.com:x", "https://[fd00::1:443"]
+)
+def test_a_server_that_is_no_url_is_told(server: str) -> None:
+    with pytest.raises(NoClusterError) as caught:
+        proxy_for(server, {})
+    assert f"{server}, the server of the kubeconfig, is no URL of a server (" in str(caught.value)
+    assert str(caught.value).endswith("; correct clusters[].cluster.server")
+
+
+@pytest.mark.parametrize("proxy", ["http://me:secret@a:70000", "a:secret", "http://[fd00::1:443"])
+def test_a_proxy_that_is_no_url_is_told_without_its_password(proxy: str) -> None:
+    with pytest.raises(NoClusterError, match="HTTPS_PROXY names a proxy with an unus") as caught:
+        proxy_for(NAME, {"HTTPS_PROXY": proxy})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("host", "url"), [("10.96.0.1", ADDRESS), ("fd00::1", ADDRESS_6)], ids=["IPv4", "IPv6"]
 )
 async def test_a_pod_asks_its_own_clusters_server_directly(
