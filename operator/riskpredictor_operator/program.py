@@ -48,16 +48,13 @@ def main(signals: StopSignals) -> int:
 async def run(settings: Settings, signals: StopSignals) -> int:
     """Connect, check, lead, work; returns the exit status."""
     stop = signals.event()
-    # A write may leave until WRITE_FRACTION of the lease is over; the rest is for it to arrive.
-    arrive_seconds = settings.lease_seconds * (1 - WRITE_FRACTION)
-    write_seconds = arrive_seconds if settings.leader_election else 0.0
-    agent = f"riskpredictor-operator/{__version__}"
     try:
-        transport = await connect(agent, settings.request_seconds, write_seconds)
+        client = await _connect(settings, stop)
     except NoClusterError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message is enough
         return EXIT_PREFLIGHT
-    client = Client(transport, api.FIELD_MANAGER)
+    if client is None:
+        return 0
     server: ProbeServer | None = None
     try:
         lease = Key(own_namespace(settings), settings.lease_name)
@@ -77,6 +74,23 @@ async def run(settings: Settings, signals: StopSignals) -> int:
         if server is not None:
             await server.stop()
         await client.close()
+
+
+async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """The API server's client; None if told to stop while the credentials are read."""
+    # A write may leave until WRITE_FRACTION of the lease is over; the rest is for it to arrive.
+    arrive_seconds = settings.lease_seconds * (1 - WRITE_FRACTION)
+    write_seconds = arrive_seconds if settings.leader_election else 0.0
+    agent = f"riskpredictor-operator/{__version__}"
+    client: Client | None = None
+
+    async def connecting() -> None:
+        nonlocal client
+        transport = await connect(agent, settings.request_seconds, write_seconds)
+        client = Client(transport, api.FIELD_MANAGER)
+
+    await run_unless_stopped(stop, connecting())
+    return client
 
 
 def _elector(client: Client, settings: Settings, lease: Key) -> LeaderElector | None:

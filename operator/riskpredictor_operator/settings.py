@@ -19,9 +19,16 @@ from riskpredictor_operator import __version__
 
 PREFIX = "RISKPREDICTOR_"
 OTHER_PROGRAMS = frozenset(
-    PREFIX + name for name in ("CACHE", "CLUSTER", "DEBUG", "KUBERNETES_TOOLS", "STATE")
-)
-"""Variables of the kubectl plug-in and of tools/cluster, which a developer may have set."""
+    PREFIX + name
+    for name in (
+        "ACCESS_LOG", "ANSWER_TIMEOUT", "AUDIT_LOG", "BODY_TIMEOUT", "CACHE", "CLUSTER", "DEBUG",
+        "DRAIN_SECONDS", "HEAD_TIMEOUT", "HOST", "IDLE_TIMEOUT", "KEEPALIVE_REQUESTS",
+        "KUBERNETES_TOOLS", "MAX_BATCH", "MAX_BODY_BYTES", "MAX_CONNECTIONS", "MAX_LAG",
+        "MAX_PENDING", "MAX_PENDING_BYTES", "MODEL", "MODEL_NAME", "POD_NAME", "PORT", "STATE",
+    )
+)  # fmt: skip
+"""Variables of the predictor, the kubectl plug-in and tools/cluster, which a developer may have
+set."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -163,7 +170,10 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m riskpredictor_operator",
-        description="Keeps a Deployment, a Service and an autoscaler for every RiskPredictor.",
+        description=(
+            "Keeps a Deployment, a Service, an autoscaler and a PodDisruptionBudget for every "
+            "RiskPredictor."
+        ),
         epilog="The cluster: the one that the pod runs in, else the current context of KUBECONFIG.",
         formatter_class=argparse.RawTextHelpFormatter,
         allow_abbrev=False,

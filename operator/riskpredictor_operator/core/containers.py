@@ -37,7 +37,9 @@ _START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of a terminated container whose program could not be started."""
 _EXEC_FORMAT = (1, 255)
 """Exit codes of a program that the processor cannot run, where the runtime tells that in the log
-only (runc does, crun says StartError). Others end so, too."""
+only (runc does, crun says StartError). Others end so, too, but seldom at once."""
+_AT_ONCE_SECONDS = 1.0
+"""How long such a program seems to run; the times of a status are whole seconds."""
 _LOST = "ContainerStatusUnknown"
 """Reason of a terminated container that a node lost, by a reboot for example; it says nothing."""
 
@@ -125,12 +127,20 @@ def _exited(container: Body, role: str, ended: Body) -> Explanation | None:
         f"{describe(container, role)} of image {container.get('image', '')} keeps exiting "
         f"(last exit code {code}); see kubectl logs {log}"
     )
-    if code in _EXEC_FORMAT:
+    if code in _EXEC_FORMAT and _ended_at_once(ended):
         message += (
             "; if it says exec format error, the image is built for another processor architecture "
             "than the node's"
         )
     return Explanation(reasons.CRASH_LOOPING, message)
+
+
+def _ended_at_once(ended: Body) -> bool:
+    started, finished = ended.get("startedAt", ""), ended.get("finishedAt", "")
+    if not started or not finished:
+        return False
+    ran = datetime.fromisoformat(finished) - datetime.fromisoformat(started)
+    return ran.total_seconds() <= _AT_ONCE_SECONDS
 
 
 def _not_ready(container: Body, role: str) -> Explanation:

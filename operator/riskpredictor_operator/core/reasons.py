@@ -49,7 +49,7 @@ WAITING_FOR_DELETION: Final = "WaitingForDeletion"
 
 Symptom: A RiskPredictor that was deleted and made again gets no children yet.
 Fix: Wait; if it lasts, look for the finalizer that holds the old child.
-Run: kubectl get deployment,service,hpa NAME -n NAMESPACE -o yaml"""
+Run: kubectl get deployment,service,hpa,pdb NAME -n NAMESPACE -o yaml"""
 APPLY_FAILED: Final = "ApplyFailed"
 """The API server keeps failing at a child's write (an admission webhook that is down, for example);
 it is tried again.

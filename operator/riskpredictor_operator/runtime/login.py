@@ -26,6 +26,8 @@ from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.client.rest import should_bypass_proxies
 
+from riskpredictor_operator.runtime.credential_plugin import plugins_that_end
+
 logger = logging.getLogger(__name__)
 
 FILES_SECONDS = 60.0
@@ -125,8 +127,7 @@ class Login:
 
     async def _renew(self) -> None:
         try:
-            async with asyncio.timeout(PLUGIN_SECONDS):
-                loaded = await self.load(self.now.context)
+            loaded = await self.load(self.now.context)
             token, certificate = loaded.token, loaded.certificate
         except (NoClusterError, OSError, ValueError, LookupError) as error:
             logger.warning("credentials could not be read again: %s", error)
@@ -171,12 +172,19 @@ def _load_pod() -> Loaded:
 async def _load_kubeconfig(context: str, named: str) -> Loaded:
     configuration = Configuration()
     try:
-        loader = await config.load_kube_config(
-            context=context or None, client_configuration=configuration
-        )
+        with plugins_that_end() as commands:
+            async with asyncio.timeout(PLUGIN_SECONDS):
+                loader = await config.load_kube_config(
+                    context=context or None, client_configuration=configuration
+                )
         current = loader.current_context["name"]
         # The library's own refresh_token() looks at the same attribute.
         user = loader._user.value if loader._user else {}
+    except TimeoutError as error:
+        whom = commands[-1] if commands else "the identity provider"
+        raise NoClusterError(
+            f"no credentials: {whom} did not answer in {PLUGIN_SECONDS:.0f} s"
+        ) from error
     except config.ConfigException as error:
         raise NoClusterError(f"no cluster: {error}; set KUBECONFIG or run in a pod") from error
     except _USABLE as error:
@@ -214,15 +222,24 @@ def proxy_for(server: str, environ: Mapping[str, str]) -> str | None:
     ``HTTPS_PROXY`` (or ``HTTP_PROXY``), else ``ALL_PROXY``; of two spellings the upper-case one.
     None for a loopback address, and for what ``NO_PROXY`` excludes: ``*``, networks as CIDR,
     addresses, and domains with all below them; each with a port or for all.
+
+    Raises:
+        NoClusterError: the server or the proxy is no usable URL.
     """
-    parts = urlsplit(server)
-    host = parts.hostname or ""
+    try:
+        parts = urlsplit(server)
+        host, own_port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise NoClusterError(
+            f"no cluster: {server}, the server of the kubeconfig, is no URL of a server ({error}); "
+            "correct clusters[].cluster.server"
+        ) from error
     if not host or _is_loopback(host):
         return None
     names = [f"{parts.scheme}_proxy", "all_proxy"]
     spellings = [spelling for name in names for spelling in (name.upper(), name)]
     chosen = next((name for name in spellings if environ.get(name)), "")
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    port = own_port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     excluded = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     entries = (_excluded_host(entry, port) for entry in re.split(r"[,\s]+", excluded))
     if _address(host):
@@ -266,7 +283,15 @@ def _usable_proxy(proxy: str | None, name: str) -> str | None:
     if not proxy:
         return None
     url = proxy if "://" in proxy else f"http://{proxy}"
-    scheme = urlsplit(url).scheme
+    try:
+        parts = urlsplit(url)
+        scheme, _ = parts.scheme, parts.port
+    except ValueError:
+        # Without the cause, which may have the password.
+        raise NoClusterError(
+            f"{name} names a proxy with an unusable address; it has to be http://HOST:PORT, with a "
+            "port up to 65535 and IPv6 addresses in brackets"
+        ) from None
     if scheme not in ("http", "https"):
         raise NoClusterError(
             f"{name} names a proxy of the kind {scheme}, which the operator cannot use; name an "

@@ -1,13 +1,35 @@
-"""Log lines as text or JSON. Callers never log a spec or any other body of a request."""
+"""Log lines as text or JSON.
+
+Callers never log a spec or any other body of a request; passwords in URLs, which libraries log, are
+left out.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
 _UNCLOSED = "an error occurred during closing of asynchronous generator"
+_SECRET = re.compile(r"(?<=://)[^/\s]*@|(?<=authorization': ')[^']*", re.IGNORECASE)
+"""User and password of a URL; the credentials in the headers of a request that an error shows."""
+
+
+def without_passwords(text: str) -> str:
+    """A text that may show a URL with its user and password, as errors of aiohttp do of a proxy."""
+    return _SECRET.sub("", text)
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level and message, then the traceback if any."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_passwords(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -18,10 +40,10 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_passwords(record.getMessage()),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = without_passwords(self.formatException(record.exc_info))
         return json.dumps(line)
 
 
@@ -43,11 +65,7 @@ def configure(form: str, level: str, brief: tuple[type[BaseException], ...] = ()
         return not record.getMessage().startswith(_UNCLOSED)
 
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonFormatter()
-        if form == "json"
-        else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    )
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     handler.addFilter(shorten)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # kopf logs every watch stream at INFO.

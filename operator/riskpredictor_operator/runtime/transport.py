@@ -24,6 +24,7 @@ from kubernetes.aio.client.configuration import Configuration
 from riskpredictor_operator.kube import ApiError, Body, Resource
 from riskpredictor_operator.runtime import metrics, write_guard
 from riskpredictor_operator.runtime.login import Login, load_cluster
+from riskpredictor_operator.runtime.logs import without_passwords
 from riskpredictor_operator.runtime.write_guard import (
     Guard,
     LeadershipLostError,
@@ -95,7 +96,7 @@ class Transport:
             )
             status, data = response.status, await response.read()
         except _UNREACHABLE as error:
-            raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
+            raise ApiError(0, "Unreachable", self._why(error)) from error
         except LeadershipLostError:
             status = None
             raise
@@ -125,7 +126,7 @@ class Transport:
                     yield line
         except (*_UNREACHABLE, ValueError) as error:
             # ValueError: a line longer than the client reads.
-            raise ApiError(0, "Unreachable", str(error) or type(error).__name__) from error
+            raise ApiError(0, "Unreachable", self._why(error)) from error
 
     async def connection(self) -> kopf.ConnectionInfo:
         """The same server and credentials for kopf's watches.
@@ -157,6 +158,12 @@ class Transport:
         for task in self._former:
             task.cancel()
         await asyncio.gather(self.client.close(), *self._former, return_exceptions=True)
+
+    def _why(self, error: Exception) -> str:
+        """Why there was no answer, without the proxy's password."""
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return f"the proxy {self.proxy} answers {error.status} {error.message}"
+        return without_passwords(str(error)) or type(error).__name__
 
     async def _send_with_fresh_credentials(self, *request: Any) -> aiohttp.ClientResponse:
         self.login.renew_in_time()

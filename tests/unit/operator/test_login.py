@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import os
+import signal
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -19,10 +21,13 @@ from kubernetes.aio.config import incluster_config, kube_config
 from unit.operator.eventually import eventually
 from unit.operator.loopback import serving
 
+from riskpredictor_operator import program
 from riskpredictor_operator.kube import ApiError
 from riskpredictor_operator.runtime import login
 from riskpredictor_operator.runtime.login import NoClusterError, load_cluster, proxy_for
+from riskpredictor_operator.runtime.stopping import SIGNALS, StopSignals
 from riskpredictor_operator.runtime.transport import Transport, connect
+from riskpredictor_operator.settings import Settings
 
 PROXY = "http://proxy.example:3128"
 ADDRESS, ADDRESS_6 = "https://10.96.0.1:443", "https://[fd00::1]:443"
@@ -106,6 +111,23 @@ def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.delenv("NO_PROXY", raising=False)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    "server", ["https://api.example.com:70000", "https://api.example.com:x", "https://[fd00::1:443"]
+)
+def test_a_server_that_is_no_url_is_told(server: str) -> None:
+    with pytest.raises(NoClusterError) as caught:
+        proxy_for(server, {})
+    assert f"{server}, the server of the kubeconfig, is no URL of a server (" in str(caught.value)
+    assert str(caught.value).endswith("; correct clusters[].cluster.server")
+
+
+@pytest.mark.parametrize("proxy", ["http://me:secret@a:70000", "a:secret", "http://[fd00::1:443"])
+def test_a_proxy_that_is_no_url_is_told_without_its_password(proxy: str) -> None:
+    with pytest.raises(NoClusterError, match="HTTPS_PROXY names a proxy with an unus") as caught:
+        proxy_for(NAME, {"HTTPS_PROXY": proxy})
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +230,14 @@ END
 """
 
 
+def alive(descriptors: Path) -> bool:
+    """Whether the process is there, and not only its exit code."""
+    try:
+        return any(descriptors.iterdir())
+    except OSError:
+        return False
+
+
 class Kubeconfig:
     """A kubeconfig whose credentials a plug-in hands out: the tokens 1, 2, 3 ..."""
 
@@ -228,6 +258,16 @@ class Kubeconfig:
         """How often the plug-in answers before it fails."""
         self.plugin.write_text(PLUGIN.format(folder=self.folder, works=times))
         self.plugin.chmod(0o755)
+
+    def hangs(self) -> None:
+        """The plug-in waits, in a child of its own, for something that does not come."""
+        self.plugin.write_text(f"#!/bin/sh\nsleep 300 &\necho $$ $! >> {self.folder}/hung\nwait\n")
+
+    def hung(self) -> list[Path]:
+        """Processes of plug-ins that hang."""
+        record = self.folder / "hung"
+        ids = record.read_text().split() if record.exists() else []
+        return [path for path in map(Path, (f"/proc/{number}/fd" for number in ids)) if alive(path)]
 
     def expires(self, after: datetime.timedelta) -> None:
         """When the tokens end, as the plug-in says."""
@@ -354,6 +394,47 @@ async def test_a_plugin_that_never_gave_any_is_named(kubeconfig: Kubeconfig) -> 
     kubeconfig.works(0)
     with pytest.raises(NoClusterError, match=r"login-plugin, the credential plug-in of context it"):
         await connect("test", 5.0)
+
+
+async def test_a_plugin_that_hangs_at_the_start_is_named_and_ended(
+    kubeconfig: Kubeconfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig.hangs()
+    monkeypatch.setattr(login, "PLUGIN_SECONDS", 1.0)
+    with pytest.raises(NoClusterError, match=r"login-plugin did not answer in 1 s$"):
+        await connect("test", 5.0)
+    await eventually(lambda: (kubeconfig.folder / "hung").exists() and not kubeconfig.hung())
+
+
+async def test_a_plugin_that_hangs_later_is_named_and_ended(
+    kubeconfig: Kubeconfig,
+    transport: Transport,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kubeconfig.hangs()
+    monkeypatch.setattr(login, "PLUGIN_SECONDS", 1.0)
+    await transport.login.renew()
+    assert "could not be read again: no credentials: " in caplog.text
+    assert "login-plugin did not answer in 1 s" in caplog.text
+    await eventually(lambda: (kubeconfig.folder / "hung").exists() and not kubeconfig.hung())
+
+
+async def test_an_order_to_stop_ends_a_plugin_that_hangs(kubeconfig: Kubeconfig) -> None:
+    kubeconfig.hangs()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals = StopSignals()
+    signals.install()
+    try:
+        running = asyncio.create_task(program.run(Settings(http_port=0), signals))
+        await eventually(kubeconfig.hung)
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            assert await running == 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    await eventually(lambda: not kubeconfig.hung())
 
 
 async def test_tokens_in_files_are_read_again(

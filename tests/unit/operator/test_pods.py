@@ -58,6 +58,13 @@ NOT_READY = pod(state={"running": {}}, started=True)
 STARTING = pod(state={"running": {}})
 
 
+def ran(exit_code: int, until: str) -> Object:
+    """Ended with that exit code, after a start at 2026-01-01T00:00:00Z."""
+    state = terminated("Error", exit_code)
+    state["terminated"] |= {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": until}
+    return state
+
+
 TROUBLE = {
     "pull back-off": (BACK_OFF, reasons.IMAGE_PULL_FAILED, "spec.modelVersion"),
     "pull error": (ERR_PULL, reasons.IMAGE_PULL_FAILED, "health-predictor:v1"),
@@ -88,7 +95,8 @@ TROUBLE = {
         reasons.CONTAINER_START_FAILED, "kubernetes.io/arch in spec.podTemplate.nodeSelector",
     ),
     "perhaps another architecture": (
-        pod(state=terminated("Error", 1)), reasons.CRASH_LOOPING, "if it says exec format error",
+        pod(state=ran(1, until="2026-01-01T00:00:01Z")), reasons.CRASH_LOOPING,
+        "if it says exec format error",
     ),
     "a reason of a runtime to come": (
         pod(state=waiting("RROUnsupported", "no recursive mounts")),
@@ -414,3 +422,22 @@ def test_the_pods_in_trouble_are_named() -> None:
     worst = pods.worst_problem([*several, NOT_READY], "v1")
     assert worst is not None
     assert worst[1] == ["a", "b"]
+
+
+@pytest.mark.parametrize("exit_code", [1, 255])
+@pytest.mark.parametrize(
+    ("until", "perhaps"),
+    [
+        pytest.param("2026-01-01T00:00:00Z", True, id="at once"),
+        pytest.param("2026-01-01T00:00:01Z", True, id="across a full second"),
+        pytest.param("2026-01-01T00:00:02Z", False, id="later"),
+        pytest.param("", False, id="unknown"),
+    ],
+)
+def test_only_a_program_that_ended_at_once_may_be_for_another_processor(
+    exit_code: int, until: str, perhaps: bool
+) -> None:
+    worst = pods.worst_problem([pod(state=ran(exit_code, until))], "v1")
+    assert worst
+    assert worst[0].reason == reasons.CRASH_LOOPING
+    assert ("exec format error" in worst[0].message) is perhaps

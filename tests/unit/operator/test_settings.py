@@ -17,6 +17,7 @@ from riskpredictor_operator.settings import (
     load,
     own_namespace,
 )
+from riskpredictor_server.settings import Settings as PredictorSettings
 from support.cluster import ROOT
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -101,7 +102,7 @@ def refusal(argv: list[str], environ: dict[str, str], capsys: pytest.CaptureFixt
             "NAMESPACES; did you mean RISKPREDICTOR_NAMESPACE?",
         ),
         ([], {"RISKPREDICTOR_LOGLEVEL": "a"}, "LOGLEVEL; did you mean RISKPREDICTOR_LOG_LEVEL?"),
-        ([], {"RISKPREDICTOR_PORT": "1"}, "PORT; did you mean RISKPREDICTOR_HTTP_PORT?"),
+        ([], {"RISKPREDICTOR_HTTPPORT": "1"}, "HTTPPORT; did you mean RISKPREDICTOR_HTTP_PORT?"),
         ([], {"RiskPredictor_Workers": "1"}, "there is no setting RiskPredictor_Workers"),
         ([], {"RISKPREDICTOR_": "1"}, "there is no setting RISKPREDICTOR_;"),
         (["--worker", "1"], {}, "there is no setting --worker; did you mean --workers?"),
@@ -138,8 +139,12 @@ def test_nor_are_those_of_our_other_programs() -> None:
     tools = [ROOT / "tools/cluster/localcluster", ROOT / "tools/kubectl/riskpredictor_kubectl"]
     texts = [path.read_text() for folder in tools for path in folder.glob("*.py")]
     read = {name for text in texts for name in re.findall(r"\b_?RISKPREDICTOR_[A-Z_]+", text)}
-    assert read == OTHER_PROGRAMS
-    assert load([], dict.fromkeys(read, "x")) == Settings()
+    predictors = {
+        "RISKPREDICTOR_" + field.name.upper() for field in dataclasses.fields(PredictorSettings)
+    }
+    shared = {"RISKPREDICTOR_" + name.upper() for name in FIELDS}
+    assert (read | predictors) - shared == OTHER_PROGRAMS
+    assert load([], dict.fromkeys(OTHER_PROGRAMS, "x")) == Settings()
 
 
 @pytest.mark.parametrize("text", [" shop ", "shop\n", "\tshop"])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
 from aiohttp import web
 from kubernetes.aio.config import kube_config
 from unit.operator.loopback import serving
 
+from riskpredictor_operator.kube import ApiError
+from riskpredictor_operator.runtime import logs
 from riskpredictor_operator.runtime.transport import Transport, connect
 
 SERVER = "http://cluster.invalid:6443"
@@ -110,3 +114,52 @@ async def test_credentials_are_the_kubeconfigs_and_no_other_files(
     write(kubeconfig, proxy.url)
     await ask(await connect("test", 5.0))
     assert proxy.credentials == ["Bearer secret"]
+
+
+async def refuse(_: web.BaseRequest) -> web.Response:
+    return web.Response(status=407, reason="Proxy Authentication Required")
+
+
+async def test_a_proxy_that_refuses_is_named_without_its_password(kubeconfig: Path) -> None:
+    async with serving(refuse) as url:
+        with_password = url.replace("://", "://alice:s3cr@t@")
+        write(kubeconfig, "https://cluster.invalid:6443", **{"proxy-url": with_password})
+        transport = await connect("test", 5.0)
+        said = []
+        with pytest.raises(ApiError) as caught:
+            await transport.call("GET", "/version", None)
+        said.append(caught.value.message)
+        with pytest.raises(ApiError) as caught:
+            await anext(transport.lines("/logs", {}, 5.0))
+        said.append(caught.value.message)
+        await transport.close()
+    assert said == [f"the proxy {url} answers 407 Proxy Authentication Required"] * 2
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+async def test_nor_has_the_log_of_a_watch_its_password(
+    form: str, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serving(refuse) as url:
+        with_password = url.replace("://", "://alice:s3cret@")
+        write(kubeconfig, "https://cluster.invalid:6443", **{"proxy-url": with_password})
+        transport = await connect("test", 5.0)
+        info = await transport.connection()
+        await transport.close()
+        root = logging.getLogger()
+        before = root.handlers[:], root.level
+        logs.configure(form, "debug")
+        try:
+            # As kopf connects and logs: message, repr and traceback.
+            async with aiohttp.ClientSession(proxy=info.proxy_url) as session:
+                with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
+                    await session.get(info.server)
+            error = caught.value
+            logging.getLogger("kopf").error("%s; %r", error, error.request_info, exc_info=error)
+        finally:
+            root.handlers[:], root.level = before[0], before[1]
+            logging.getLogger("kopf").setLevel(logging.NOTSET)
+    said = capsys.readouterr().err
+    assert url.removeprefix("http://") in said
+    assert "Traceback" in said
+    assert [word for word in ("alice", "s3cret", "YWxpY2U6czNjcmV0") if word in said] == []
