@@ -96,7 +96,7 @@ def test_packages_start_no_services_and_the_ban_ends_with_the_installation(
         seen.append((policy.read_text().endswith("exit 101\n"), os.access(policy, os.X_OK)))
         raise ClusterError("the installation failed")
 
-    with pytest.raises(ClusterError), debian._no_services_started():
+    with pytest.raises(ClusterError), debian.no_services_started():
         fail()
     assert seen == [(True, True)]
     assert not policy.exists()
@@ -108,7 +108,7 @@ def test_a_policy_of_the_machine_s_own_is_left_alone(
     policy = tmp_path / "policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101 # mine\n")
     monkeypatch.setattr(debian, "_POLICY", policy)
-    with debian._no_services_started():
+    with debian.no_services_started():
         pass
     assert policy.read_text() == "#!/bin/sh\nexit 101 # mine\n"
 
