@@ -46,7 +46,9 @@ def _made(environment: str) -> Path:
     """The folder of an environment of its own, set up by one of the processes that run tests."""
     folder = ROOT / "build" / environment
     with file_lock(folder.with_suffix(".lock"), f"the set-up of {folder}"):
-        subprocess.run(["make", "--silent", f"{folder.relative_to(ROOT)}/.ready"], cwd=ROOT, check=True)
+        subprocess.run(
+            ["make", "--silent", f"{folder.relative_to(ROOT)}/.ready"], cwd=ROOT, check=True
+        )
     return folder
 
 

@@ -172,7 +172,7 @@ def test_outputs_can_be_chosen(client: FlaskClient) -> None:
         ({"inputs": [tensor()], "parameters": {"binary_data_output": 1}}, "true or false"),
         (
             {"inputs": [tensor()], "outputs": [{"name": "risk_level", "parameters": CLASSES}]},
-            "outputs[0].parameters.classification: is not supported; leave it out: the output risk_l",
+            "outputs[0].parameters.classification: is not supported; leave it out: the output risk",
         ),
         ({"instances": [HEALTHY]}, "records without tensors go to /predict"),
         ({"inputs": [tensor(), tensor()]}, "or one tensor each named"),
@@ -336,8 +336,14 @@ def test_outputs_are_binary_as_asked(client: FlaskClient) -> None:
         (binary({"inputs": [binary_tensor()]}, bytes(63)), "its binary data would end at 64"),
         (binary({"inputs": [binary_tensor()]}, bytes(65)), "65 bytes follow the JSON, but"),
         (binary({"inputs": [binary_tensor(60)]}, bytes(60)), "8 values of FP64 have 64 bytes"),
-        (binary({"inputs": [binary_tensor("64")]}, bytes(64)), "binary_data_size: must be a whole n"),
-        (binary({"inputs": [binary_tensor(True)]}, bytes(64)), "binary_data_size: must be a whole nu"),
+        (
+            binary({"inputs": [binary_tensor("64")]}, bytes(64)),
+            "binary_data_size: must be a whole n",
+        ),
+        (
+            binary({"inputs": [binary_tensor(True)]}, bytes(64)),
+            "binary_data_size: must be a whole nu",
+        ),
         (
             binary({"inputs": [binary_tensor(data=FLAT)]}, bytes(64)),
             "has data and binary_data_size",

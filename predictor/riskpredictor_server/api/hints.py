@@ -24,7 +24,7 @@ _OTHER_MEASURES: Final = ("diastolic", "pulsepressure")
 _LEAST_WORD: Final = 4
 """Length from which such a word is also looked for among the words of a name."""
 _LEAST_PART: Final = 6
-"""Length from which inside of them, too: shorter ones are part of others, as of attempt, impulse."""
+"""Length from which inside of them, too: shorter ones are part of others, such as attempt."""
 _UNITS: Final[Mapping[str, Mapping[str, Callable[[float], float]]]] = {
     "bpm": {"Hz": lambda value: value * 60},
     "mmHg": {"kPa": lambda value: value * 7.50062, "cmHg": lambda value: value * 10},

@@ -40,11 +40,11 @@ def raw_deflate(body: bytes) -> bytes:
         ("", BODY),
     ],
     ids=[
-        "gzip", "capitals", "x-gzip", "zlib", "raw deflate",
-        "gzip as deflate", "zlib as gzip", "several members", "identity first", "identity last",
-        "empty members", "identity twice", "identity", "comma", "none",
-    ],  # fmt: skip
-)
+        "gzip", "capitals", "x-gzip", "zlib", "raw deflate", "gzip as deflate", "zlib as gzip",
+        "several members", "identity first", "identity last", "empty members", "identity twice",
+        "identity", "comma", "none",
+    ],
+)  # fmt: skip
 def test_known_encodings_are_taken_off(encoding: str, sent: bytes) -> None:
     assert decompress(sent, encoding, limit=len(BODY)) == BODY
 

@@ -150,8 +150,8 @@ def test_another_name_of_a_field_is_told_by_both_errors(name: str, field: str) -
 @pytest.mark.parametrize(
     "name",
     [
-        "age", "diastolic_blood_pressure", "pulse_pressure", "id", "community", "care_unit", "unitId",
-        "attempt", "template", "impulse", "hr_department", "system",
+        "age", "diastolic_blood_pressure", "pulse_pressure", "id", "community", "care_unit",
+        "unitId", "attempt", "template", "impulse", "hr_department", "system",
     ],
 )  # fmt: skip
 def test_another_measure_is_taken_for_no_field(name: str) -> None:
