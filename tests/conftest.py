@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.network import need_ipv6
+
 _COUNTER = itertools.count(1)
 
 # The same cases in each run, however slow the machine; HYPOTHESIS=random looks for new ones.
@@ -26,6 +28,12 @@ settings.load_profile("suite")
 def unique_name() -> str:
     """A name for a namespace that no other test uses."""
     return f"t{os.getpid()}-{next(_COUNTER)}"
+
+
+@pytest.fixture
+def has_ipv6() -> None:
+    """The test has an IPv6 address, or is skipped."""
+    need_ipv6()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -55,6 +55,8 @@ class _Request:
         self.scope = scope
         self.receive = receive
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) < len(scope["headers"]):
+            self.headers = _joined(scope["headers"])
         self.extensions = scope.get("extensions") or {}
         self.id = ""
         self.label = "page"
@@ -283,6 +285,14 @@ class Application:
     def _draw_next_close(self) -> float:
         mean = self._settings.keepalive_requests
         return self.answered + random.randint(1, 2 * mean) if mean else inf  # noqa: S311
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Join the values of each header that came more than once by commas, as WSGI does."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 def _route_path(scope: Scope) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from localcluster.gobuild import KUBERNETES, ensure
+from localcluster.run import file_lock
 from support import prometheus
 from support.cluster import ROOT
 from support.helm import MODULE, Helm
@@ -37,4 +39,20 @@ def helm(renderers: None, tmp_path_factory: pytest.TempPathFactory) -> Helm:
 @pytest.fixture(scope="session")
 def audit_tools() -> None:
     """The tools of make audit and make sbom, installed."""
-    subprocess.run(["make", "--silent", "build/audit/.ready"], cwd=ROOT, check=True)
+    _made("audit")
+
+
+def _made(environment: str) -> Path:
+    """The folder of an environment of its own, set up by one of the processes that run tests."""
+    folder = ROOT / "build" / environment
+    with file_lock(folder.with_suffix(".lock"), f"the set-up of {folder}"):
+        subprocess.run(
+            ["make", "--silent", f"{folder.relative_to(ROOT)}/.ready"], cwd=ROOT, check=True
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kserve_python() -> Path:
+    """The Python that has KServe's client, installed."""
+    return _made("kserve") / "bin" / "python"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from unit.predictor.support import HEALTHY, SICK, ServerProcess, artifact, chang
 from support.cluster import ROOT
 from support.rawhttp import RawClient, get, request
 
-KSERVE = ROOT / "build" / "kserve" / "bin" / "python"
 VITALS = [list(HEALTHY.values()), list(SICK.values())]
 INFER = "/v2/models/riskpredictor/infer"
 OUTPUTS = ("risk_level", "probabilities", "contributions")
@@ -275,12 +275,11 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-def ask_kserve(cases: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+def ask_kserve(python: Path, cases: list[tuple[str, dict[str, Any]]]) -> list[Any]:
     """What KServe's client makes of each case, asked in a process of its own: it takes seconds."""
-    assert KSERVE.exists(), "make programs"
     script = ROOT / "tests" / "support" / "kserve_client.py"
     done = subprocess.run(
-        [KSERVE, "-I", script], input=json.dumps(cases), capture_output=True, text=True, timeout=120
+        [python, "-I", script], input=json.dumps(cases), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     answers: list[Any] = json.loads(done.stdout)
@@ -288,15 +287,16 @@ def ask_kserve(cases: list[tuple[str, dict[str, Any]]]) -> list[Any]:
 
 
 def test_kserves_client_gets_right_answers_and_reads_every_refusal(
-    server: ServerProcess, damaged: ServerProcess, full: ServerProcess
+    server: ServerProcess, damaged: ServerProcess, full: ServerProcess, kserve_python: Path
 ) -> None:
     ready = [{"call": call} for call in ("is_server_live", "is_server_ready", "is_model_ready")]
     unready = {"call": "is_model_ready"}
     urls = {"server": server.url, "damaged": damaged.url, "full": full.url}
     refused = [(urls[where], case) for where, case, _ in CASES.values()]
     answers = ask_kserve(
+        kserve_python,
         [(server.url, case) for case in (*ready, *ANSWERED.values())]
-        + [(damaged.url, unready), *refused]
+        + [(damaged.url, unready), *refused],
     )
     assert answers[:3] == [True, True, True]
     for name, answer in zip(ANSWERED, answers[3:], strict=False):

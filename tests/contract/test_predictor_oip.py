@@ -172,12 +172,13 @@ def test_outputs_can_be_chosen(client: FlaskClient) -> None:
         ({"inputs": [tensor()], "parameters": {"binary_data_output": 1}}, "true or false"),
         (
             {"inputs": [tensor()], "outputs": [{"name": "risk_level", "parameters": CLASSES}]},
-            "outputs[0].parameters.classification: is not supported",
+            "outputs[0].parameters.classification: is not supported; leave it out: the output risk",
         ),
         ({"instances": [HEALTHY]}, "records without tensors go to /predict"),
         ({"inputs": [tensor(), tensor()]}, "or one tensor each named"),
         ({"inputs": [tensor()], "outputs": [{"name": "age"}]}, "unknown 'age'"),
-        ({"inputs": [tensor()], "outputs": [{"name": ["x"]}]}, "unknown"),
+        ({"inputs": [tensor()], "outputs": [{"name": ["x"]}]}, "outputs[0].name: must be a string"),
+        ({"inputs": [tensor()], "outputs": [{}]}, "outputs[0].name: must be a string; this model"),
         ({"inputs": [tensor()], "outputs": 7}, "outputs: must be an array"),
     ],
 )
@@ -262,7 +263,8 @@ def test_celsius_is_a_parameter_of_the_request(client: FlaskClient) -> None:
     body = {"inputs": [celsius], "id": "1"}
     refused = client.post(PATH + "/infer", json=body)
     assert refused.status_code == 422
-    assert '"temperature_unit": "C"; columns were read as heart' in refused.get_json()["error"]
+    said = 'say so with "parameters.temperature_unit": "C"; columns were read as heart'
+    assert said in refused.get_json()["error"]
     answer = client.post(PATH + "/infer", json=body | {"parameters": {"temperature_unit": "C"}})
     fahrenheit = tensor(shape=[1, 4], data=[85, 120, 98.6, 97])
     expected = client.post(PATH + "/infer", json={"inputs": [fahrenheit], "id": "1"})
@@ -334,8 +336,14 @@ def test_outputs_are_binary_as_asked(client: FlaskClient) -> None:
         (binary({"inputs": [binary_tensor()]}, bytes(63)), "its binary data would end at 64"),
         (binary({"inputs": [binary_tensor()]}, bytes(65)), "65 bytes follow the JSON, but"),
         (binary({"inputs": [binary_tensor(60)]}, bytes(60)), "8 values of FP64 have 64 bytes"),
-        (binary({"inputs": [binary_tensor("64")]}, bytes(64)), "binary_data_size: is 64; 8 values"),
-        (binary({"inputs": [binary_tensor(True)]}, bytes(64)), "binary_data_size: is True"),
+        (
+            binary({"inputs": [binary_tensor("64")]}, bytes(64)),
+            "binary_data_size: must be a whole n",
+        ),
+        (
+            binary({"inputs": [binary_tensor(True)]}, bytes(64)),
+            "binary_data_size: must be a whole nu",
+        ),
         (
             binary({"inputs": [binary_tensor(data=FLAT)]}, bytes(64)),
             "has data and binary_data_size",

@@ -127,7 +127,7 @@ def test_a_damaged_model_is_not_ready_and_says_why(tmp_path: Path) -> None:
         assert "scorer.json: digest mismatch" in ready.json()["reason"]
         assert server.post("/predict", HEALTHY).status == 503
         assert "riskpredictor_ready 0" in server.get("/metrics").body.decode()
-        assert "scorer.json: digest mismatch" in server.log()
+        eventually(lambda: "scorer.json: digest mismatch" in server.log())
 
 
 def test_connections_are_closed_after_some_answers() -> None:

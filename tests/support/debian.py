@@ -8,7 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from localcluster.debian import no_services_started, packages_lock
 from localcluster.paths import cache_root
+from localcluster.run import file_lock
 
 PATIENT = ("-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300")
 """Options of apt-get: a mirror that fails once, and somebody else's installation, pass."""
@@ -48,18 +50,23 @@ def unpacked(package: str) -> Path:
     Fetched once and kept in the cache. What it depends on has to be there.
     """
     home = cache_root() / package
-    if not (home / "usr").exists():
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
-            update()
-            # As root, apt would hand the download to a user who may not write here.
-            sandbox = ("-o", "APT::Sandbox::User=root")
-            _run("apt-get", *PATIENT, *sandbox, "download", "-qq", package, folder=folder)
-            (archive,) = Path(folder).glob(f"{package}_*.deb")
-            tree = Path(folder) / "unpacked"
-            _run("dpkg-deb", "-x", str(archive), str(tree), folder=folder)
-            tree.rename(home)
+    lock = cache_root() / "locks" / f"{package}.lock"
+    with file_lock(lock, f"the download of {package}"):
+        if not (home / "usr").exists():
+            _unpack(package, home)
     return home
+
+
+def _unpack(package: str, home: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+        update()
+        # As root, apt would hand the download to a user who may not write here.
+        sandbox = ("-o", "APT::Sandbox::User=root")
+        _run("apt-get", *PATIENT, *sandbox, "download", "-qq", package, folder=folder)
+        (archive,) = Path(folder).glob(f"{package}_*.deb")
+        tree = Path(folder) / "unpacked"
+        _run("dpkg-deb", "-x", str(archive), str(tree), folder=folder)
+        tree.rename(home)
 
 
 def _run(*command: str, folder: str) -> None:
@@ -74,10 +81,11 @@ def _files(package: str) -> list[str]:
 
 def _install(package: str) -> None:
     assert os.geteuid() == 0, f"{package} is missing: sudo apt-get install {package}"
-    update()
-    done = subprocess.run(
-        ["apt-get", *PATIENT, "install", "-y", "-qq", package],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    with packages_lock(), no_services_started():
+        update()
+        done = subprocess.run(
+            ["apt-get", *PATIENT, "install", "-y", "-qq", package],
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, f"apt-get install {package}: {done.stderr}"

@@ -16,13 +16,15 @@ _WORDS: Final = {
     "blood_pressure": ("bp", "sbp", "sys", "systolic"),
     "temperature": ("temp",),
     "oxygen_level": ("spo2", "sao2", "o2", "o2sat", "oxygen", "saturation"),
-    "temperature_unit": ("unit",),
+    "temperature_unit": ("unit", "temp_unit"),
 }
 """What else a field is called."""
 _OTHER_MEASURES: Final = ("diastolic", "pulsepressure")
 """They contain such a word, and are no input."""
-_LEAST_PART: Final = 4
-"""Length from which such a word is also looked for inside of longer names."""
+_LEAST_WORD: Final = 4
+"""Length from which such a word is also looked for among the words of a name."""
+_LEAST_PART: Final = 6
+"""Length from which inside of them, too: shorter ones are part of others, such as attempt."""
 _UNITS: Final[Mapping[str, Mapping[str, Callable[[float], float]]]] = {
     "bpm": {"Hz": lambda value: value * 60},
     "mmHg": {"kPa": lambda value: value * 7.50062, "cmHg": lambda value: value * 10},
@@ -45,7 +47,17 @@ def _squeezed(name: str) -> str:
 _FIELD_OF: Final = {
     _squeezed(word): field for field, words in _WORDS.items() for word in (field, *words)
 }
-_PARTS: Final = sorted((w for w in _FIELD_OF if len(w) >= _LEAST_PART), key=len, reverse=True)
+_IN_NAMES: Final = sorted(
+    (word for word in _FIELD_OF if len(word) >= _LEAST_WORD and word != "unit"),
+    key=len, reverse=True,
+)  # fmt: skip
+"""Such words, longest first. Many things have a unit, and a hospital has several."""
+_CAMEL_WORD: Final = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])")
+
+
+def _words_of(name: str) -> set[str]:
+    """Return the words of a name, told apart by punctuation or by capitals."""
+    return {word.lower() for word in (*re.split(r"[\W_]+", name), *_CAMEL_WORD.findall(name))}
 
 
 def field_meant(name: str) -> str | None:
@@ -55,11 +67,22 @@ def field_meant(name: str) -> str | None:
         return None
     if squeezed in _FIELD_OF:
         return _FIELD_OF[squeezed]
-    return next((_FIELD_OF[part] for part in _PARTS if part in squeezed), None)
+    words = _words_of(name[:64])
+    return next(
+        (
+            _FIELD_OF[word]
+            for word in _IN_NAMES
+            if word in words or (len(word) >= _LEAST_PART and word in squeezed)
+        ),
+        None,
+    )
 
 
-def value_meant(rule: Vital, value: Any) -> str:
-    """Return what a refused value of a field may mean, to be added to the detail; or nothing."""
+def value_meant(rule: Vital, value: Any, unit_field: str) -> str:
+    """Return what a refused value of a field may mean, to be added to the detail; or nothing.
+
+    ``unit_field`` is where a request says its unit of temperatures.
+    """
     number = _number_in(value)
     if number is None:
         several = isinstance(value, list) and len(value) > 1
@@ -73,7 +96,7 @@ def value_meant(rule: Vital, value: Any) -> str:
     }
     if not meant:
         return ""
-    named = [f'; say so with "temperature_unit": "{unit[1]}"' for unit in meant if unit[0] == "°"]
+    named = [f'; say so with "{unit_field}": "{unit[1]}"' for unit in meant if unit[0] == "°"]
     return f"; {number:g} may be {' or '.join(meant.values())}{''.join(named)}"
 
 

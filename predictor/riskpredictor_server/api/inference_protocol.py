@@ -39,6 +39,7 @@ VERSION_ROUTE = MODEL_ROUTE + "/versions/<version>"
 BINARY_HEADER = "Inference-Header-Content-Length"
 BINARY_TYPE = "application/octet-stream"
 EXTENSIONS = ("binary_tensor_data",)
+_UNIT = "parameters.temperature_unit"
 _COLUMNS = ",".join(VITAL_NAMES)
 _WIDTH = len(VITAL_NAMES)
 
@@ -94,7 +95,7 @@ def infer(
         predictor.metrics.rejected.add(("", "malformed"))
         return problem(400, str(error), request_id)
     try:
-        rows = read_records(records, "inputs")
+        rows = read_records(records, "inputs", _UNIT)
     except InvalidRecordError as invalid:
         predictor.count_rejected(invalid.errors)
         order = f"; columns were read as {_COLUMNS}" if by_position else ""
@@ -135,7 +136,7 @@ def _records(document: Any, binary: bytes, max_batch: int) -> tuple[list[dict[st
         )
     unit = read_parameters(document, "").get("temperature_unit")
     if unit not in (None, *TEMPERATURE_UNITS):
-        raise TensorError('parameters.temperature_unit: must be "F" or "C"')
+        raise TensorError(f'{_UNIT}: must be "F" or "C"')
     tensors = read_tensors(document["inputs"], binary, most=_WIDTH * max_batch)
     names: Sequence[str] = VITAL_NAMES
     if len(tensors) == 1:
@@ -221,12 +222,12 @@ def _wanted(document: dict[str, Any], known: Collection[str]) -> dict[str, bool]
         raise TensorError("outputs: must be an array of objects")
     wanted = {}
     for index, output in enumerate(outputs):
-        name = str(output.get("name"))
-        if name not in known:
-            raise TensorError(
-                f"outputs: unknown {name[:64]!r}; this model has {', '.join(sorted(known))}"
-            )
         where = f"outputs[{index}]"
+        name, these = output.get("name"), f"this model has {', '.join(sorted(known))}"
+        if not isinstance(name, str):
+            raise TensorError(f"{where}.name: must be a string; {these}")
+        if name not in known:
+            raise TensorError(f"outputs: unknown {name[:64]!r}; {these}")
         parameters = read_parameters(output, where)
         wanted[name] = _flag(parameters, "binary_data", f"{where}.parameters", binary)
     return wanted

@@ -17,6 +17,7 @@ from riskpredictor_server.api.hints import (
 from riskpredictor_server.model.vitals import VITAL_NAMES, VITALS, Values, Vital
 
 TEMPERATURE_UNITS: Final = ("F", "C")
+UNIT_FIELD: Final = "temperature_unit"
 PROBLEMS: Final = (
     "missing",
     "not_a_number",
@@ -29,8 +30,8 @@ PROBLEMS: Final = (
 
 # 25 to 45 °C is exactly 77 to 113 °F, so both units accept the same temperatures.
 CELSIUS: Final = Vital("temperature", "Temperature", "°C", "°C", 25, 45, 0.1, "Temperature (°C).")
-_FIELDS: Final = frozenset((*VITAL_NAMES, "temperature_unit"))
-_UNKNOWN: Final = f"unknown field; the fields are {', '.join(VITAL_NAMES)}, temperature_unit"
+_FIELDS: Final = frozenset((*VITAL_NAMES, UNIT_FIELD))
+_UNKNOWN: Final = f"unknown field; the fields are {', '.join(VITAL_NAMES)}, {UNIT_FIELD}"
 _MAX_ERRORS: Final = 100
 _NUMBER: Final = frozenset((int, float))
 """Exact types: bool is a subclass of int, and true is no measurement."""
@@ -52,11 +53,12 @@ def fahrenheit(celsius: float) -> float:
     return celsius * 9 / 5 + 32
 
 
-def read_record(record: Any) -> Values:
+def read_record(record: Any, unit_field: str = UNIT_FIELD) -> Values:
     """Validate a decoded JSON record and return its values, temperature in °F.
 
-    Raises InvalidRecordError with the errors of all fields. The first branch applies the rules of
-    :func:`_inspect` to the common valid record in a fraction of its time.
+    ``unit_field`` is where the request says the unit, for errors. Raises InvalidRecordError with
+    the errors of all fields. The first branch applies the rules of :func:`_inspect` to the common
+    valid record in a fraction of its time.
     """
     if type(record) is dict and len(record) == 4:
         try:
@@ -65,7 +67,7 @@ def read_record(record: Any) -> Values:
             t = record["temperature"]
             ox = record["oxygen_level"]
         except KeyError:
-            return _inspect(record)
+            return _inspect(record, unit_field)
         if (
             type(hr) in _NUMBER
             and type(bp) in _NUMBER
@@ -77,10 +79,10 @@ def read_record(record: Any) -> Values:
             and _OX_LO <= ox <= _OX_HI
         ):
             return (hr, bp, t, ox)
-    return _inspect(record)
+    return _inspect(record, unit_field)
 
 
-def read_records(records: Any, path: str) -> list[Values]:
+def read_records(records: Any, path: str, unit_field: str = UNIT_FIELD) -> list[Values]:
     """Validate a list of decoded records.
 
     Raises InvalidRecordError; its errors name fields as ``path[index].field``, and no further
@@ -91,7 +93,7 @@ def read_records(records: Any, path: str) -> list[Values]:
     read, add = read_record, rows.append
     for index, record in enumerate(records):
         try:
-            add(read(record))
+            add(read(record, unit_field))
         except InvalidRecordError as invalid:
             for error in invalid.errors:
                 field = f"{path}[{index}].{error['field']}".removesuffix(".")
@@ -103,7 +105,7 @@ def read_records(records: Any, path: str) -> list[Values]:
     return rows
 
 
-def _inspect(record: Any) -> Values:
+def _inspect(record: Any, unit_field: str) -> Values:
     if not isinstance(record, dict):
         detail = (
             f"a record is a JSON object with {', '.join(VITAL_NAMES)}; this is {_json_type(record)}"
@@ -132,7 +134,7 @@ def _inspect(record: Any) -> Values:
     values = []
     for vital in VITALS:
         rule = CELSIUS if vital.name == CELSIUS.name and unit == "C" else vital
-        error = _field_error(rule, record, meant)
+        error = _field_error(rule, record, meant, unit_field)
         if error:
             errors.append(error)
         else:
@@ -152,7 +154,7 @@ def _unknown(meant: str | None) -> str:
 
 
 def _field_error(
-    vital: Vital, record: dict[str, Any], meant: dict[str, str | None]
+    vital: Vital, record: dict[str, Any], meant: dict[str, str | None], unit_field: str
 ) -> dict[str, Any] | None:
     """Return what is wrong with a field; ``meant`` has the fields that unknown names stand for."""
     value: Any = record.get(vital.name)
@@ -168,11 +170,13 @@ def _field_error(
             detail += f'; was it sent as "{renamed}"?'
     elif type(value) in _NUMBER:
         problem = "out_of_range"
-        detail = f"must be {span}{value_meant(vital, value)}"
+        detail = f"must be {span}{value_meant(vital, value, unit_field)}"
     else:
         problem = "not_a_number"
-        is_type = _json_type(value)
-        detail = f"must be a JSON number, {span}; this is {is_type}{value_meant(vital, value)}"
+        detail = (
+            f"must be a JSON number, {span}; this is {_json_type(value)}"
+            f"{value_meant(vital, value, unit_field)}"
+        )
     return {
         "field": vital.name,
         "problem": problem,

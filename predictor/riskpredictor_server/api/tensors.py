@@ -22,8 +22,12 @@ _FORMATS: Final = {
 }  # fmt: skip
 """Letter of each numeric datatype in the module struct."""
 _LARGEST: Final = {"FP16": 65504.0, "FP32": 3.4028234663852886e38}
-_NOT_SUPPORTED: Final = ("shared_memory_region", "classification")
-"""Parameters that ask for extensions which are not served, and must not be ignored."""
+_NOT_SUPPORTED: Final = {
+    "shared_memory_region": "leave it out: data is in the request and in the answer",
+    "classification": "leave it out: the output risk_level is the most likely class, and the output"
+    " probabilities has that of each",
+}
+"""Parameters that ask for extensions which are not served, and must not be ignored; what to do."""
 
 
 class TensorError(Exception):
@@ -90,12 +94,10 @@ def read_parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
         return {}
     if not isinstance(parameters, dict):
         raise TensorError(f"{where}.parameters: must be an object".removeprefix("."))
-    for name in _NOT_SUPPORTED:
+    for name, instead in _NOT_SUPPORTED.items():
         if parameters.get(name):
             what = f"{where}.parameters.{name}".removeprefix(".")
-            raise TensorError(
-                f"{what}: is not supported; leave it out, and send the data in the request"
-            )
+            raise TensorError(f"{what}: is not supported; {instead}")
     return parameters
 
 
@@ -112,7 +114,9 @@ def _read_binary(
 ) -> Sequence[Any]:
     layout = f"<{prod(shape)}{_FORMATS[datatype]}"
     wanted = struct.calcsize(layout)
-    if type(size) is not int or size != wanted:
+    if type(size) is not int:
+        raise TensorError(f"{where}.parameters.binary_data_size: must be a whole number")
+    if size != wanted:
         raise TensorError(
             f"{where}.parameters.binary_data_size: is {shown(size)};"
             f" {prod(shape)} values of {datatype} have {wanted} bytes"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import support.debian
 from localcluster import debian, prerequisites
 from localcluster.console import ClusterError
 from localcluster.record import Options
@@ -96,10 +100,47 @@ def test_packages_start_no_services_and_the_ban_ends_with_the_installation(
         seen.append((policy.read_text().endswith("exit 101\n"), os.access(policy, os.X_OK)))
         raise ClusterError("the installation failed")
 
-    with pytest.raises(ClusterError), debian._no_services_started():
+    with pytest.raises(ClusterError), debian.no_services_started():
         fail()
     assert seen == [(True, True)]
     assert not policy.exists()
+
+
+def test_what_tests_install_starts_no_services_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """HAProxy's package would start a proxy on a developer's machine."""
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(debian, "_POLICY", policy)
+    monkeypatch.setattr(debian, "cache_root", lambda: tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    seen = {}
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        seen["install" if "install" in command else "update"] = policy.exists()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    support.debian._install("haproxy")
+    assert seen["install"]
+    assert not policy.exists()
+
+
+def test_two_processes_that_need_a_package_unpack_it_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(support.debian, "cache_root", lambda: tmp_path)
+    unpacked = []
+
+    def unpack(package: str, home: Path) -> None:
+        unpacked.append(package)
+        time.sleep(0.5)
+        (home / "usr").mkdir(parents=True)
+
+    monkeypatch.setattr(support.debian, "_unpack", unpack)
+    with ThreadPoolExecutor(2) as pool:
+        homes = list(pool.map(support.debian.unpacked, ["nginx", "nginx"]))
+    assert (homes, unpacked) == ([tmp_path / "nginx"] * 2, ["nginx"])
 
 
 def test_a_policy_of_the_machine_s_own_is_left_alone(
@@ -108,7 +149,7 @@ def test_a_policy_of_the_machine_s_own_is_left_alone(
     policy = tmp_path / "policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101 # mine\n")
     monkeypatch.setattr(debian, "_POLICY", policy)
-    with debian._no_services_started():
+    with debian.no_services_started():
         pass
     assert policy.read_text() == "#!/bin/sh\nexit 101 # mine\n"
 

@@ -20,7 +20,9 @@ from localcluster.run import file_lock, run_logged, tail
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[Running]:
-    process = spawn(["sleep", "60"], tmp_path / "log", marker=tmp_path)
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    process = spawn(["sleep", "60"], tmp_path / "log", marker=cluster)
     running = Running.of(process.pid)
     assert running is not None
     # The kernel shows a new program's environment a moment after the program has begun.
@@ -64,7 +66,8 @@ def test_a_stopped_process_is_gone(sleeper: Running, tmp_path: Path) -> None:
 
 
 def test_a_process_that_does_not_listen_is_ended(tmp_path: Path) -> None:
-    script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+    # One process: a child would outlive it.
+    script = "trap '' TERM; echo ready; exec sleep 60"
     process = spawn(["sh", "-c", script], tmp_path / "log", marker=tmp_path)
     running = Running.of(process.pid)
     assert running is not None
@@ -81,10 +84,10 @@ def test_a_damaged_note_is_no_process(tmp_path: Path, text: str) -> None:
 
 
 def test_what_a_cluster_started_is_found_by_its_mark(sleeper: Running, tmp_path: Path) -> None:
+    assert [process.pid for process in marked(tmp_path / "cluster")] == [sleeper.pid]
     assert [process.pid for process in marked(tmp_path)] == [sleeper.pid]
-    assert [process.pid for process in marked(tmp_path.parent)] == [sleeper.pid]
     assert marked(tmp_path / "other") == []
-    assert marked(tmp_path.with_name(tmp_path.name[:-1])) == []
+    assert marked(tmp_path / "cluste") == []
 
 
 def test_a_process_that_nobody_noted_is_found_by_mark_and_command(

@@ -52,7 +52,9 @@ def _name_of(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[int, str]) -> No
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
-def test_a_name_stands_for_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_stands_for_all_of_its_addresses(
+    has_ipv6: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One of another machine is left out, and an address found twice is one."""
     _name_of(
         monkeypatch, (socket.AF_INET6, "::1"), (socket.AF_INET, "192.0.2.99"),
@@ -64,7 +66,7 @@ def test_a_name_stands_for_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch)
         sock.close()
 
 
-def test_a_port_that_is_taken_in_one_family_is_refused() -> None:
+def test_a_port_that_is_taken_in_one_family_is_refused(has_ipv6: None) -> None:
     """Or each family would have another server's answers."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
         port = other.getsockname()[1]

@@ -134,6 +134,9 @@ def test_nothing_is_guessed_where_nothing_fits(field: str, value: Any) -> None:
         ("body_temp", "temperature"),
         ("SpO2", "oxygen_level"),
         ("oxygenSaturation", "oxygen_level"),
+        ("SpO2_percent", "oxygen_level"),
+        ("tempF", "temperature"),
+        ("bodytemperature", "temperature"),
     ],
 )
 def test_another_name_of_a_field_is_told_by_both_errors(name: str, field: str) -> None:
@@ -144,7 +147,13 @@ def test_another_name_of_a_field_is_told_by_both_errors(name: str, field: str) -
     assert f'did you mean "{field}"?' in errors[name]["detail"]
 
 
-@pytest.mark.parametrize("name", ["age", "diastolic_blood_pressure", "pulse_pressure", "id"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "age", "diastolic_blood_pressure", "pulse_pressure", "id", "community", "care_unit",
+        "unitId", "attempt", "template", "impulse", "hr_department", "system",
+    ],
+)  # fmt: skip
 def test_another_measure_is_taken_for_no_field(name: str) -> None:
     record: dict[str, Any] = {name: 80}
     assert "did you mean" not in refused(record)[name]["detail"]

@@ -6,6 +6,7 @@ import gzip
 import json
 import threading
 import zlib
+from collections.abc import Sequence
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -19,6 +20,7 @@ from riskpredictor_server.web.app import create_app
 from support.rawhttp import RawClient, get, request
 
 BODY = json.dumps(HEALTHY).encode()
+INFER = "/v2/models/riskpredictor/infer"
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
@@ -48,12 +50,14 @@ async def ask(
     path: str,
     body: bytes = BODY,
     encoding: str = "identity",
+    lines: Sequence[tuple[str, str]] = (),
     **more: Any,
 ) -> tuple[int, Any]:
     """Call the application as an ASGI server does; return status and document."""
     headers = [(b"host", b"x"), (b"content-type", b"application/json")]
     headers.append((b"content-length", b"%d" % len(body)))
     headers.append((b"content-encoding", encoding.encode()))
+    headers += [(name.lower().encode(), value.encode()) for name, value in lines]
     scope: Scope = {"type": "http", "method": method, "path": path, "http_version": "1.1", **more}
     scope.update(headers=headers, query_string=b"")
     sent: list[Message] = []
@@ -116,6 +120,32 @@ async def test_a_compressed_body_is_answered_alike_by_both(
     assert (found, flask.status_code) == (status, status)
     assert answer | {"request_id": ""} == expected | {"request_id": ""}
     assert flask.headers.get("Accept-Encoding") == ("gzip, deflate" if status == 415 else None)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "values", "body", "status"),
+    [
+        ("/predict", "Content-Encoding", ("gzip", "identity"), gzip.compress(BODY), 200),
+        ("/predict", "Content-Encoding", ("gzip", "gzip"), gzip.compress(BODY), 415),
+        (INFER, "Inference-Header-Content-Length", (str(len(BODY)),), BODY, 400),
+        (INFER, "Inference-Header-Content-Length", ("1", str(len(BODY))), BODY, 400),
+    ],
+    ids=["encodings", "an encoding twice", "one length", "two lengths"],
+)
+async def test_header_lines_of_the_same_name_are_one_list_for_both(
+    path: str, name: str, values: Sequence[str], body: bytes, status: int
+) -> None:
+    """RFC 9110, 5.3. Of two lengths neither may be taken silently."""
+    serving = service()
+    lines = [(name, value) for value in values]
+    found, answer = await ask(Application(serving), "POST", path, body, lines=lines)
+    sent = [("Content-Encoding", "identity"), *lines, ("Content-Type", "application/json")]
+    flask = create_app(serving).test_client().post(path, data=body, headers=sent)
+    expected = flask.get_json(force=True)
+    assert (found, flask.status_code) == (status, status)
+    assert answer | {"request_id": ""} == expected | {"request_id": ""}
+    if len(values) == 2 and status == 400:
+        assert f"is '1, {len(BODY)}'; send a whole number" in answer["detail"]
 
 
 async def test_a_body_counts_against_the_memory_as_it_is_when_decompressed() -> None:

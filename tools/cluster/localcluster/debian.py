@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from .console import ClusterError, say
@@ -61,7 +61,7 @@ def ensure(needed: Mapping[str, str]) -> None:
         raise ClusterError(
             f"packages are missing: {', '.join(packages)}", f"run as root: {command}"
         )
-    with file_lock(cache_root() / "locks" / "packages.lock", "the package installation"):
+    with packages_lock():
         packages = missing_packages(needed)
         if packages:
             _install(packages)
@@ -81,7 +81,7 @@ def _install(packages: list[str]) -> None:
     except ClusterError as error:
         # One unreachable source of many fails the update, yet the packages may be had.
         say(f"{error.message}\n  going on: the installation will tell if that matters")
-    with _no_services_started():
+    with no_services_started():
         run_logged(
             f"installing {' '.join(packages)}",
             ["apt-get", "install", "-y", "--no-install-recommends", *wait, *packages],
@@ -90,8 +90,13 @@ def _install(packages: list[str]) -> None:
         )
 
 
+def packages_lock() -> AbstractContextManager[None]:
+    """Hold the one lock under which packages are installed."""
+    return file_lock(cache_root() / "locks" / "packages.lock", "the package installation")
+
+
 @contextmanager
-def _no_services_started() -> Iterator[None]:
+def no_services_started() -> Iterator[None]:
     """Keep etcd's and containerd's packages from starting the machine's own etcd and containerd."""
     if _POLICY.exists() and _POLICY.read_text() != _POLICY_TEXT:
         yield
