@@ -409,6 +409,13 @@ OVERRIDES = {
         append({"type": "Resource", "resource": {"name": "memory"}}, "spec", "metrics"),
     ),
     "tolerance": (api.AUTOSCALER, put("0.5", "spec", "behavior", "scaleUp", "tolerance")),
+    "a label more of a spread": (
+        api.DEPLOYMENT,
+        put("x", *_POD, "topologySpreadConstraints", 0, "labelSelector", "matchLabels", "canary"),
+    ),
+    "a label more of a budget": (
+        api.DISRUPTION_BUDGET, put("x", "spec", "selector", "matchLabels", "canary")
+    ),
     "the other bound": (api.DISRUPTION_BUDGET, put(1, "spec", "minAvailable")),
 }  # fmt: skip
 
