@@ -463,7 +463,7 @@ def test_an_apply_would_take_a_toleration_of_others_away() -> None:
 
 def claimed(body: Object, field: str, manager: str) -> Object:
     """A Deployment whose pods' field another manager has written."""
-    pod = {f"f:{field}": {}, "f:containers": {}}
+    pod: Object = {f"f:{field}": {}, "f:containers": {}}
     entry = {
         "manager": manager, "operation": "Update",
         "fieldsV1": {"f:spec": {"f:template": {"f:spec": pod}}},
@@ -489,9 +489,9 @@ def test_what_another_client_adds_to_a_field_owned_as_a_whole_goes(
     added = changed(body, after, *_POD, field)
     assert differing(api.DEPLOYMENT, added, manifest) == []
     assert differing(api.DEPLOYMENT, claimed(added, field, api.FIELD_MANAGER), manifest) == []
-    by_hand = trim(api.DEPLOYMENT, claimed(added, field, manager))
+    by_hand = dict(trim(api.DEPLOYMENT, claimed(added, field, manager)))
     comparison = wanted(api.DEPLOYMENT, by_hand, manifest)
-    assert at(comparison.wanted, (*_POD, field)) == before
+    assert at(dict(comparison.wanted), (*_POD, field)) == before
     assert comparison.apply_suffices
 
 
