@@ -23,7 +23,7 @@ from riskpredictor_operator.core.plan import (
     recreation,
     target_of,
 )
-from riskpredictor_operator.core.refusals import explain_refusal, is_about_fields
+from riskpredictor_operator.core.refusals import explain_refusal, is_about_fields, says_valid
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import ApiError, Body, Resource, Verdict, verdict_of
 from riskpredictor_operator.runtime.cache import Cache
@@ -126,8 +126,7 @@ async def _recreate(client: Client, cache: Cache, rp: RiskPredictor, step: Recre
     try:
         await client.create(resource, _without_node_ports(step.manifest), dry_run=True)
     except ApiError as error:
-        # The API server validates a manifest before it looks whether the object exists.
-        if error.status != 409:
+        if not says_valid(error):
             raise
     await _delete(client, cache, rp, resource, step.uid, orphan=step.keep_pods)
     logger.warning("%s: %s is made anew, for no update restores it", rp.key, resource.kind)

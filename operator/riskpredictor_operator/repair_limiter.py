@@ -7,6 +7,7 @@ times at once, then after growing pauses; and the status says who overrules it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -50,6 +51,15 @@ class Overruled:
         return self.written + (min(most, least * 2.0**more) if more >= 0 else 0.0)
 
 
+def _place(difference: Difference) -> str:
+    """The path by which a field is counted: of items that must go, the list.
+
+    Whoever adds another item each time would never reach the limit otherwise.
+    """
+    path = difference.path
+    return re.sub(r"\[[^]]*\]$", "", path) if difference.wanted is None else path
+
+
 @dataclass
 class _Child:
     digest: str
@@ -67,11 +77,11 @@ class RepairLimiter:
     def admit(self, key: Key, repair: Repair) -> bool:
         """Whether a child may be repaired now: one of its fields, at least, is in no pause."""
         fields, now = self._fields(key, repair), self.monotonic()
-        paused = {d.path: d for d in repair.restores if d.path in fields}
+        paused = {_place(d): d for d in repair.restores if _place(d) in fields}
         paused = {path: d for path, d in paused.items() if now < fields[path].due}
         for path, difference in paused.items():
             fields[path].difference, fields[path].found = difference, now
-        return len(paused) < len(repair.restores)
+        return len(paused) < len({_place(each) for each in repair.restores})
 
     def written(self, key: Key, repair: Repair, left: Iterable[Difference]) -> None:
         """Count a repair.
@@ -82,8 +92,8 @@ class RepairLimiter:
             left: how the answer of the API server still differs from what is wanted.
         """
         fields, now = self._fields(key, repair), self.monotonic()
-        overruled = {difference.path: difference for difference in left}
-        for path, difference in {**{d.path: d for d in repair.restores}, **overruled}.items():
+        overruled = {_place(difference): difference for difference in left}
+        for path, difference in {**{_place(d): d for d in repair.restores}, **overruled}.items():
             known = fields.pop(path, None)
             times = 1 + (known.times if known is not None else 0)
             if path in overruled:

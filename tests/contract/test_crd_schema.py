@@ -173,3 +173,9 @@ def test_the_full_sample_shows_every_field() -> None:
     }
     # One switches the autoscaler off, the other names a class that the cluster must have.
     assert wanted - shown == {"spec.replicas", "spec.podTemplate.priorityClassName"}
+
+
+def test_the_variables_that_a_user_may_not_set_are_those_that_nobody_may_add() -> None:
+    env = FIELDS["spec.podTemplate.env"]
+    (rule,) = [r["rule"] for r in env["x-kubernetes-validations"] if "POD_NAME" in r["rule"]]
+    assert set(re.findall(r"'([A-Z_]+)'", rule)) == api.RESERVED_ENV

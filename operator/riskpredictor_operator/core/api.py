@@ -41,4 +41,6 @@ HANDOVER_MANAGER = "riskpredictor-operator-handover"
 takes it: a field that no manager owns would fall back to its default, 1."""
 
 CONTAINER = "predictor"
+RESERVED_ENV = frozenset({"POD_NAME", "RISKPREDICTOR_POD_NAME", "RISKPREDICTOR_PORT"})
+"""Variables of that container which nobody else may set: operator and probes rely on them."""
 CONTAINER_PORT = 5000

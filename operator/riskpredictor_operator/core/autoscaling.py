@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from riskpredictor_operator.core import api, reasons
-from riskpredictor_operator.core.conditions import AUTOSCALING, Condition, find
+from riskpredictor_operator.core.conditions import AUTOSCALING, Condition, in_status
 from riskpredictor_operator.core.rollout import Rollout
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
@@ -44,7 +44,7 @@ def autoscaling(rp: RiskPredictor, autoscaler: Body | None, rollout: Rollout | N
             AUTOSCALING, "Unknown", reasons.EXTERNAL_AUTOSCALER,
             f"spec.autoscaler is External: somebody else sets the number of pods{now}",
         )  # fmt: skip
-    active = _condition(autoscaler, "ScalingActive")
+    active = in_status((autoscaler or {}).get("status"), "ScalingActive")
     if not active or active["reason"] == _SWITCHED_OFF:
         return AWAITING
     if active["status"] != "True":
@@ -63,7 +63,10 @@ def autoscaler_fails(rp: RiskPredictor, autoscaler: Body | None) -> bool:
 
 def _failure(autoscaler: Body | None) -> str:
     """Why an autoscaler cannot do its work; empty where it can, or would with metrics."""
-    able, active = (_condition(autoscaler, name) for name in ("AbleToScale", "ScalingActive"))
+    able, active = (
+        in_status((autoscaler or {}).get("status"), name)
+        for name in ("AbleToScale", "ScalingActive")
+    )
     if able.get("status") == "False" and able["reason"] in _BROKEN:
         message = str(able.get("message", ""))
         return (
@@ -134,8 +137,3 @@ def _unavailable(fix: str, message: str) -> Condition:
 
 def _false(reason: str, message: str) -> Condition:
     return Condition(AUTOSCALING, "False", reason, message)
-
-
-def _condition(autoscaler: Body | None, name: str) -> Body:
-    status = (autoscaler or {}).get("status") or {}
-    return find(status.get("conditions") or (), name) or {}

@@ -15,10 +15,11 @@ from typing import Any
 
 from riskpredictor_operator.core import api, field_rules
 from riskpredictor_operator.core.field_rules import FieldRules
+from riskpredictor_operator.core.observed import applied_fields
 from riskpredictor_operator.kube import Body, Resource
 
-_METADATA = ("labels", "annotations", "ownerReferences")
-"""Fields of the metadata that a child is rendered with, besides its name."""
+RECORD_LIMIT = 100_000
+"""Characters of a record at most; all annotations of an object have 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,14 @@ class Comparison:
 def recorded(manifest: Body) -> dict[str, Any]:
     """A manifest with the annotation that tells what was applied.
 
-    It is in the child's own metadata, never in the pods': to add it restarts nobody.
+    It is in the child's own metadata, never in the pods': to add it restarts nobody. A manifest
+    that is too large for it has none; then ``managedFields`` tell.
     """
     metadata = manifest["metadata"]
     applied = {part: metadata[part] for part in ("labels", "annotations")}
     text = json.dumps({**applied, "spec": manifest["spec"]}, separators=(",", ":"), sort_keys=True)
+    if len(text) > RECORD_LIMIT:
+        return dict(manifest)
     annotations = {**metadata["annotations"], api.ANNOTATION_LAST_APPLIED: text}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
@@ -61,7 +65,7 @@ def compare(resource: Resource, manifest: Body, live: Body) -> Comparison:
     """Compare a live child with its recorded manifest."""
     rules = FieldRules.of(resource, manifest, live)
     rendered, found = _parts(manifest), _parts(live)
-    last = _last_applied(resource, rendered, found)
+    last = _last_applied(resource, rendered, live)
     wanted: dict[str, Any] = {}
     differences: list[Difference] = []
     suffices = True
@@ -116,18 +120,37 @@ def _parts(body: Body) -> dict[str, Any]:
 
 
 def _last_applied(resource: Resource, rendered: Body, live: Body) -> Body:
-    """What was applied to a child last, by its own annotation."""
-    text = live["metadata"]["annotations"].get(api.ANNOTATION_LAST_APPLIED)
-    if text == rendered["metadata"]["annotations"][api.ANNOTATION_LAST_APPLIED]:
+    """What was applied to a child last, by its own annotation.
+
+    Without one that can be read, it is what the operator's own apply owns (a child of version
+    0.1.0) or, without that too, what a RiskPredictor may have declared.
+    """
+    text = (live["metadata"].get("annotations") or {}).get(api.ANNOTATION_LAST_APPLIED)
+    if text and text == rendered["metadata"]["annotations"].get(api.ANNOTATION_LAST_APPLIED):
         return rendered
     try:
         applied = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         applied = None
-    if not isinstance(applied, Mapping) or not isinstance(applied.get("spec"), Mapping):
-        applied = field_rules.possibly_applied(resource)
-    metadata = {part: applied.get(part) for part in ("labels", "annotations")}
-    return {"metadata": metadata, "spec": applied.get("spec")}
+    if isinstance(applied, Mapping) and applied.get("spec"):
+        metadata = {part: applied.get(part) for part in ("labels", "annotations")}
+        return {"metadata": metadata, "spec": applied["spec"]}
+    owned = _tree_of_map(applied_fields(live)) or field_rules.possibly_applied(resource)
+    return {part: owned.get(part) for part in ("metadata", "spec")}
+
+
+def _tree(fields: Body) -> Any:
+    """Fields of ``managedFields`` in the form of an object; ``EVERYTHING`` in place of values."""
+    items = [
+        {**json.loads(name[2:]), **_tree_of_map(inner)}
+        for name, inner in fields.items()
+        if name.startswith("k:")
+    ]
+    return items or _tree_of_map(fields) or field_rules.EVERYTHING
+
+
+def _tree_of_map(fields: Body) -> dict[str, Any]:
+    return {name[2:]: _tree(inner) for name, inner in fields.items() if name.startswith("f:")}
 
 
 def _merge(rules: FieldRules, rendered: Any, last: Any, live: Any, place: str) -> Any:
@@ -183,7 +206,7 @@ def _merge_list(
             merged.append(
                 _merge(rules, ours, None if before is None else last[before], item, place)
             )
-        elif rules.allows_items(place) and (
+        elif rules.allows_item(place, item) and (
             _find(item, rendered, place) is None and _find(item, last, place) is None
         ):
             merged.append(item)

@@ -82,3 +82,8 @@ def shortened(message: str, limit: int) -> str:
 def find(conditions: Iterable[Body], name: str) -> Body | None:
     """The stored condition of a type, or None."""
     return next((dict(c) for c in conditions if c["type"] == name), None)
+
+
+def in_status(status: Body | None, name: str) -> Body:
+    """The condition of a type in the status of any object; empty if there is none."""
+    return find((status or {}).get("conditions") or (), name) or {}

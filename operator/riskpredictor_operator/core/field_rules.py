@@ -128,28 +128,27 @@ goes on from there."""
 FREE_MAPS = frozenset({"labels", "annotations", "nodeSelector", "selector", "matchLabels"})
 """Maps, by name, whose values are any text, also none. Elsewhere no text means no field."""
 
-_ALL = True
-"""In place of a map or list of what was applied: everything that is there."""
+EVERYTHING = True
+"""In place of a value, map or list of what was applied: whatever is there."""
 
-_UNKNOWN: Mapping[Resource, Body] = {
-    api.DEPLOYMENT: {
-        "annotations": {},
-        "spec": {"minReadySeconds": _ALL, "template": {"spec": {
+_OLD_LABELS = {"app.kubernetes.io/instance": EVERYTHING}
+_POSSIBLY_APPLIED: Mapping[Resource, Body] = {
+    api.DEPLOYMENT: {"minReadySeconds": EVERYTHING, "template": {
+        "metadata": {"labels": _OLD_LABELS},
+        "spec": {
             **dict.fromkeys((
                 "affinity", "imagePullSecrets", "nodeSelector", "priorityClassName",
                 "securityContext", "serviceAccount", "serviceAccountName", "tolerations",
                 "topologySpreadConstraints",
-            ), _ALL),
+            ), EVERYTHING),
             "containers": [{
-                "name": api.CONTAINER, "args": _ALL, "command": _ALL, "securityContext": _ALL,
+                **dict.fromkeys(("args", "command", "securityContext"), EVERYTHING),
+                "name": api.CONTAINER,
                 "volumeMounts": [{"mountPath": "/tmp"}],  # noqa: S108 - inside the pod
             }],
             "volumes": [{"name": "tmp"}],
-        }}},
-    },
-    api.SERVICE: {"spec": dict.fromkeys((
-        "externalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "loadBalancerSourceRanges",
-    ), _ALL)},
+        },
+    }},
 }  # fmt: skip
 
 
@@ -166,8 +165,12 @@ def claims_whole(entry: Body) -> frozenset[str]:
 
 def possibly_applied(resource: Resource) -> Body:
     """What may have been applied to a child that does not tell: all that a RiskPredictor can
-    declare and that can be told from additions of others, and what version 0.1.0 rendered."""
-    return _UNKNOWN.get(resource, {})
+    declare for the pods and that can be told from additions of others, and what version 0.1.0
+    rendered.
+
+    Nothing of a Service: to take away a range of addresses that was set by hand would open it.
+    """
+    return {"metadata": {"labels": _OLD_LABELS}, "spec": _POSSIBLY_APPLIED.get(resource, {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,8 @@ class FieldRules:
     """The tables for one child as it is rendered."""
 
     refused: Mapping[str, frozenset[str]]
+    pod_context: Body
+    """The security context of the pods as it is rendered."""
     whole: frozenset[str] = frozenset()
     """Places of _WHOLE that are rendered and that another client claims."""
 
@@ -186,11 +191,10 @@ class FieldRules:
             entries = live["metadata"].get("managedFields") or ()
             claimed = frozenset[str]().union(*map(claims_whole, entries))
             pod = rendered["spec"]["template"]["spec"]
-            return cls(
-                _REFUSED, frozenset(place for place in claimed if place.rpartition(".")[2] in pod)
-            )
+            whole = frozenset(place for place in claimed if place.rpartition(".")[2] in pod)
+            return cls(_REFUSED, pod["securityContext"], whole)
         if resource != api.SERVICE:
-            return cls(_REFUSED)
+            return cls(_REFUSED, {})
         kind = rendered["spec"]["type"]
         more = frozenset[str]()
         if kind != "LoadBalancer":
@@ -199,17 +203,24 @@ class FieldRules:
         if kind == "ClusterIP":
             refused[_SERVICE] |= _OF_OUTSIDE
             refused[f"{_SERVICE}.ports"] = frozenset({"nodePort"})
-        return cls(refused)
+        return cls(refused, {})
 
     def allows(self, place: str, name: str, value: Any) -> bool:
         """Whether others may add a field with this value to the map at a place."""
         if place in _CONTEXTS and _confines(name, value):
-            return True
+            # The container's context wins over the pod's.
+            return bool(self.pod_context.get(name, value) == value)
         closed = place in _CLOSED or place in self.whole
         return not closed and name not in self.refused.get(place, ())
 
-    def allows_items(self, place: str) -> bool:
+    def allows_item(self, place: str, item: Any) -> bool:
         """Whether others may add an item to the list at a place."""
+        if place == f"{_OURS}.env":
+            return item.get("name") not in api.RESERVED_ENV
+        if place == _OURS:
+            # Two containers cannot listen on the same port of a pod.
+            ports = item.get("ports") or ()
+            return all(port.get("containerPort") != api.CONTAINER_PORT for port in ports)
         return place not in _CLOSED_LISTS and place not in self.whole
 
     def default(self, place: str, name: str) -> Any:

@@ -61,17 +61,33 @@ def controller_of(child: Body) -> Body | None:
     return None
 
 
+def applied_fields(child: Body) -> Body:
+    """The fields that the operator's own server-side apply owns, as in ``managedFields``.
+
+    Empty if it never applied, or no longer owns any: an object that was restored or re-created.
+    """
+    for entry in child["metadata"].get("managedFields") or ():
+        if _is_own_apply(entry):
+            found: Body = entry.get("fieldsV1") or {}
+            return found
+    return {}
+
+
+def _is_own_apply(entry: Body) -> bool:
+    return bool(entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply")
+
+
 def owns_replicas(child: Body) -> bool:
     """Whether the operator's own apply still owns ``spec.replicas`` of a Deployment.
 
     While it does, leaving the field out of the next apply would reset it to 1.
     """
-    return any(_owns_replicas(entry) for entry in child["metadata"].get("managedFields") or ())
+    return "f:replicas" in applied_fields(child).get("f:spec", {})
 
 
-def _owns_replicas(entry: Body) -> bool:
-    own = entry.get("manager") == api.FIELD_MANAGER and entry.get("operation") == "Apply"
-    return own and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+def has_record(child: Body) -> bool:
+    """Whether a child carries the annotation that tells what was applied to it."""
+    return api.ANNOTATION_LAST_APPLIED in (child["metadata"].get("annotations") or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +131,16 @@ _KEPT_METADATA = (
 def trim(resource: Resource, body: Body) -> Body:
     """The part of an object that the operator reads. The rest is most of its size, and changes.
 
-    ``managedFields`` shrinks to whether the operator owns a Deployment's replicas and others claim
-    what is owned as a whole, and an autoscaler's status to its conditions and desired replicas:
-    metrics change every few seconds.
+    ``managedFields`` shrinks to what the operator applied, where it owns a Deployment's replicas or
+    a child has no record (of version 0.1.0), and to who claims what is owned as a whole. An
+    autoscaler's status shrinks to its conditions and desired replicas: metrics change every few
+    seconds.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
-    if resource == api.DEPLOYMENT:
+    if resource in api.CHILDREN:
+        own = owns_replicas(body) or not has_record(body)
         entries = body["metadata"].get("managedFields") or ()
-        kept = [entry for entry in entries if _owns_replicas(entry) or claims_whole(entry)]
+        kept = [each for each in entries if claims_whole(each) or (own and _is_own_apply(each))]
         if kept:
             metadata["managedFields"] = kept
     if resource == api.RISKPREDICTOR:

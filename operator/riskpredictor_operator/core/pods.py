@@ -41,7 +41,7 @@ def _is_of(pod: Body, deployment: str) -> bool:
 
 def is_ready(pod: Body) -> bool:
     """Whether a pod answers requests."""
-    return _condition(pod, "Ready").get("status") == "True"
+    return conditions.in_status(_status(pod), "Ready").get("status") == "True"
 
 
 def version_of(pod: Body) -> str:
@@ -109,7 +109,7 @@ def problem_of(pod: Body, now: str = "") -> Explanation | None:
 
 
 def _not_scheduled(pod: Body) -> Explanation | None:
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = conditions.in_status(_status(pod), "PodScheduled")
     if scheduled.get("status") != "False":
         return None
     if scheduled.get("reason") == "SchedulingGated":
@@ -189,7 +189,10 @@ def _without_sandbox(pod: Body, now: str) -> Explanation | None:
     condition (Kubernetes 1.29) says that one of them is in the way."""
     status = _status(pod)
     since = status.get("startTime", "")
-    if _condition(pod, "PodReadyToStartContainers").get("status") != "False" or not since:
+    if (
+        conditions.in_status(_status(pod), "PodReadyToStartContainers").get("status") != "False"
+        or not since
+    ):
         return None
     if containers.is_recent(since, now, containers.SLOW_SECONDS):
         return None
@@ -202,7 +205,10 @@ def _without_sandbox(pod: Body, now: str) -> Explanation | None:
 
 def _of_the_pod(pod: Body, now: str) -> Explanation | None:
     """What keeps a pod from being ready although all its containers are."""
-    ready, of_containers = _condition(pod, "Ready"), _condition(pod, "ContainersReady")
+    ready, of_containers = (
+        conditions.in_status(_status(pod), "Ready"),
+        conditions.in_status(_status(pod), "ContainersReady"),
+    )
     if ready.get("status") != "False" or of_containers.get("status") != "True":
         return None
     since = max(c.get("lastTransitionTime") or "" for c in (ready, of_containers))
@@ -210,7 +216,7 @@ def _of_the_pod(pod: Body, now: str) -> Explanation | None:
         return None
     for gate in _spec(pod).get("readinessGates") or ():
         name = gate["conditionType"]
-        found = _condition(pod, name)
+        found = conditions.in_status(_status(pod), name)
         if found.get("status") != "True":
             return Explanation(reasons.PODS_BLOCKED, _of_gate(name, found))
     return Explanation(
@@ -226,10 +232,6 @@ def _of_gate(name: str, found: Body) -> str:
     told = ": ".join(word for word in (found.get("reason"), found.get("message")) if word)
     why = f" ({told})" if told else ""
     return f"readiness gate {name} is {found['status']}{why}; look at the controller that sets it"
-
-
-def _condition(pod: Body, name: str) -> Body:
-    return conditions.find(_status(pod).get("conditions") or (), name) or {}
 
 
 def _status(pod: Body) -> Body:

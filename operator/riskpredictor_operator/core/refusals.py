@@ -51,6 +51,19 @@ def is_about_fields(error: ApiError) -> bool:
     return error.status == 422 and any(cause.startswith("FieldValue") for cause in error.causes)
 
 
+def says_valid(error: ApiError) -> bool:
+    """Whether the answer to a dry run of a creation lets the manifest itself pass.
+
+    It is validated before the API server looks whether the object exists (409). A quota counts the
+    object that is there, and a webhook without dry runs says nothing about the manifest.
+    """
+    return (
+        error.status == 409
+        or (error.status == 403 and "exceeded quota" in error.message)
+        or (error.status == 400 and "dry run" in error.message)
+    )
+
+
 def explain_overruled(what: str, difference: Difference, by: str, others: int) -> Explanation:
     """Reason, cause and fix for a field that does not stay as the operator restores it.
 

@@ -97,7 +97,7 @@ def unsettled_since(deployment: Body, ready: Body | None) -> str:
         deployment: the live Deployment, which is not settled.
         ready: the stored condition Ready.
     """
-    short = _condition(deployment.get("status") or {}, "Available")
+    short = conditions.in_status(deployment.get("status"), "Available")
     since = [] if short.get("status") != "False" else [str(short.get("lastTransitionTime") or "")]
     return max([str(ready["lastTransitionTime"]) if ready else "", *since])
 
@@ -219,7 +219,7 @@ def _progress(
         return Explanation(reasons.ROLLOUT_PAUSED, message)
     if not observed:
         return Explanation(reasons.ROLLING_OUT, f"rolling out {version}")
-    complete = _condition(status, "Progressing").get("reason") == _COMPLETE
+    complete = conditions.in_status(status, "Progressing").get("reason") == _COMPLETE
     if complete and _all_are_new(status):
         message = f"{available} of {wanted} pods of {version} are available, {updated} exist"
         return Explanation(reasons.SCALING, message)
@@ -242,7 +242,7 @@ _COMPLETE = "NewReplicaSetAvailable"
 
 def _pods_refused(status: Body) -> Explanation | None:
     """Why admission refuses the pods, by the Deployment's ReplicaFailure condition."""
-    failure = _condition(status, "ReplicaFailure")
+    failure = conditions.in_status(status, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
     message = failure.get("message", "")
@@ -258,11 +258,7 @@ def _pods_refused(status: Body) -> Explanation | None:
 
 
 def _deadline_exceeded(status: Body) -> bool:
-    return _condition(status, "Progressing").get("reason") == "ProgressDeadlineExceeded"
-
-
-def _condition(status: Body, name: str) -> Body:
-    return conditions.find(status.get("conditions") or (), name) or {}
+    return conditions.in_status(status, "Progressing").get("reason") == "ProgressDeadlineExceeded"
 
 
 def _template_version(deployment: Body) -> str:

@@ -4,6 +4,7 @@ statuses."""
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from unit.operator.builders import NAME, NAMESPACE, NOW, Object, changed, manife
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.compare import recorded
+from riskpredictor_operator.core.field_rules import ATOMIC_MAPS, LIST_KEYS
 from riskpredictor_operator.kube import Body, Resource
 
 
@@ -39,15 +41,30 @@ def with_defaults(resource: Resource, body: Body) -> Object:
 
 
 def applied_fields(manifest: Body, manager: str = api.FIELD_MANAGER) -> Object:
-    """The ``managedFields`` entry of an apply, as far as the operator looks at it."""
-    owned: Object = {"f:replicas": {}} if "replicas" in manifest["spec"] else {}
+    """The ``managedFields`` entry of an apply."""
+    metadata = {k: v for k, v in manifest["metadata"].items() if k not in ("name", "namespace")}
+    parts = {"f:metadata": _owned(metadata, "metadata"),
+             "f:spec": _owned(manifest["spec"], f"{manifest['kind']}.spec")}  # fmt: skip
     return {
         "manager": manager,
         "operation": "Apply",
         "apiVersion": manifest["apiVersion"],
         "fieldsType": "FieldsV1",
-        "fieldsV1": {"f:spec": {**owned, "f:template": {}}},
+        "fieldsV1": parts,
     }
+
+
+def _owned(value: Any, place: str) -> Object:
+    """The fields of a value in the form of ``fieldsV1``."""
+    if isinstance(value, dict) and place not in ATOMIC_MAPS:
+        return {f"f:{name}": _owned(item, f"{place}.{name}") for name, item in value.items()}
+    if isinstance(value, list) and place in LIST_KEYS:
+        keys = LIST_KEYS[place]
+        return {
+            "k:" + json.dumps({key: item[key] for key in keys}): {".": {}, **_owned(item, place)}
+            for item in value
+        }
+    return {}
 
 
 def _deployment_defaults(spec: Object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +39,11 @@ def set_port(harness: Harness, value: int) -> None:
     harness.edit(api.SERVICE, change)
 
 
+def _add_port(number: int, body: Object) -> None:
+    ports = body["spec"]["template"]["spec"]["containers"][0]["ports"]
+    ports.append({"containerPort": number, "protocol": "TCP"})
+
+
 def message(harness: Harness) -> str:
     ready = conditions.find(harness.status["conditions"], conditions.READY) or {}
     return str(ready["message"])
@@ -60,6 +66,15 @@ class TestAnotherManager:
     ) -> None:
         assert await insist(harness, AT_ONCE) == AT_ONCE
         assert harness.reason() == reasons.READY
+
+    async def test_items_that_differ_each_time_are_one_field(self, harness: Harness) -> None:
+        repairs = 0
+        for number in range(20):
+            harness.edit(api.DEPLOYMENT, partial(_add_port, 20_000 + number))
+            await harness.synced_pass()
+            repairs += harness.take_writes().count("change Deployment")
+        assert repairs == AT_ONCE
+        assert harness.reason() == reasons.FIELD_OVERRULED
 
     async def test_then_it_is_told_with_field_values_and_manager(self, harness: Harness) -> None:
         assert await insist(harness, 20) == AT_ONCE
@@ -91,8 +106,12 @@ class TestAnotherManager:
         assert await harness.synced_pass() == PAUSE_SECONDS[0]
 
     async def test_nobody_claims_a_field_that_was_removed(self, harness: Harness) -> None:
+        def remove(body: Object) -> None:
+            body["metadata"]["labels"].pop("app", None)
+            body["metadata"]["managedFields"] = []
+
         for _ in range(AT_ONCE + 1):
-            harness.edit(api.SERVICE, lambda body: body["metadata"]["labels"].pop("app", None))
+            harness.edit(api.SERVICE, remove)
             await harness.synced_pass()
         assert "another client makes it absent" in message(harness)
 
