@@ -35,9 +35,9 @@ def live(
 
 def with_defaults(resource: Resource, body: Body) -> Object:
     """A child as the API server stores it: with its defaults for what is unsaid."""
-    body = copy.deepcopy(dict(body))
-    _DEFAULTS[resource](body["spec"])
-    return body
+    stored: Object = copy.deepcopy(dict(body))
+    _DEFAULTS[resource](stored["spec"])
+    return stored
 
 
 def applied_fields(manifest: Body, manager: str = api.FIELD_MANAGER) -> Object:

@@ -443,6 +443,13 @@ OVERRIDES = {
         append({"type": "Resource", "resource": {"name": "memory"}}, "spec", "metrics"),
     ),
     "tolerance": (api.AUTOSCALER, put("0.5", "spec", "behavior", "scaleUp", "tolerance")),
+    "a label more of a spread": (
+        api.DEPLOYMENT,
+        put("x", *_POD, "topologySpreadConstraints", 0, "labelSelector", "matchLabels", "canary"),
+    ),
+    "a label more of a budget": (
+        api.DISRUPTION_BUDGET, put("x", "spec", "selector", "matchLabels", "canary")
+    ),
     "the other bound": (api.DISRUPTION_BUDGET, put(1, "spec", "minAvailable")),
 }  # fmt: skip
 
@@ -502,7 +509,7 @@ def test_an_apply_would_take_a_toleration_of_others_away() -> None:
 
 def claimed(body: Object, field: str, manager: str) -> Object:
     """A Deployment whose pods' field another manager has written."""
-    pod = {f"f:{field}": {}, "f:containers": {}}
+    pod: Object = {f"f:{field}": {}, "f:containers": {}}
     entry = {
         "manager": manager, "operation": "Update",
         "fieldsV1": {"f:spec": {"f:template": {"f:spec": pod}}},
@@ -528,9 +535,9 @@ def test_what_another_client_adds_to_a_field_owned_as_a_whole_goes(
     added = changed(body, after, *_POD, field)
     assert differing(api.DEPLOYMENT, added, manifest) == []
     assert differing(api.DEPLOYMENT, claimed(added, field, api.FIELD_MANAGER), manifest) == []
-    by_hand = trim(api.DEPLOYMENT, claimed(added, field, manager))
+    by_hand = dict(trim(api.DEPLOYMENT, claimed(added, field, manager)))
     comparison = wanted(api.DEPLOYMENT, by_hand, manifest)
-    assert at(comparison.wanted, (*_POD, field)) == before
+    assert at(dict(comparison.wanted), (*_POD, field)) == before
     assert comparison.apply_suffices
 
 
