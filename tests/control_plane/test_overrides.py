@@ -23,6 +23,7 @@ from support.api import (
     SERVICE,
     Api,
     Body,
+    Refused,
     eventually,
 )
 from support.cluster import LocalCluster
@@ -156,9 +157,20 @@ def change(api: Api, resource: Resource, key: Key, patch: Body | str) -> None:
         api.patch(resource, key, patch, kind=kind)
         return
     body = bare(api.need(resource, key))
-    api.delete(resource, key)
     body["spec"]["clusterIP"] = "None"
-    api.create(resource, body)
+
+    def made() -> bool:
+        """The operator may be quicker to create it again."""
+        api.delete(resource, key)
+        try:
+            api.create(resource, body)
+        except Refused as refusal:
+            if refusal.status != 409:
+                raise
+            return False
+        return True
+
+    eventually(made)
 
 
 def bare(body: Body) -> Body:

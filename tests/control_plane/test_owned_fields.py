@@ -266,7 +266,8 @@ class Place:
         if not isinstance(first, dict):
             yield from ("NET_RAW", "192.0.2.0/24", "other")
             return
-        first.pop("nodePort", None)
+        for taken in ("nodePort", "ports"):
+            first.pop(taken, None)
         if "port" in first:
             yield {**first, "port": first["port"] + 1, "name": "other"}
         if "containerPort" in first:

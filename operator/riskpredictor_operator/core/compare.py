@@ -142,7 +142,7 @@ def _last_applied(resource: Resource, rendered: Body, live: Body) -> Body:
 def _tree(fields: Body) -> Any:
     """Fields of ``managedFields`` in the form of an object; ``EVERYTHING`` in place of values."""
     items = [
-        {**json.loads(name[2:]), **_tree_of_map(inner)}
+        {**_tree_of_map(inner), **json.loads(name[2:])}
         for name, inner in fields.items()
         if name.startswith("k:")
     ]

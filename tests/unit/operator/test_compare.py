@@ -294,6 +294,7 @@ class TestFormerlyApplied:
         before = changed(before, "risk", "metadata", "labels", old)
         if resource == api.DEPLOYMENT:
             before = changed(before, "risk", "spec", "template", "metadata", "labels", old)
+            before = changed(before, [{"name": "tmp", "emptyDir": {}}], *_POD, "volumes")
         body = without(live(resource, recorded(before)), *_RECORD)
         ranges = ["10.0.0.0/8"]
         if resource == api.SERVICE:
@@ -306,7 +307,8 @@ class TestFormerlyApplied:
         if resource == api.SERVICE:
             assert after["spec"]["loadBalancerSourceRanges"] == ranges
         else:
-            assert not at(after, _POD).get("tolerations")
+            gone = {"tolerations", "volumes", "imagePullSecrets"}
+            assert gone.isdisjoint(at(after, _POD))
             assert "annotations" not in after["spec"]["template"]["metadata"]
 
     @pytest.mark.parametrize(
