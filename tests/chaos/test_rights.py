@@ -73,6 +73,8 @@ def _provoke(api: Api, predictors: Predictors, key: Key, right: Right) -> None:
         predictors.patch(key, modelVersion="v2")
     elif plural == "pods":
         predictors.patch(key, podTemplate={"nodeSelector": {"no": "node"}})
+    elif verb == "delete" and child in (DEPLOYMENT, SERVICE):
+        predictors.break_beyond_update(key, child)
     elif verb == "delete":
         predictors.patch(key, replicas=1)
     elif verb == "patch":
@@ -84,7 +86,8 @@ def _provoke(api: Api, predictors: Predictors, key: Key, right: Right) -> None:
 def _wanted(right: Right) -> Body:
     if right in SPEECH:
         return {"modelVersion": "v2"}
-    return {"replicas": 1} if right[0] == "delete" else {"modelVersion": "v1"}
+    fixed = right[0] == "delete" and right[2] not in (DEPLOYMENT.plural, SERVICE.plural)
+    return {"replicas": 1} if fixed else {"modelVersion": "v1"}
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
 
-from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import (
     DEPLOYMENT,
@@ -15,7 +13,6 @@ from support.api import (
     RISKPREDICTOR,
     SERVICE,
     Api,
-    Refused,
     eventually,
 )
 from support.audit import Mark, granted_rights, used_rights
@@ -42,8 +39,9 @@ def test_its_roles_grant_what_the_audit_log_shows_and_nothing_else(
         predictors.wait(key)
         predictors.patch(key, disruptionBudget="Disabled")
         eventually(lambda: api.get(DISRUPTION_BUDGET, key) is None)
-        _replace_by_what_no_update_restores(api, key)
-        predictors.wait(key)
+        for resource in (DEPLOYMENT, SERVICE):
+            predictors.break_beyond_update(key, resource)
+            predictors.wait(key)
         second = operators.OperatorProcess(operator_config, tmp_path / "standby.log")
         second.wait_for("standing by")
         first.stop()
@@ -67,23 +65,6 @@ def test_its_roles_grant_what_the_audit_log_shows_and_nothing_else(
         and entry["objectRef"].get("namespace", key.namespace) == key.namespace
     ]
     assert not refused
-
-
-def _replace_by_what_no_update_restores(api: Api, key: Key) -> None:
-    """A Deployment with another selector and a Service without an address, both the operator's."""
-    for resource, field, value in (
-        (DEPLOYMENT, "selector", {"matchLabels": {"app": key.name}}),
-        (SERVICE, "clusterIP", "None"),
-    ):
-        body = api.need(resource, key)
-        for name in ("clusterIP", "clusterIPs"):
-            body["spec"].pop(name, None)
-        body["spec"][field] = value
-        del body["metadata"]["resourceVersion"]
-        api.delete(resource, key)
-        # The operator may be quicker.
-        with suppress(Refused):
-            api.create(resource, body)
 
 
 def test_it_never_writes_spec_or_metadata_of_a_riskpredictor(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from riskpredictor_operator.kube import Key
-from support.api import RISKPREDICTOR, Api, Body, eventually
+from riskpredictor_operator.kube import Key, Resource
+from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, Body, Refused, eventually
 
 
 class Predictors:
@@ -31,6 +32,32 @@ class Predictors:
     def patch(self, key: Key, **spec: object) -> Body:
         """Merge ``spec`` into the RiskPredictor's spec."""
         return self._api.patch(RISKPREDICTOR, key, {"spec": spec})
+
+    def break_beyond_update(self, key: Key, resource: Resource) -> None:
+        """Put a child in place of the operator's that no update makes right again: a Deployment
+        with another selector, or a Service without an address. The operator looks away meanwhile.
+        """
+        field, value = {
+            DEPLOYMENT: ("selector", {"matchLabels": {"app": key.name}}),
+            SERVICE: ("clusterIP", "None"),
+        }[resource]
+        self.patch(key, suspend=True)
+        self.wait(key, status="False", reason="Suspended")
+        body = self._api.need(resource, key)
+        for name in ("clusterIP", "clusterIPs"):
+            body["spec"].pop(name, None)
+        body["spec"][field] = value
+        del body["metadata"]["resourceVersion"]
+        self._api.delete(resource, key)
+
+        def created() -> bool:
+            with suppress(Refused):
+                self._api.create(resource, body)
+                return True
+            return False
+
+        eventually(created, what=f"another {resource.kind}")
+        self.patch(key, suspend=None)
 
     def condition(self, key: Key, name: str = "Ready") -> Body:
         """One of its conditions; empty if it has none of that type."""
