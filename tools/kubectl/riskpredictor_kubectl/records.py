@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -66,6 +67,9 @@ def refused(name: str, problems: list[str]) -> PluginError:
     """The error about refused values, of a file if there is a name."""
     more = len(problems) - SHOWN
     lines = problems[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
+    if not name:
+        # The server says how a JSON document tells the unit.
+        lines = [re.sub(rf'"{UNIT}": "(\w)"', r"--temperature-unit \1", line) for line in lines]
     count = f"{len(problems)} value" + ("s" if len(problems) > 1 else "")
     head = f"{name}: " if name else ""
     return PluginError("\n  ".join([f"{head}{count} refused, nothing is predicted", *lines]))
