@@ -61,8 +61,10 @@ def test_a_value_that_is_refused_is_told_by_its_flag(plugin: Plugin, predictor: 
     assert said.splitlines() == [
         "error: 2 values refused, nothing is predicted",
         "  --heart-rate: must be 20 to 300 bpm, not 999",
-        "  --temperature: must be 77 to 113 °F, not 37; 37 may be °C, that is 98.6 °F; "
-        "say so with --temperature-unit C",
+        (
+            "  --temperature: must be 77 to 113 °F, not 37; 37 may be °C, that is 98.6 °F; "
+            "say so with --temperature-unit C"
+        ),
     ]
 
 
