@@ -84,7 +84,9 @@ def test_celsius_is_understood(page: Page) -> None:
     expect(page.locator("#level")).to_have_text("Low")
     page.fill("#temperature", "98.6")
     predict(page)
-    expect(page.locator("#temperature-error")).to_have_text("must be 25 to 45 °C")
+    expect(page.locator("#temperature-error")).to_have_text(
+        "must be 25 to 45 °C; 98.6 may be °F, that is 37 °C; choose °F"
+    )
 
 
 def test_a_change_of_the_unit_keeps_the_patient(page: Page) -> None:

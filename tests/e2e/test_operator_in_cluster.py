@@ -104,7 +104,7 @@ def test_operator_pods_run_as_any_user_that_the_cluster_assigns(
 
 def _confined(*, account: bool) -> Body:
     return {
-        "user": 10001, "group": 10001, "root": "Read-only file system", "capabilities": 0,
+        "user": 10001, "group": 0, "root": "Read-only file system", "capabilities": 0,
         "new privileges": False, "seccomp filter": True, "account": account,
     }  # fmt: skip
 

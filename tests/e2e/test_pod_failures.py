@@ -29,9 +29,9 @@ RISCV = r"\177ELF\002\001\001" + r"\000" * 9 + r"\002\000\363\000\001\000\000\00
 """The beginning of a program for a processor that no node has, for printf."""
 BROKEN_IMAGES = {
     "crash": 'ENTRYPOINT ["/opt/venv/bin/python", "-c", "raise SystemExit(3)"]',
-    "unsound": "USER 0\nRUN echo {} > /model/scorer.json\nUSER 10001:10001",
+    "unsound": "USER 0\nRUN echo {} > /model/scorer.json\nUSER 10001:0",
     "no-program": 'ENTRYPOINT ["/nowhere/to-be-found"]',
-    "foreign": f"USER 0\nRUN printf '{RISCV}' > /program && chmod 755 /program\nUSER 10001:10001\n"
+    "foreign": f"USER 0\nRUN printf '{RISCV}' > /program && chmod 755 /program\nUSER 10001:0\n"
     'ENTRYPOINT ["/program"]',
     "root": "USER 0",
     "greedy": f'ENTRYPOINT ["/opt/venv/bin/python", "-c", "{GREEDY}"]',

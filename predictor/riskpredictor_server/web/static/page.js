@@ -43,7 +43,8 @@ function showErrors(errors, detail = "") {
     if (form.elements[name].validity.badInput) text = text.replace(/^required/, "must be a number");
     form.querySelector(`[data-field=${name}]`).classList.toggle("bad", text !== "");
     form.elements[name].setAttribute("aria-invalid", String(text !== ""));
-    byId(`${name}-error`).textContent = text;
+    // The service says how a program tells the unit.
+    byId(`${name}-error`).textContent = text.replace(/say so with "temperature_unit": "(.)"/, "choose °$1");
   }
   const first = names.find((name) => byField.has(name));
   if (first) form.elements[first].focus();
