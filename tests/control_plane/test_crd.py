@@ -344,7 +344,8 @@ def test_what_a_template_left_empty_is_absent(
     if what == "the whole":
         empty = dict.fromkeys(("childMetadata", "image", "resources", "service", "podTemplate"))
         spec["spec"] |= empty
-    if mode:
+    minor = int(re.sub(r"\D", "", api.request("GET", "/version")["minor"]))
+    if mode or minor < 34:
         # The API server's own limit: it reads this field for the scale subresource, and fails.
         del spec["spec"]["replicas"]
     text = yaml.safe_dump(spec)

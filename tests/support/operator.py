@@ -35,7 +35,8 @@ cost it."""
 def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
     """CRD, account and rights as users install them; the pods are left out, a process stands in."""
     cluster.kubectl("apply", "-k", "crds")
-    cluster.kubectl("wait", "--for=create", "crd/riskpredictors.healthtech.dev", "--timeout=60s")
+    established = ("--for=condition=Established", "crd/riskpredictors.healthtech.dev")
+    cluster.kubectl("wait", *established, "--timeout=60s")
     cluster.kubectl("apply", "-k", overlay)
     cluster.kubectl("-n", SYSTEM, "delete", "deployment", "riskpredictor-operator")
 
