@@ -158,7 +158,8 @@ CASES = {
         "CrashLooping",
         ("container agent of image", "(last exit code 3)", "-c agent --previous"),
         available=True,
-        added={"containers": [_python("agent", "raise SystemExit(3)")]},
+        # Never ready, or the pod would be for a moment, and the old one go.
+        added={"containers": [_python("agent", "raise SystemExit(3)", readinessProbe=NEVER)]},
     ),
     "native-sidecar-unready": Case(
         "PodsBlocked",

@@ -92,7 +92,9 @@ class Predictor:
 
 def _problem(error: dict[str, Any]) -> Problem:
     match = re.fullmatch(r"instances\[(\d+)\]\.?(.*)", error["field"])
-    detail = error["detail"] + (f", not {error['value']}" if "value" in error else "")
+    rule, _, hint = error["detail"].partition("; ")
+    detail = rule + (f", not {error['value']}" if "value" in error else "")
+    detail += f"; {hint}" if hint else ""
     if match:
         return Problem(int(match[1]), match[2], detail)
     return Problem(None, error["field"], detail)
