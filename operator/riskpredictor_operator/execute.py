@@ -96,7 +96,7 @@ async def _write_child(
             logger.info("%s: deleted %s", rp.key, resource.kind)
     if live is not None:
         cache.put(resource, live)
-    if isinstance(step, Apply | Change | Recreate):
+    if isinstance(step, Repair):
         on_written(step, live)
     metrics.CHILD_WRITES.labels(resource.plural, action).inc()
 

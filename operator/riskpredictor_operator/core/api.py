@@ -39,6 +39,7 @@ FIELD_MANAGER = "riskpredictor-operator"
 HANDOVER_MANAGER = "riskpredictor-operator-handover"
 """Owns ``spec.replicas`` of a Deployment from when the operator gives it up until the autoscaler
 takes it: a field that no manager owns would fall back to its default, 1."""
+OWN_MANAGERS = (FIELD_MANAGER, HANDOVER_MANAGER)
 
 CONTAINER = "predictor"
 RESERVED_ENV = frozenset({"POD_NAME", "RISKPREDICTOR_POD_NAME", "RISKPREDICTOR_PORT"})

@@ -66,14 +66,17 @@ def compare(resource: Resource, manifest: Body, live: Body) -> Comparison:
     rules = FieldRules.of(resource, manifest, live)
     rendered, found = _parts(manifest), _parts(live)
     last = _last_applied(resource, rendered, live)
+    places = {"metadata": "metadata", "spec": f"{resource.kind}.spec"}
     wanted: dict[str, Any] = {}
     differences: list[Difference] = []
-    suffices = True
-    for part, place in (("metadata", "metadata"), ("spec", f"{resource.kind}.spec")):
+    for part, place in places.items():
         wanted[part] = _merge(rules, rendered[part], last[part], found[part], place)
-        applied = _applied(rendered[part], found[part], place)
         differences += _differences(wanted[part], found[part], part, place)
-        suffices = suffices and not _differences(wanted[part], applied, part, place)
+    # Of a child that is as wanted, which is nearly every one, nothing would be applied.
+    suffices = not differences or not any(
+        _differences(wanted[part], _applied(rendered[part], found[part], place), part, place)
+        for part, place in places.items()
+    )
     return Comparison(wanted, tuple(differences), suffices)
 
 

@@ -155,7 +155,7 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
 def claims_whole(entry: Body) -> frozenset[str]:
     """The places that are owned as a whole and that an entry of ``managedFields`` claims for
     another client."""
-    if entry.get("manager") in (api.FIELD_MANAGER, api.HANDOVER_MANAGER):
+    if entry.get("manager") in api.OWN_MANAGERS:
         return frozenset()
     fields = entry.get("fieldsV1") or {}
     for name in _POD.split(".")[1:]:

@@ -10,8 +10,6 @@ from riskpredictor_operator.core.compare import Difference, below
 from riskpredictor_operator.core.refusals import ADMISSION
 from riskpredictor_operator.kube import Body
 
-_OURS = (api.FIELD_MANAGER, api.HANDOVER_MANAGER)
-
 
 def manager_of(body: Body, difference: Difference) -> str:
     """The field manager that set a field to what was found, the latest if there are several.
@@ -21,7 +19,7 @@ def manager_of(body: Body, difference: Difference) -> str:
     """
     entries = body["metadata"].get("managedFields") or ()
     claims = [
-        (entry.get("time", ""), entry["manager"] not in _OURS, entry["manager"])
+        (entry.get("time", ""), entry["manager"] not in api.OWN_MANAGERS, entry["manager"])
         for entry in entries
         if any(
             path.startswith(difference.path) or difference.path.startswith(path)

@@ -104,7 +104,7 @@ class Plan:
     def repairs(self) -> tuple[Repair, ...]:
         """The steps that put something right in a live child."""
         steps = (step for stage in self.stages for step in stage)
-        return tuple(s for s in steps if isinstance(s, Apply | Change | Recreate) and s.restores)
+        return tuple(s for s in steps if isinstance(s, Repair) and s.restores)
 
     @property
     def creates(self) -> bool:

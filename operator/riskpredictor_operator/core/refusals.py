@@ -24,7 +24,7 @@ def explain_refusal(error: ApiError, what: str) -> Explanation:
         error: the refusal.
         what: what was refused, for example ``Deployment shop/risk``.
     """
-    if error.status == 403 and "exceeded quota" in error.message:
+    if _is_over_quota(error):
         return Explanation(
             reasons.QUOTA_EXCEEDED,
             f"{what} is refused by a ResourceQuota ({error.message}); raise it or ask for less",
@@ -59,9 +59,13 @@ def says_valid(error: ApiError) -> bool:
     """
     return (
         error.status == 409
-        or (error.status == 403 and "exceeded quota" in error.message)
+        or _is_over_quota(error)
         or (error.status == 400 and "dry run" in error.message)
     )
+
+
+def _is_over_quota(error: ApiError) -> bool:
+    return error.status == 403 and "exceeded quota" in error.message
 
 
 def explain_overruled(what: str, difference: Difference, by: str, others: int) -> Explanation:

@@ -38,7 +38,7 @@ def wanted_replicas(rp: RiskPredictor, deployment: Body) -> int:
     if rp.replicas is not None:
         return rp.replicas
     chosen: int = deployment["spec"].get("replicas", 1)
-    return rp.within_bounds(chosen) if rp.has_own_autoscaler else chosen
+    return rp.within_bounds(chosen)
 
 
 def _least_replicas(rp: RiskPredictor, deployment: Body) -> int:
