@@ -23,7 +23,11 @@ from riskpredictor_operator.core.plan import (
     recreation,
     target_of,
 )
-from riskpredictor_operator.core.refusals import explain_refusal, is_about_fields, says_valid
+from riskpredictor_operator.core.refusals import (
+    explain_refusal,
+    is_about_present_state,
+    says_valid,
+)
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import ApiError, Body, Resource, Verdict, verdict_of
 from riskpredictor_operator.runtime.cache import Cache
@@ -110,7 +114,7 @@ async def _or_recreate(
         return await write
     except ApiError as error:
         live = cache.get(step.resource, rp.key)
-        if live is None or not step.restores or not is_about_fields(error):
+        if live is None or not step.restores or not is_about_present_state(error):
             raise
         again = recreation(step.resource, step.manifest, live, step.restores)
         await _recreate(client, cache, rp, again)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from aiohttp.web import Request
 
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.kube import Key
@@ -25,7 +26,7 @@ from support.cluster import LocalCluster
 from support.endstate import disorder
 from support.operator import ALONE, Supervisor
 from support.predictors import Predictors
-from support.proxy import Proxy
+from support.proxy import GONE_EVENT, Fault, Proxy, is_watch
 from support.roles import Role, without
 
 RIGHTS: list[Right] = [
@@ -187,7 +188,7 @@ def test_a_missing_right_is_told_and_all_heals_when_it_is_back(
     assert outcome.disorder == []
 
 
-# ---- rights in all namespaces: one after the other, the watches begin anew without them ----
+# ---- rights in all namespaces: one after the other, the watches expire and begin with a list ----
 
 IN_SHORT = [("list", "apps", "deployments"), ("watch", "healthtech.dev", "riskpredictors")]
 
@@ -203,8 +204,17 @@ def test_blinded_it_says_so_and_catches_up(
 ) -> None:
     key = predictors.create(minReplicas=1)
     predictors.wait(key)
+    expired: set[str] = set()
+
+    def choose(request: Request) -> Fault | None:
+        if not is_watch(request) or request.path in expired:
+            return None
+        expired.add(request.path)
+        return GONE_EVENT
+
     with Role.of(cluster).lacking([right]):
         before = len(cut_off.says())
+        proxy.choose = choose
         proxy.cut()
         eventually(
             lambda: _names(right, cut_off.says()[before:]),

@@ -46,9 +46,14 @@ def explain_refusal(error: ApiError, what: str) -> Explanation:
     )
 
 
-def is_about_fields(error: ApiError) -> bool:
-    """Whether the API server's own validation refuses fields; a policy that refuses names none."""
-    return error.status == 422 and any(cause.startswith("FieldValue") for cause in error.causes)
+def is_about_present_state(error: ApiError) -> bool:
+    """Whether an update is refused for what it would change, so that a new object may be accepted.
+
+    The API server's own validation names fields; a policy that refuses names none. A node port that
+    is refused is refused to a new Service, too, and no dry run would tell: it asks no allocator.
+    """
+    by_validation = any(cause.startswith("FieldValue") for cause in error.causes)
+    return error.status == 422 and by_validation and ".nodePort: " not in error.message
 
 
 def says_valid(error: ApiError) -> bool:

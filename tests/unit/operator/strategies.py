@@ -15,6 +15,14 @@ bounded: Callable[..., Any] = settings(max_examples=60)
 versions = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 texts = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
 
+_VARIABLES = st.from_regex(r"[A-Za-z._-][A-Za-z0-9._-]{0,8}", fullmatch=True)
+_SOURCES = [
+    {"fieldRef": {"fieldPath": "metadata.labels['team']"}},
+    {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}},
+    {"configMapKeyRef": {"name": "a", "key": "b", "optional": True}},
+    {"secretKeyRef": {"name": "a", "key": "b"}},
+]
+
 _BY_RULE = {
     "modelVersion": versions,
     "repository": st.from_regex(
@@ -34,13 +42,13 @@ _BY_RULE = {
     "seLinuxChangePolicy": st.sampled_from(["MountOption", "Recursive"]),
     "seccompProfile": st.just({"type": "Localhost", "localhostProfile": "predictor.json"}),
     "appArmorProfile": st.just({"type": "RuntimeDefault"}),
-    "valueFrom": st.sampled_from(
-        [
-            {"fieldRef": {"fieldPath": "metadata.labels['team']"}},
-            {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}},
-            {"configMapKeyRef": {"name": "a", "key": "b", "optional": True}},
-            {"secretKeyRef": {"name": "a", "key": "b"}},
-        ]
+    "env": st.lists(
+        st.one_of(
+            st.fixed_dictionaries({"name": _VARIABLES}, optional={"value": texts}),
+            st.fixed_dictionaries({"name": _VARIABLES, "valueFrom": st.sampled_from(_SOURCES)}),
+        ),
+        max_size=2,
+        unique_by=lambda variable: variable["name"],
     ),
 }
 """Fields that CEL rules confine further than their types do."""
@@ -112,8 +120,6 @@ def _sound(items: list[Any]) -> list[Any]:
 
 
 def _sound_item(item: Object) -> Object:
-    if "valueFrom" in item:
-        item = {name: value for name, value in item.items() if name != "value"}
     if "minDomains" in item:
         item = {**item, "whenUnsatisfiable": "DoNotSchedule"}
     return item

@@ -170,6 +170,26 @@ async def test_an_object_that_appears_after_the_look_is_not_taken_over(harness: 
     assert harness.live(api.SERVICE)["metadata"]["uid"] != "theirs"
 
 
+@pytest.mark.parametrize(
+    ("field", "deleted"),
+    [
+        pytest.param("spec.clusterIP", True, id="a field that a new one may have"),
+        pytest.param("spec.ports[0].nodePort", False, id="one that is refused to a new one, too"),
+    ],
+)
+async def test_a_service_that_serves_is_deleted_only_for_one_that_will_be_accepted(
+    harness: Harness, field: str, deleted: bool
+) -> None:
+    await harness.settle()
+    harness.declare(service={"type": "NodePort", "nodePort": 25000})
+    await harness.sync()
+    refusal = f"{field}: Invalid value: 25000: not in the valid range"
+    invalid = ApiError(422, "Invalid", refusal, causes=("FieldValueInvalid",))
+    harness.cluster.fail("apply", api.SERVICE, invalid)
+    await harness.reconcile()
+    assert (KEY not in harness.cluster.objects[api.SERVICE]) == deleted
+
+
 @each_child
 @pytest.mark.parametrize("error", [BUSY, DOWN, conflict(), GOING], ids=str)
 async def test_what_passes_is_raised_for_the_worker(
