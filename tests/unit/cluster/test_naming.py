@@ -56,6 +56,8 @@ def test_links_of_all_nodes_are_distinct_and_set_aside_for_such_networks(
     subnets = set()
     for index, node in itertools.product(range(naming.MAX_CLUSTERS), range(naming.MAX_NODES)):
         outer, inner, length = naming.link_addresses(family, index, node)
+        for end in (outer, inner):
+            assert str(ipaddress.ip_address(end)) == end, "the API server takes no other spelling"
         ends = {ipaddress.ip_interface(f"{end}/{length}") for end in (outer, inner)}
         assert len(ends) == 2
         (subnet,) = {end.network for end in ends}

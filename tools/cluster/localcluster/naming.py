@@ -91,8 +91,9 @@ def link_addresses(family: Family, index: int, node: int) -> tuple[str, str, int
     """
     if family == "ipv4":
         return f"198.18.{index}.{4 * node + 1}", f"198.18.{index}.{4 * node + 2}", 30
-    prefix = f"fd00:198:18:{index << 8 | node:x}"
-    return f"{prefix}::1", f"{prefix}::2", 64
+    # Spelled as RFC 5952 says: the API server takes no other spelling in an EndpointSlice.
+    link = ipaddress.ip_network(f"fd00:198:18:{index << 8 | node:x}::/64")
+    return str(link[1]), str(link[2]), 64
 
 
 def link_range(family: Family, index: int) -> str:
