@@ -127,8 +127,9 @@ async def _recreate(client: Client, cache: Cache, rp: RiskPredictor, step: Recre
     The event about its end queues the RiskPredictor, and the next pass creates it.
     """
     resource = step.resource
+    wanted = _without_held_ports(step.manifest, cache.get(resource, rp.key))
     try:
-        await client.create(resource, _without_node_ports(step.manifest), dry_run=True)
+        await client.create(resource, wanted, dry_run=True)
     except ApiError as error:
         if not says_valid(error):
             raise
@@ -145,12 +146,16 @@ async def _delete(
     cache.drop(resource, {"metadata": identity})
 
 
-def _without_node_ports(manifest: Body) -> Body:
-    """A manifest for a dry run: the node ports are taken as long as the present Service lives."""
+def _without_held_ports(manifest: Body, live: Body | None) -> Body:
+    """A manifest for a dry run, without node ports that the live Service itself keeps from it."""
     ports = manifest["spec"].get("ports")
-    if ports is None:
+    if ports is None or live is None:
         return manifest
-    free = [{name: value for name, value in port.items() if name != "nodePort"} for port in ports]
+    held = {port.get("nodePort") for port in live["spec"].get("ports", ())}
+    free = [
+        {name: value for name, value in port.items() if name != "nodePort" or value not in held}
+        for port in ports
+    ]
     return {**manifest, "spec": {**manifest["spec"], "ports": free}}
 
 

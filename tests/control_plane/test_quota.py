@@ -35,8 +35,8 @@ def test_children_for_which_there_is_no_quota(
         for resource, home in homes.items():
             _is_told(api, home, keys[home], resource)
         # The pods of the other children come up meanwhile, and each news is a reason to try.
-        calm = partial(_at_most_one_try_each, cluster, homes.values(), seconds=8.0)
-        eventually(calm, within=60, what="it does not insist")
+        calm = partial(_at_most_one_try_each, cluster, homes.values(), seconds=20.0)
+        eventually(calm, within=90, what="it does not insist")
         for resource, home in homes.items():
             api.limit(home.namespace, **{_count(resource): "2"})
         for home in homes.values():

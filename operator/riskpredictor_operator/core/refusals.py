@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from riskpredictor_operator.core import reasons
@@ -49,23 +50,41 @@ def explain_refusal(error: ApiError, what: str) -> Explanation:
 def is_about_present_state(error: ApiError) -> bool:
     """Whether an update is refused for what it would change, so that a new object may be accepted.
 
-    The API server's own validation names fields; a policy that refuses names none. A node port that
-    is refused is refused to a new Service, too, and no dry run would tell: it asks no allocator.
+    The API server's own validation names fields. A policy names none, a webhook itself. A node port
+    out of range is refused to a new Service, too, but not in a dry run.
     """
     by_validation = any(cause.startswith("FieldValue") for cause in error.causes)
-    return error.status == 422 and by_validation and ".nodePort: " not in error.message
+    by_others = "admission webhook" in error.message or ".nodePort: " in error.message
+    return error.status == 422 and by_validation and not by_others
 
 
 def says_valid(error: ApiError) -> bool:
-    """Whether the answer to a dry run of a creation lets the manifest itself pass.
+    """Whether the answer to the dry run of a creation, with the present object in its place, says
+    that it would be accepted once that is gone.
 
-    It is validated before the API server looks whether the object exists (409). A quota counts the
-    object that is there, and a webhook without dry runs says nothing about the manifest.
+    It is validated before the API server looks whether the object exists (409). A webhook without
+    dry runs says nothing about the manifest.
     """
     return (
-        error.status == 409
-        or _is_over_quota(error)
+        (error.status == 409 and error.reason == "AlreadyExists")
+        or (_is_over_quota(error) and _is_counted_in(error.message))
         or (error.status == 400 and "dry run" in error.message)
+    )
+
+
+def _is_counted_in(message: str) -> bool:
+    """Whether a quota that is exceeded has room once the present object is gone, which it counts.
+
+    The message ends with ``requested: services=1, used: services=3, limited: services=3``.
+    """
+    told = re.findall(r"(requested|used|limited): (\S+?)(?:, |$)", message)
+    requested, used, limited = (
+        dict(re.findall(r"([^=,]+)=(\d+)", dict(told).get(word, "")))
+        for word in ("requested", "used", "limited")
+    )
+    return bool(requested) and all(
+        int(count) <= int(used.get(name, 0)) <= int(limited.get(name, 0))
+        for name, count in requested.items()
     )
 
 

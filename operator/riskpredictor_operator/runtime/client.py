@@ -75,8 +75,9 @@ class Client:
 
     async def create(self, resource: Resource, manifest: Body, *, dry_run: bool = False) -> Body:
         """Create an object; 409 if it exists and the manifest is a valid one. A dry run stores
-        nothing."""
-        query = {**self._own, **({"dryRun": "All"} if dry_run else {})}
+        nothing, and refuses unknown fields as an apply does."""
+        trial = {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
+        query = {**self._own, **trial}
         path = path_of(resource, Key(manifest["metadata"]["namespace"], ""))
         return await self._write("create", "POST", path, resource, query, manifest, _JSON)
 

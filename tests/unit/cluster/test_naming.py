@@ -66,6 +66,7 @@ def test_links_of_all_nodes_are_distinct_and_set_aside_for_such_networks(
     assert len(subnets) == naming.MAX_CLUSTERS * naming.MAX_NODES
     ranges = {naming.link_range(family, index) for index in range(naming.MAX_CLUSTERS)}
     assert len(ranges) == naming.MAX_CLUSTERS
+    assert all(str(ipaddress.ip_network(links)) == links for links in ranges)
     assert all(_inside(ipaddress.ip_network(links), reserved) for links in ranges)
 
 
@@ -73,6 +74,7 @@ def test_links_of_all_nodes_are_distinct_and_set_aside_for_such_networks(
 def test_pods_of_all_nodes_are_distinct_and_in_the_cluster_s_range(family: Family) -> None:
     subnets = [naming.pod_subnet(family, node) for node in range(naming.MAX_NODES)]
     assert len(set(subnets)) == len(subnets)
+    assert all(str(ipaddress.ip_network(subnet)) == subnet for subnet in subnets)
     assert all(_inside(ipaddress.ip_network(s), naming.POD_CIDR[family]) for s in subnets)
 
 

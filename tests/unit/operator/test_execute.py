@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 
 import pytest
 from unit.operator.builders import KEY
@@ -187,6 +188,45 @@ async def test_a_service_that_serves_is_deleted_only_for_one_that_will_be_accept
     invalid = ApiError(422, "Invalid", refusal, causes=("FieldValueInvalid",))
     harness.cluster.fail("apply", api.SERVICE, invalid)
     await harness.reconcile()
+    assert (KEY not in harness.cluster.objects[api.SERVICE]) == deleted
+    assert deleted or harness.reason() == reasons.APPLY_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("answer", "deleted"),
+    [
+        pytest.param(ApiError(409, "AlreadyExists", "exists"), True, id="it exists"),
+        pytest.param(ApiError(409, "Conflict", "a webhook says so"), False, id="another conflict"),
+        pytest.param(
+            ApiError(403, "Forbidden", "exceeded quota: q, requested: count/services=1, "
+                     "used: count/services=3, limited: count/services=3"),
+            True, id="a full quota in which it is counted",
+        ),
+        pytest.param(
+            ApiError(403, "Forbidden", "exceeded quota: q, requested: count/services=1,services=1, "
+                     "used: count/services=3,services=3, limited: count/services=3,services=2"),
+            False, id="a quota below what there is",
+        ),
+        pytest.param(
+            ApiError(403, "Forbidden", "exceeded quota: q, requested: services.loadbalancers=1, "
+                     "used: services.loadbalancers=0, limited: services.loadbalancers=0"),
+            False, id="a quota in which it is not counted",
+        ),
+        pytest.param(
+            ApiError(422, "Invalid", "spec.ports[0].nodePort: provided port is already allocated"),
+            False, id="a port that another one holds",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_no_update_restores_is_deleted_only_if_a_dry_run_says_that_there_is_room(
+    harness: Harness, answer: ApiError, deleted: bool
+) -> None:
+    await harness.settle()
+    harness.cluster.edit(api.SERVICE, KEY, lambda body: body["spec"].update(clusterIP="None"))
+    await harness.sync()
+    harness.cluster.fail("dry run of", api.SERVICE, answer)
+    with suppress(ApiError):
+        await harness.reconcile()
     assert (KEY not in harness.cluster.objects[api.SERVICE]) == deleted
 
 

@@ -91,19 +91,26 @@ def link_addresses(family: Family, index: int, node: int) -> tuple[str, str, int
     """
     if family == "ipv4":
         return f"198.18.{index}.{4 * node + 1}", f"198.18.{index}.{4 * node + 2}", 30
-    # Spelled as RFC 5952 says: the API server takes no other spelling in an EndpointSlice.
+    # RFC 5952's spelling, which str() gives: the API server takes no other in an EndpointSlice.
     link = ipaddress.ip_network(f"fd00:198:18:{index << 8 | node:x}::/64")
     return str(link[1]), str(link[2]), 64
 
 
 def link_range(family: Family, index: int) -> str:
     """The links of all nodes of a cluster."""
-    return f"198.18.{index}.0/24" if family == "ipv4" else f"fd00:198:18:{index << 8:x}::/56"
+    if family == "ipv4":
+        return f"198.18.{index}.0/24"
+    return _canonical(f"fd00:198:18:{index << 8:x}::/56")
 
 
 def pod_subnet(family: Family, node: int) -> str:
     """The addresses of a node's pods."""
-    return f"10.244.{node}.0/24" if family == "ipv4" else f"fd00:10:244:{node:x}::/64"
+    return f"10.244.{node}.0/24" if family == "ipv4" else _canonical(f"fd00:10:244:{node:x}::/64")
+
+
+def _canonical(subnet: str) -> str:
+    """The spelling of RFC 5952, as in ``link_addresses``."""
+    return str(ipaddress.ip_network(subnet))
 
 
 def service_address(family: Family, number: int) -> str:
