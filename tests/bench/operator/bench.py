@@ -28,7 +28,6 @@ from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
 
-from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.core.manifests import RenderOptions, render
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key
@@ -118,7 +117,7 @@ class Bench:
         return self._api.get(NAMESPACE, Key("", namespace)) is None
 
     def _create(self, namespace: str, name: str) -> Body:
-        spec = {"modelVersion": "v1", "minReplicas": 1, "maxReplicas": 1}
+        spec = {"modelVersion": "v1", "minReplicas": 1, "maxReplicas": 2}
         metadata = {"name": name, "namespace": namespace}
         return self._api.create(RISKPREDICTOR, {"metadata": metadata, "spec": spec})
 
@@ -211,9 +210,7 @@ class Bench:
 
         def apply(name: str) -> None:
             desired = render(parse(self._create(namespace, name)), RenderOptions())
-            bodies = (desired.deployment, desired.service, desired.autoscaler)
-            for resource, body in zip(CHILDREN, bodies, strict=True):
-                assert body is not None
+            for resource, body in desired.by_kind().items():
                 metadata = {k: v for k, v in body["metadata"].items() if k != "ownerReferences"}
                 manifest = {**body, "metadata": metadata}
                 self._api.patch(resource, Key(namespace, name), manifest, kind="apply")

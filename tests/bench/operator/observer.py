@@ -20,7 +20,7 @@ class Observer:
         self._children: dict[str, set[str]] = {}
         self.asked: dict[str, float] = {}
         self.complete: dict[str, float] = {}
-        """When the third child was there."""
+        """When all children were there."""
         self.ready: dict[str, float] = {}
         self.labels: dict[str, tuple[str, float]] = {}
         """Of each Service: its label ``app``, and since when."""
