@@ -10,9 +10,10 @@ import pytest
 
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.kube import Key, Resource
-from support.api import NAMESPACE, Api, eventually
+from support.api import DEPLOYMENT, NAMESPACE, SERVICE, Api, eventually
 from support.audit import Mark
 from support.cluster import LocalCluster
+from support.endstate import disorder
 from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -79,3 +80,21 @@ def test_a_quota_that_others_filled_keeps_what_serves(api: Api, predictors: Pred
     api.limit(predictors.namespace, **{"count/deployments.apps": "0", "count/services": "0"})
     predictors.patch(key, modelVersion="v2")
     assert predictors.wait(key)["status"]["servingVersion"] == "v2"
+
+
+@pytest.mark.parametrize("resource", [DEPLOYMENT, SERVICE], ids=lambda resource: resource.kind)
+def test_a_child_that_is_made_anew_has_its_place_in_a_full_quota(
+    api: Api, predictors: Predictors, resource: Resource
+) -> None:
+    key = predictors.create(minReplicas=1)
+    predictors.wait(key)
+    api.limit(predictors.namespace, **{_count(resource): "1"})
+    predictors.break_beyond_update(key, resource)
+    spec = {"modelVersion": "v1", "minReplicas": 1}
+    found: list[str] = []
+
+    def order() -> bool:
+        found[:] = disorder(api, key.namespace, {key.name: spec})
+        return not found
+
+    eventually(order, within=8, every=0.2, what=f"{found}")
