@@ -260,8 +260,7 @@ def test_a_definition_that_leaves_git_stays_with_its_instances(
     path.write_text(path.read_text().replace("  - ../base\n", "  - ../base\n  - crd.yaml\n"))
     repository.commit("The definition, too")
     delivery = deliver()
-    established = ("wait", "--for=condition=Established", f"crd/{name}")
-    eventually(lambda: cluster.try_kubectl(*established).returncode == 0, within=60)
+    cluster.await_crd(name)
     delivery.wait("Progressing")
     kind = Resource(group, "v1alpha1", "riskpredictors", RISKPREDICTOR.kind)
     metadata = {"name": KEY.name, "namespace": "default"}

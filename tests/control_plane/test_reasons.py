@@ -30,7 +30,7 @@ from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-CRD = "crd/riskpredictors.healthtech.dev"
+CRD = "riskpredictors.healthtech.dev"
 SCALER_ROLE = "clusterrole/system:controller:horizontal-pod-autoscaler"
 
 
@@ -347,7 +347,7 @@ def test_a_spec_that_an_older_crd_let_through(
         assert all(api.get(resource, key) is None for resource in CHILDREN)
     finally:
         cluster.kubectl("apply", "-k", "crds")
-        cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+        cluster.await_crd(CRD)
     predictors.patch(key, maxReplicas=8)
     predictors.wait(key, within=60)
 

@@ -50,13 +50,13 @@ def test_without_rights_it_names_each_that_is_missing(
 def test_without_the_crd_it_says_how_to_install_it(
     cluster: LocalCluster, operator_config: Path, tmp_path: Path
 ) -> None:
-    crd = "customresourcedefinition/riskpredictors.healthtech.dev"
-    cluster.kubectl("delete", crd)
+    crd = "riskpredictors.healthtech.dev"
+    cluster.kubectl("delete", "crd", crd)
     try:
         line = _ends(OperatorProcess(operator_config, tmp_path / "operator.log"))
     finally:
         cluster.kubectl("apply", "-k", "crds")
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", crd)
+        cluster.await_crd(crd)
     assert "kubectl apply -f crds/riskpredictors.yaml" in line
 
 

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.api import eventually
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "cluster" / "cluster.py"
 
@@ -71,6 +73,12 @@ class LocalCluster:
     def load_images(self, *images: str) -> None:
         """Bring built images into the node."""
         tool("load-image", "--name", self.name, *images, quiet=False)
+
+    def await_crd(self, name: str) -> None:
+        """Wait until a CustomResourceDefinition is served."""
+        wait = ("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
+        # kubectl takes one that has no conditions yet for an error, so it is asked again.
+        eventually(lambda: self.try_kubectl(*wait).returncode == 0, within=60, what=name)
 
     def install_operator(self) -> None:
         """Install it as users do, and wait until it is at work."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.gobuild import GoModule
-from support.api import eventually
 from support.cluster import LocalCluster
 
 
@@ -50,6 +49,4 @@ def of(program: GoModule) -> Module:
 def install(cluster: LocalCluster, path: Path, name: str) -> None:
     """Apply a file or folder of CRDs, and wait until the named one is served."""
     cluster.kubectl("apply", "--server-side", "--filename", str(path))
-    # kubectl takes a CRD that has no conditions yet for an error, so it is asked again.
-    wait = ("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
-    eventually(lambda: cluster.try_kubectl(*wait).returncode == 0, within=30)
+    cluster.await_crd(name)

@@ -35,8 +35,7 @@ cost it."""
 def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
     """CRD, account and rights as users install them; the pods are left out, a process stands in."""
     cluster.kubectl("apply", "-k", "crds")
-    established = ("--for=condition=Established", "crd/riskpredictors.healthtech.dev")
-    cluster.kubectl("wait", *established, "--timeout=60s")
+    cluster.await_crd("riskpredictors.healthtech.dev")
     cluster.kubectl("apply", "-k", overlay)
     cluster.kubectl("-n", SYSTEM, "delete", "deployment", "riskpredictor-operator")
 
