@@ -181,7 +181,7 @@ class Api:
         finally:
             ended.set()
             # The API server may have ended the watch by itself, of a client that is too slow.
-            with suppress(RuntimeError):
+            with suppress(RuntimeError, OSError):
                 response.shutdown()
             thread.join(timeout=5)
             response.close()
