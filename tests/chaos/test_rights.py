@@ -24,7 +24,7 @@ from riskpredictor_operator.preflight import permissions
 from support.api import DEPLOYMENT, NAMESPACE, SERVICE, Api, Body, eventually
 from support.audit import Mark, Right
 from support.cluster import LocalCluster
-from support.endstate import disorder
+from support.endstate import await_order, disorder
 from support.operator import ALONE, Supervisor
 from support.predictors import Predictors
 from support.proxy import GONE_EVENT, Fault, Proxy, is_watch
@@ -228,11 +228,5 @@ def test_blinded_it_says_so_and_catches_up(
         api.patch(SERVICE, key, {"metadata": {"labels": {"app": "other"}}})
         time.sleep(2.0)
     predictors.wait(key, within=HEAL_SECONDS)
-
-    def order() -> bool:
-        found[:] = disorder(api, key.namespace, {key.name: {"modelVersion": "v2"}})
-        return not found
-
-    found: list[str] = []
-    eventually(order, within=HEAL_SECONDS, every=0.5, what=f"{found}")
+    await_order(api, key.namespace, {key.name: {"modelVersion": "v2"}}, within=HEAL_SECONDS)
     assert cut_off.exits == []

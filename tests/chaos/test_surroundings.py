@@ -18,7 +18,6 @@ from support.operator import OperatorProcess, Supervisor
 from support.predictors import Predictors
 
 ROLE = "clusterrole/riskpredictor-operator"
-CRD = "riskpredictors.healthtech.dev"
 
 
 def test_two_versions_side_by_side_agree(
@@ -85,12 +84,11 @@ def test_the_crd_goes_and_comes_back(
 ) -> None:
     changes = Changes(api, namespace, seed=6, count=3)
     await_order(api, namespace, changes.wanted)
-    cluster.kubectl("delete", "crd", CRD, "--timeout=180s")
+    cluster.kubectl("delete", "crd/riskpredictors.healthtech.dev", "--timeout=180s")
     eventually(
         lambda: "are not served" in operator.says(), within=60, what="it says what is missing"
     )
-    cluster.kubectl("apply", "-k", "crds")
-    cluster.await_crd(CRD)
+    cluster.install_crd()
     after = Changes(api, namespace, seed=7)
     eventually(lambda: all(not api.items(r, namespace) for r in CHILDREN), within=90, every=0.5)
     after.create(3)

@@ -39,7 +39,7 @@ def test_a_downgrade_drops_what_the_older_definition_does_not_know_and_nothing_e
         before = {r: api.need(r, key)["metadata"] for r in CHILDREN}
         assert api.need(RISKPREDICTOR, key)["spec"]["model"] == {"uri": "s3://models/v1"}
     finally:
-        cluster.kubectl("apply", "-k", "crds")
+        cluster.install_crd()
     with operators.running(operator_config, tmp_path / "older.log"):
         eventually(lambda: "model" not in api.need(RISKPREDICTOR, key)["spec"])
         predictors.wait(key)

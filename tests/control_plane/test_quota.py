@@ -13,7 +13,7 @@ from riskpredictor_operator.kube import Key, Resource
 from support.api import DEPLOYMENT, NAMESPACE, SERVICE, Api, eventually
 from support.audit import Mark
 from support.cluster import LocalCluster
-from support.endstate import disorder
+from support.endstate import await_order
 from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -91,10 +91,4 @@ def test_a_child_that_is_made_anew_has_its_place_in_a_full_quota(
     api.limit(predictors.namespace, **{_count(resource): "1"})
     predictors.break_beyond_update(key, resource)
     spec = {"modelVersion": "v1", "minReplicas": 1}
-    found: list[str] = []
-
-    def order() -> bool:
-        found[:] = disorder(api, key.namespace, {key.name: spec})
-        return not found
-
-    eventually(order, within=8, every=0.2, what=f"{found}")
+    await_order(api, key.namespace, {key.name: spec}, within=8)

@@ -30,7 +30,6 @@ from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-CRD = "riskpredictors.healthtech.dev"
 SCALER_ROLE = "clusterrole/system:controller:horizontal-pod-autoscaler"
 
 
@@ -346,8 +345,7 @@ def test_a_spec_that_an_older_crd_let_through(
         assert "minReplicas" in message
         assert all(api.get(resource, key) is None for resource in CHILDREN)
     finally:
-        cluster.kubectl("apply", "-k", "crds")
-        cluster.await_crd(CRD)
+        cluster.install_crd()
     predictors.patch(key, maxReplicas=8)
     predictors.wait(key, within=60)
 

@@ -50,13 +50,11 @@ def test_without_rights_it_names_each_that_is_missing(
 def test_without_the_crd_it_says_how_to_install_it(
     cluster: LocalCluster, operator_config: Path, tmp_path: Path
 ) -> None:
-    crd = "riskpredictors.healthtech.dev"
-    cluster.kubectl("delete", "crd", crd)
+    cluster.kubectl("delete", "crd/riskpredictors.healthtech.dev")
     try:
         line = _ends(OperatorProcess(operator_config, tmp_path / "operator.log"))
     finally:
-        cluster.kubectl("apply", "-k", "crds")
-        cluster.await_crd(crd)
+        cluster.install_crd()
     assert "kubectl apply -f crds/riskpredictors.yaml" in line
 
 

@@ -80,6 +80,11 @@ class LocalCluster:
         # kubectl takes one that has no conditions yet for an error, so it is asked again.
         eventually(lambda: self.try_kubectl(*wait).returncode == 0, within=60, what=name)
 
+    def install_crd(self) -> None:
+        """Install the RiskPredictor's as users do, and wait until it is served."""
+        self.kubectl("apply", "-k", "crds")
+        self.await_crd("riskpredictors.healthtech.dev")
+
     def install_operator(self) -> None:
         """Install it as users do, and wait until it is at work."""
         self.kubectl("apply", "-k", "deploy/operator")

@@ -34,8 +34,7 @@ cost it."""
 
 def install(cluster: LocalCluster, overlay: str = "deploy/operator") -> None:
     """CRD, account and rights as users install them; the pods are left out, a process stands in."""
-    cluster.kubectl("apply", "-k", "crds")
-    cluster.await_crd("riskpredictors.healthtech.dev")
+    cluster.install_crd()
     cluster.kubectl("apply", "-k", overlay)
     cluster.kubectl("-n", SYSTEM, "delete", "deployment", "riskpredictor-operator")
 

@@ -189,10 +189,8 @@ def _without_sandbox(pod: Body, now: str) -> Explanation | None:
     condition (Kubernetes 1.29) says that one of them is in the way."""
     status = _status(pod)
     since = status.get("startTime", "")
-    if (
-        conditions.in_status(_status(pod), "PodReadyToStartContainers").get("status") != "False"
-        or not since
-    ):
+    started = conditions.in_status(status, "PodReadyToStartContainers")
+    if started.get("status") != "False" or not since:
         return None
     if containers.is_recent(since, now, containers.SLOW_SECONDS):
         return None
