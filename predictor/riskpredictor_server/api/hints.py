@@ -5,38 +5,40 @@ A guess is only ever told: nothing that is refused is converted.
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from riskpredictor_server.model.vitals import VITAL_NAMES, Vital
+from riskpredictor_server.model.schema import Feature, Schema, Unit, unit_name
 
-_WORDS: Final = {
-    "heart_rate": ("hr", "pulse", "bpm"),
-    "blood_pressure": ("bp", "sbp", "sys", "systolic"),
-    "temperature": ("temp",),
-    "oxygen_level": ("spo2", "sao2", "o2", "o2sat", "oxygen", "saturation"),
-    "temperature_unit": ("unit", "temp_unit"),
-}
-"""What else a field is called."""
 _OTHER_MEASURES: Final = ("diastolic", "pulsepressure")
-"""They contain such a word, and are no input."""
+"""They contain the name of another measure, and are none."""
 _LEAST_WORD: Final = 4
-"""Length from which such a word is also looked for among the words of a name."""
+"""Length from which a name is also looked for among the words of another."""
 _LEAST_PART: Final = 6
 """Length from which inside of them, too: shorter ones are part of others, such as attempt."""
-_UNITS: Final[Mapping[str, Mapping[str, Callable[[float], float]]]] = {
-    "bpm": {"Hz": lambda value: value * 60},
-    "mmHg": {"kPa": lambda value: value * 7.50062, "cmHg": lambda value: value * 10},
-    "°F": {
-        "°C": lambda value: value * 9 / 5 + 32,
-        "K": lambda value: (value - 273.15) * 9 / 5 + 32,
-    },
-    "°C": {"°F": lambda value: (value - 32) * 5 / 9, "K": lambda value: value - 273.15},
-    "%": {"a fraction": lambda value: value * 100},
+_UNITS: Final = {
+    "bpm": (Unit("Hz", 60),),
+    "mmHg": (Unit("kPa", 7.50062), Unit("cmHg", 10)),
+    "°F": (Unit("°C", 1.8, 32), Unit("K", 1.8, -459.67)),
+    "%": (Unit("a fraction", 100),),
 }
-"""For the unit of a rule, others that values come in, and the conversion."""
+"""By unit, others that values come in although the model does not declare them."""
 _LEADING_NUMBER: Final = re.compile(r"\s*([+-]?\d{1,9}(?:[.,]\d{1,9})?)(?![\d.,]|[eE]\d)")
+_CAMEL_WORD: Final = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])")
+_TRUE_FALSE: Final = {
+    "true": "true", "yes": "true", "y": "true", "on": "true", "1": "true",
+    "false": "false", "no": "false", "n": "false", "off": "false", "0": "false",
+}  # fmt: skip
+
+
+def listed(names: Sequence[str]) -> str:
+    """List names for an error: all, unless that would be longer than what it says."""
+    most = 12
+    more = f" and {len(names) - most} more, see /openapi.json" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _squeezed(name: str) -> str:
@@ -44,88 +46,131 @@ def _squeezed(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-_FIELD_OF: Final = {
-    _squeezed(word): field for field, words in _WORDS.items() for word in (field, *words)
-}
-_IN_NAMES: Final = sorted(
-    (word for word in _FIELD_OF if len(word) >= _LEAST_WORD and word != "unit"),
-    key=len, reverse=True,
-)  # fmt: skip
-"""Such words, longest first. Many things have a unit, and a hospital has several."""
-_CAMEL_WORD: Final = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])")
-
-
 def _words_of(name: str) -> set[str]:
     """Return the words of a name, told apart by punctuation or by capitals."""
     return {word.lower() for word in (*re.split(r"[\W_]+", name), *_CAMEL_WORD.findall(name))}
 
 
-def field_meant(name: str) -> str | None:
-    """Return the field that an unknown name stands for, if that is plain."""
-    squeezed = _squeezed(name[:64])
-    if any(part in squeezed for part in _OTHER_MEASURES):
+class Hints:
+    """Guesses by the names and units of one schema."""
+
+    def __init__(self, schema: Schema, example: Mapping[str, Any]) -> None:
+        """``example`` is a valid record."""
+        self._schema = schema
+        self._field_of = {
+            _squeezed(word): feature.name
+            for feature in schema.features
+            for word in (feature.name, *feature.aliases)
+        }
+        with_units = [feature for feature in schema.features if feature.units]
+        for feature in with_units:
+            for word in (feature.unit_field, *(f"{alias}_unit" for alias in feature.aliases)):
+                self._field_of[_squeezed(word)] = feature.unit_field
+        self._in_names = sorted(
+            (word for word in self._field_of if len(word) >= _LEAST_WORD), key=len, reverse=True
+        )
+        if len(with_units) == 1:
+            # Not looked for inside of names: many things have a unit, and a hospital has several.
+            self._field_of.setdefault("unit", with_units[0].unit_field)
+        self._not_meant = [
+            part for part in _OTHER_MEASURES if not any(part in word for word in self._field_of)
+        ]
+        name, value = next(iter(example.items()))
+        self._shortest = f'{{"{name}": {json.dumps(value)}, ...}}'
+
+    def field_meant(self, name: str) -> str | None:
+        """Return the field that an unknown name stands for, if that is plain."""
+        squeezed = _squeezed(name[:64])
+        if any(part in squeezed for part in self._not_meant):
+            return None
+        if squeezed in self._field_of:
+            return self._field_of[squeezed]
+        words = _words_of(name[:64])
+        return next(
+            (
+                self._field_of[word]
+                for word in self._in_names
+                if word in words or (len(word) >= _LEAST_PART and word in squeezed)
+            ),
+            None,
+        )
+
+    def value_meant(self, feature: Feature, rule: Feature, value: Any, unit_prefix: str) -> str:
+        """Return what a refused number may mean, to be added to the detail; or nothing.
+
+        ``rule`` is the feature in the unit of the request, which says units in a field that begins
+        with ``unit_prefix``.
+        """
+        number = _number_in(value)
+        if number is None:
+            several = isinstance(value, list) and len(value) > 1
+            return '; several patients are {"instances": [...]}, a record each' if several else ""
+        if rule.minimum <= number <= rule.maximum:
+            return f"; write {number:g}" if rule.accepts(number) else ""
+        meant = {
+            unit: f"{unit}, that is {converted:.4g} {rule.unit}"
+            for unit, convert in _other_units(feature, rule)
+            if rule.minimum <= (converted := convert(number)) <= rule.maximum
+        }
+        if not meant:
+            return ""
+        field = f"{unit_prefix}{feature.unit_field}"
+        named = [
+            f'; say so with "{field}": "{unit_name(unit)}"'
+            for unit in meant
+            if feature.units and unit_name(unit) in feature.unit_names
+        ]
+        return f"; {number:g} may be {' or '.join(meant.values())}{''.join(named)}"
+
+    def choice_meant(self, rule: Feature, value: Any) -> str:
+        """Return which value a refused one may mean, to be added to the detail; or nothing."""
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            return ""
+        text = str(value).strip().lower()[:64]
+        if rule.type == "boolean":
+            return f"; write {_TRUE_FALSE[text]}" if text in _TRUE_FALSE else ""
+        lower = {choice.lower(): choice for choice in rule.values}
+        near = difflib.get_close_matches(text, lower, n=1)
+        starting = [choice for choice in lower if text and choice.startswith(text)]
+        found = near or (starting if len(starting) == 1 else [])
+        return f'; did you mean "{lower[found[0]]}"?' if found else ""
+
+    def document_meant(self, value: Any) -> str:
+        """Return how to send what is no record, to be added to the detail; or nothing."""
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            return "; it is JSON inside of a string: encode it once"
+        if not isinstance(value, list):
+            return ""
+        if value and isinstance(value[0], dict | list):
+            return '; several patients are {"instances": [...]}, a record each'
+        return f"; name the values, as in {self._shortest}"
+
+    def wrapper_meant(self, record: dict[str, Any]) -> tuple[str, str] | None:
+        """Return the member of an object of no known field that holds the records, and what to do."""
+        for name, inner in list(record.items())[:64]:
+            if self.field_meant(name):
+                continue
+            if isinstance(inner, dict):
+                return name, f'send the members of "{name[:64]}" without it: a record is not nested'
+            if isinstance(inner, list):
+                if any(isinstance(each, dict) and "datatype" in each for each in inner[:1]):
+                    return name, "tensors go to /v2/models/NAME/infer, records to /predict"
+                if any(isinstance(each, dict) for each in inner[:1]):
+                    return name, 'a batch is {"instances": [...]}: use that name'
+                names = listed(self._schema.names)
+                return name, f"name the values: a record is a JSON object with {names}"
         return None
-    if squeezed in _FIELD_OF:
-        return _FIELD_OF[squeezed]
-    words = _words_of(name[:64])
-    return next(
-        (
-            _FIELD_OF[word]
-            for word in _IN_NAMES
-            if word in words or (len(word) >= _LEAST_PART and word in squeezed)
-        ),
-        None,
-    )
 
 
-def value_meant(rule: Vital, value: Any, unit_field: str) -> str:
-    """Return what a refused value of a field may mean, to be added to the detail; or nothing.
-
-    ``unit_field`` is where a request says its unit of temperatures.
-    """
-    number = _number_in(value)
-    if number is None:
-        several = isinstance(value, list) and len(value) > 1
-        return '; several patients are {"instances": [...]}, a record each' if several else ""
-    if rule.minimum <= number <= rule.maximum:
-        return f"; write {number:g}"
-    meant = {
-        unit: f"{unit}, that is {converted:.4g} {rule.unit}"
-        for unit, convert in _UNITS.get(rule.unit, {}).items()
-        if rule.minimum <= (converted := convert(number)) <= rule.maximum
-    }
-    if not meant:
-        return ""
-    named = [f'; say so with "{unit_field}": "{unit[1]}"' for unit in meant if unit[0] == "°"]
-    return f"; {number:g} may be {' or '.join(meant.values())}{''.join(named)}"
-
-
-def document_meant(value: Any) -> str:
-    """Return how to send what is no record, to be added to the detail; or nothing."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        return "; it is JSON inside of a string: encode it once"
-    if not isinstance(value, list):
-        return ""
-    if value and isinstance(value[0], dict | list):
-        return '; several patients are {"instances": [...]}, a record each'
-    return '; name the values, as in {"heart_rate": 85, ...}'
-
-
-def wrapper_meant(record: dict[str, Any]) -> tuple[str, str] | None:
-    """Return the member of an object of no known field that holds the records, and what to do."""
-    for name, inner in list(record.items())[:64]:
-        if field_meant(name):
-            continue
-        if isinstance(inner, dict):
-            return name, f'send the members of "{name[:64]}" without it: a record is not nested'
-        if isinstance(inner, list):
-            if any(isinstance(each, dict) and "datatype" in each for each in inner[:1]):
-                return name, "tensors go to /v2/models/NAME/infer, records to /predict"
-            if any(isinstance(each, dict) for each in inner[:1]):
-                return name, 'a batch is {"instances": [...]}: use that name'
-            fields = ", ".join(VITAL_NAMES)
-            return name, f"name the values: a record is a JSON object with {fields}"
-    return None
+def _other_units(feature: Feature, rule: Feature) -> Iterator[tuple[str, Callable[[float], float]]]:
+    """Every unit but the rule's that its values may come in, and the conversion to the rule's."""
+    own = Unit(feature.unit, 1)
+    declared = {unit.name: unit for unit in (own, *feature.units)}
+    known = {unit.name: unit for unit in _UNITS.get(feature.unit, ())}
+    target = declared[rule.unit]
+    for name, unit in (declared | known).items():
+        if name != rule.unit:
+            yield name, lambda value, unit=unit: target.from_own(unit.to_own(value))  # type: ignore[misc]
 
 
 def _number_in(value: Any) -> float | None:

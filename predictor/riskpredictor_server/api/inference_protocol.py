@@ -1,10 +1,11 @@
 """Answers requests of the Open Inference Protocol v2 (REST), for clients of KServe and Triton.
 
-Inputs are either one tensor of shape [n, 4], columns in the order of VITALS unless its parameter
-``columns`` names them in another, or four tensors named like the vitals, of shape [n] or [n, 1].
-Temperatures are °F unless the request's parameter ``temperature_unit`` is C. Outputs:
-``risk_level`` (BYTES, [n]), ``probabilities`` (FP64, [n, 3]) and, for a linear model,
-``contributions`` (FP64, [n, 4]). Tensors are JSON or binary, as the client likes.
+Inputs are a tensor of shape [n] or [n, 1] for each feature of the model, with its name; what is not
+required may be absent. A model of numbers alone also takes one tensor of shape [n, features], its
+columns in the order of the schema unless its parameter ``columns`` names them in another. Values are
+in each feature's own unit unless a parameter of the request says another, as ``temperature_unit``.
+Outputs: ``risk_level`` (BYTES, [n]), ``probabilities`` (FP64, [n, levels]) and, for a linear model,
+``contributions`` (FP64, [n, features]). Tensors are JSON or binary, as the client likes.
 """
 
 from __future__ import annotations
@@ -15,16 +16,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from riskpredictor_server import __version__
-from riskpredictor_server.api.hints import field_meant
 from riskpredictor_server.api.json_body import BodyError, decode
 from riskpredictor_server.api.prediction import Predictor, is_json
 from riskpredictor_server.api.problems import Reply, json_reply, problem
-from riskpredictor_server.api.records import (
-    TEMPERATURE_UNITS,
-    InvalidRecordError,
-    read_records,
-    shown,
-)
+from riskpredictor_server.api.records import InvalidRecordError, RecordReader, quoted, shown
 from riskpredictor_server.api.tensors import (
     Tensor,
     TensorError,
@@ -32,16 +27,16 @@ from riskpredictor_server.api.tensors import (
     read_parameters,
     read_tensors,
 )
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, VITALS
+from riskpredictor_server.model.schema import Feature, Schema
 
 MODEL_ROUTE = "/v2/models/<name>"
 VERSION_ROUTE = MODEL_ROUTE + "/versions/<version>"
 BINARY_HEADER = "Inference-Header-Content-Length"
 BINARY_TYPE = "application/octet-stream"
 EXTENSIONS = ("binary_tensor_data",)
-_UNIT = "parameters.temperature_unit"
-_COLUMNS = ",".join(VITAL_NAMES)
-_WIDTH = len(VITAL_NAMES)
+_UNITS_AT = "parameters."
+"""Where a request says units."""
+_DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES"}
 
 
 def server_metadata() -> Reply:
@@ -53,19 +48,64 @@ def server_metadata() -> Reply:
 
 def model_metadata(predictor: Predictor, name: str) -> Reply:
     """Answer ``GET /v2/models/{name}``."""
-    explains = predictor.model.scorer.explains
-    columns = {"columns": _COLUMNS, "units": ",".join(vital.unit for vital in VITALS)}
-    vitals = {"name": "vitals", "datatype": "FP64", "shape": [-1, _WIDTH], "parameters": columns}
+    explains, schema = predictor.model.scorer.explains, predictor.model.schema
+    if _is_wide(schema):
+        columns = {
+            "columns": _columns(schema),
+            "units": ",".join(feature.unit for feature in schema.features),
+        }
+        shape = [-1, len(schema.features)]
+        inputs = [{"name": "vitals", "datatype": "FP64", "shape": shape, "parameters": columns}]
+    else:
+        inputs = [_describe_input(feature) for feature in schema.features]
     body = {
         "name": name,
         "versions": [predictor.model.version],
         "platform": "riskpredictor_linear" if explains else "scikit-learn",
-        "inputs": [vitals],
+        "inputs": inputs,
         "outputs": [
             _describe(output, known) for output, known in _known_outputs(predictor).items()
         ],
     }
     return json_reply(body)
+
+
+def _is_wide(schema: Schema) -> bool:
+    """Whether one tensor can hold all features: its values are numbers."""
+    return all(feature.type != "category" for feature in schema.features)
+
+
+def _columns(schema: Schema) -> str:
+    return ",".join(schema.names)
+
+
+def _describe_input(feature: Feature) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": feature.name,
+        "datatype": _DATATYPES[feature.type],
+        "shape": [-1],
+        "optional": not feature.required,
+    }
+    if feature.unit:
+        described["parameters"] = {"units": feature.unit}
+    elif feature.values:
+        described["parameters"] = {"values": ",".join(feature.values)}
+    return described
+
+
+def example_tensors(schema: Schema, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the request for one record."""
+    if _is_wide(schema) and all(record.get(name) is not None for name in schema.names):
+        data = [record[name] for name in schema.names]
+        shape = [1, len(data)]
+        return {"inputs": [{"name": "vitals", "shape": shape, "datatype": "FP64", "data": data}]}
+    return {
+        "inputs": [
+            {"name": f.name, "shape": [1], "datatype": _DATATYPES[f.type], "data": [record[f.name]]}
+            for f in schema.features
+            if record.get(f.name) is not None
+        ]
+    }
 
 
 def infer(
@@ -85,20 +125,22 @@ def infer(
         predictor.metrics.rejected.add(("", "not_json"))
         detail = f"Content-Type is {content_type[:64]!r}; send application/json or {BINARY_TYPE}"
         return problem(415, detail, request_id)
-    known = _known_outputs(predictor)
+    known, schema = _known_outputs(predictor), predictor.model.schema
     try:
         size = _json_size(json_length, len(body))
         document = decode(body[:size])
-        records, by_position = _records(document, body[size:], predictor.max_batch)
+        records, by_position = _records(
+            document, body[size:], predictor.max_batch, predictor.reader
+        )
         wanted = _wanted(document, known)
     except (BodyError, TensorError) as error:
         predictor.metrics.rejected.add(("", "malformed"))
         return problem(400, str(error), request_id)
     try:
-        rows = read_records(records, "inputs", _UNIT)
+        rows = predictor.reader.read_many(records, "inputs", _UNITS_AT)
     except InvalidRecordError as invalid:
         predictor.count_rejected(invalid.errors)
-        order = f"; columns were read as {_COLUMNS}" if by_position else ""
+        order = f"; columns were read as {_columns(schema)}" if by_position else ""
         return problem(422, f"{invalid}{order}", request_id, errors=invalid.errors)
     answers = predictor.answers(rows, request_id)
     given = document.get("id")
@@ -109,7 +151,7 @@ def infer(
     }
     if by_position:
         # A client whose columns have another order can see it here.
-        answer["parameters"] = {"columns": _COLUMNS}
+        answer["parameters"] = {"columns": _columns(schema)}
     return _reply(answer, answers, known, wanted)
 
 
@@ -124,7 +166,9 @@ def _json_size(json_length: str, size: int) -> int:
     return int(json_length)
 
 
-def _records(document: Any, binary: bytes, max_batch: int) -> tuple[list[dict[str, Any]], bool]:
+def _records(
+    document: Any, binary: bytes, max_batch: int, reader: RecordReader
+) -> tuple[list[dict[str, Any]], bool]:
     """Turn the input tensors into records as ``POST /predict`` takes them.
 
     Returns whether their columns were told apart by position alone, too.
@@ -134,57 +178,102 @@ def _records(document: Any, binary: bytes, max_batch: int) -> tuple[list[dict[st
             'the request must be an object with "inputs", an array of tensors;'
             " records without tensors go to /predict"
         )
-    unit = read_parameters(document, "").get("temperature_unit")
-    if unit not in (None, *TEMPERATURE_UNITS):
-        raise TensorError(f'{_UNIT}: must be "F" or "C"')
-    tensors = read_tensors(document["inputs"], binary, most=_WIDTH * max_batch)
-    names: Sequence[str] = VITAL_NAMES
-    if len(tensors) == 1:
+    schema = reader.schema
+    width = len(schema.names)
+    units = _units(read_parameters(document, ""), schema)
+    types = {_DATATYPES[feature.type] for feature in schema.features}
+    tensors = read_tensors(
+        document["inputs"], binary, most=width * max_batch, others=types & {"BOOL", "BYTES"}
+    )
+    names: Sequence[str] = schema.names
+    wide = len(tensors) == 1 and not _is_column(tensors[0], names)
+    if wide:
         tensor = tensors[0]
-        if len(tensor.shape) != 2 or tensor.shape[1] != _WIDTH:
+        if not _is_wide(schema):
+            raise TensorError(f"inputs: send a tensor of shape [n] for each of {_columns(schema)}")
+        if len(tensor.shape) != 2 or tensor.shape[1] != width:
             raise TensorError(
-                f"inputs: {tensor.name[:64]!r}: shape must be [n, {_WIDTH}], columns {_COLUMNS}"
+                f"inputs: {tensor.name[:64]!r}: shape must be [n, {width}],"
+                f" columns {_columns(schema)}"
             )
-        names = _column_names(tensor)
-        columns = [tensor.data[index::_WIDTH] for index in range(_WIDTH)]
+        names = _column_names(tensor, schema)
+        columns = [tensor.data[index::width] for index in range(width)]
     else:
-        columns = _named_columns(tensors)
+        names, columns = _named_columns(tensors, reader)
     if not 1 <= len(columns[0]) <= max_batch:
         raise TensorError(f"inputs: must hold 1 to {max_batch} records")
+    columns = [_as_recorded(schema.by_name[n], c) for n, c in zip(names, columns, strict=True)]
     records = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-    if unit:
-        records = [record | {"temperature_unit": unit} for record in records]
-    return records, len(tensors) == 1 and "columns" not in tensors[0].parameters
+    if units:
+        records = [record | units for record in records]
+    return records, wide and "columns" not in tensors[0].parameters
 
 
-def _column_names(tensor: Tensor) -> Sequence[str]:
+def _units(parameters: Mapping[str, Any], schema: Schema) -> dict[str, str]:
+    """Return the fields of records for the units that a request says; raise TensorError."""
+    units = {}
+    for feature in schema.features:
+        unit = parameters.get(feature.unit_field) if feature.units else None
+        if unit is None:
+            continue
+        if unit not in feature.unit_names:
+            where = f"{_UNITS_AT}{feature.unit_field}"
+            raise TensorError(f"{where}: must be {quoted(feature.unit_names)}")
+        units[feature.unit_field] = unit
+    return units
+
+
+def _is_column(tensor: Tensor, names: Collection[str]) -> bool:
+    """Whether a tensor that came alone is that of one feature."""
+    return tensor.name in names and (tensor.shape[1:] or [1]) == [1]
+
+
+def _as_recorded(feature: Feature, column: Sequence[Any]) -> Sequence[Any]:
+    """Write the values of a tensor as records have them.
+
+    Tensors have no null: NaN is one, where a feature may be left out. Numbers 0 and 1 are booleans.
+    """
+    if not feature.required:
+        column = [None if value != value else value for value in column]  # noqa: PLR0124 - NaN
+    if feature.type == "boolean":
+        column = [bool(v) if type(v) in (int, float) and v in (0, 1) else v for v in column]
+    return column
+
+
+def _column_names(tensor: Tensor, schema: Schema) -> Sequence[str]:
     """Return the names of a tensor's columns, in its order; raise TensorError."""
-    given = tensor.parameters.get("columns", _COLUMNS)
+    given = tensor.parameters.get("columns", _columns(schema))
     names = [name.strip() for name in given.split(",")] if isinstance(given, str) else []
-    if sorted(names) != sorted(VITAL_NAMES):
+    if sorted(names) != sorted(schema.names):
         raise TensorError(
             f"inputs[0].parameters.columns: is {shown(given)};"
-            f' send the names in your order, as in "{_COLUMNS}"'
+            f' send the names in your order, as in "{_columns(schema)}"'
         )
     return names
 
 
-def _named_columns(tensors: Sequence[Tensor]) -> list[Sequence[Any]]:
-    """Return the columns of one tensor for each vital, in the order of VITALS."""
-    if sorted(tensor.name for tensor in tensors) != sorted(VITAL_NAMES):
-        meant = {tensor.name: field_meant(tensor.name) for tensor in tensors}
+def _named_columns(
+    tensors: Sequence[Tensor], reader: RecordReader
+) -> tuple[Sequence[str], list[Sequence[Any]]]:
+    """Return names and columns of one tensor for each feature; raise TensorError."""
+    schema = reader.schema
+    given = [tensor.name for tensor in tensors]
+    required = {feature.name for feature in schema.features if feature.required}
+    if len(set(given)) != len(given) or not required <= set(given) <= set(schema.names):
+        meant = {name: reader.field_meant(name) for name in given if name not in schema.names}
         renames = [f"{name[:64]!r} is {field}" for name, field in meant.items() if field]
+        width = len(schema.names)
+        either = f"one tensor of shape [n, {width}], columns {_columns(schema)}, or "
         raise TensorError(
-            f"inputs: send one tensor of shape [n, {_WIDTH}], columns {_COLUMNS}, or one tensor"
-            f" each named {', '.join(VITAL_NAMES)}" + "".join(f"; {each}" for each in renames)
+            f"inputs: send {either if _is_wide(schema) else ''}one tensor"
+            f" each named {', '.join(schema.names)}" + "".join(f"; {each}" for each in renames)
         )
     for tensor in tensors:
         if tensor.shape[1:] not in ([], [1]):
             raise TensorError(f"inputs: {tensor.name!r}: shape must be [n] or [n, 1]")
-    by_name = {tensor.name: tensor.data for tensor in tensors}
-    if len({len(column) for column in by_name.values()}) != 1:
-        raise TensorError("inputs: the four tensors must have the same length")
-    return [by_name[name] for name in VITAL_NAMES]
+    if len({len(tensor.data) for tensor in tensors}) != 1:
+        raise TensorError("inputs: the tensors must have the same length")
+    return given, [tensor.data for tensor in tensors]
 
 
 class _Output(NamedTuple):
@@ -199,9 +288,10 @@ class _Output(NamedTuple):
 
 def _known_outputs(predictor: Predictor) -> dict[str, _Output]:
     """List the outputs of this model."""
-    outputs = {"risk_level": _Output("BYTES"), "probabilities": _Output("FP64", RISK_LEVELS)}
+    schema = predictor.model.schema
+    outputs = {"risk_level": _Output("BYTES"), "probabilities": _Output("FP64", schema.levels)}
     if predictor.model.scorer.explains:
-        outputs["contributions"] = _Output("FP64", VITAL_NAMES)
+        outputs["contributions"] = _Output("FP64", schema.names)
     return outputs
 
 

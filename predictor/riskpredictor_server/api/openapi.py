@@ -5,26 +5,24 @@ The schemas that they refer to are in openapi_schemas.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from riskpredictor_server import __version__
-from riskpredictor_server.api.inference_protocol import BINARY_HEADER, BINARY_TYPE
+from riskpredictor_server.api.inference_protocol import BINARY_HEADER, BINARY_TYPE, example_tensors
 from riskpredictor_server.api.openapi_schemas import ref, schemas
 from riskpredictor_server.api.problems import JSON, PROBLEM_JSON, is_of_protocol
+from riskpredictor_server.model.artifact import Model
 from riskpredictor_server.settings import Settings
 
-EXAMPLE = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
-_EXAMPLE_V2 = {
-    "inputs": [{"name": "vitals", "shape": [1, 4], "datatype": "FP64", "data": [*EXAMPLE.values()]}]
-}
 _OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
 
 
-def document(settings: Settings) -> dict[str, Any]:
-    """Build the whole description, with the limits of this server."""
-    paths = _paths() | _paths_v2()
+def document(settings: Settings, model: Model) -> dict[str, Any]:
+    """Build the whole description, with the limits of this server and the records of its model."""
+    example = model.examples[0]["record"]
+    paths = _paths(example) | _paths_v2(example_tensors(model.schema, example))
     for path, item in paths.items():
         # OpenAPI cannot list the methods that a path lacks, so those it has describe their 405.
         allowed = ", ".join(method.upper() for method in item)
@@ -39,7 +37,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "RiskPredictor",
             "version": __version__,
-            "summary": "Patient risk from four vitals.",
+            "summary": f"Patient risk from {model.schema.counted}.",
             "description": "Errors are RFC 9457 problem documents that name every bad field;"
             f" below /v2 they are {JSON} with the member error, as its clients want them.",
             "license": {"name": "MIT", "identifier": "MIT"},
@@ -47,17 +45,17 @@ def document(settings: Settings) -> dict[str, Any]:
         # Relative to where this document was read: right behind any prefix of a proxy.
         "servers": [{"url": "./"}],
         "paths": paths,
-        "components": {"schemas": schemas(settings.max_batch)},
+        "components": {"schemas": schemas(model.schema, settings.max_batch)},
     }
 
 
-def _paths() -> dict[str, Any]:
+def _paths(example: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "/predict": {
             "post": {
                 "summary": "Predict the risk of one patient, or of a batch.",
                 "operationId": "predict",
-                "requestBody": _body(_one_of("Record", "Batch"), EXAMPLE),
+                "requestBody": _body(_one_of("Record", "Batch"), example),
                 "responses": {
                     "200": _answer(
                         "The prediction, or one per record.", _one_of("Prediction", "Predictions")
@@ -79,7 +77,7 @@ def _paths() -> dict[str, Any]:
     }
 
 
-def _paths_v2() -> dict[str, Any]:
+def _paths_v2(example: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the Open Inference Protocol, for a model and for one of its versions."""
     paths: dict[str, Any] = {
         "/v2": _get_v2("Server metadata."),
@@ -92,11 +90,11 @@ def _paths_v2() -> dict[str, Any]:
     ):
         paths[base] = _get_v2("Model metadata.", names)
         paths[base + "/ready"] = _get_v2("The model is ready.", names)
-        paths[base + "/infer"] = {"post": _infer(names)}
+        paths[base + "/infer"] = {"post": _infer(names, example)}
     return paths
 
 
-def _infer(names: Sequence[str]) -> dict[str, Any]:
+def _infer(names: Sequence[str], example: Mapping[str, Any]) -> dict[str, Any]:
     length = {
         "name": BINARY_HEADER,
         "in": "header",
@@ -108,7 +106,7 @@ def _infer(names: Sequence[str]) -> dict[str, Any]:
     return {
         "summary": "Predict by the Open Inference Protocol.",
         "parameters": [*_parameters(names), length],
-        "requestBody": _body(ref("InferRequest"), _EXAMPLE_V2),
+        "requestBody": _body(ref("InferRequest"), example),
         "responses": {
             "200": answer,
             "400": _problem("Not JSON, or not the tensors that the model wants."),

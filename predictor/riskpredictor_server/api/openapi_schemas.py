@@ -5,66 +5,100 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from riskpredictor_server.api.records import CELSIUS, PROBLEMS, TEMPERATURE_UNITS
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, VITALS, Vital
+from riskpredictor_server.api.records import problems
+from riskpredictor_server.model.schema import Feature, Schema, unit_name
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _NUMBER: dict[str, Any] = {"type": "number"}
 
 
-def schemas(max_batch: int) -> dict[str, Any]:
+def schemas(schema: Schema, max_batch: int) -> dict[str, Any]:
     """Build the components that paths refer to; a batch has at most ``max_batch`` records."""
-    vitals = {vital.name: _vital(vital) for vital in VITALS}
-    # The accepted interval of temperatures depends on the unit, so there is one record per unit.
-    celsius = vitals | {CELSIUS.name: _vital(CELSIUS)}
-    fahrenheit_unit, celsius_unit = TEMPERATURE_UNITS
     return {
-        "Record": {
-            "oneOf": [
-                _object(
-                    vitals | {"temperature_unit": {"const": fahrenheit_unit}}, required=VITAL_NAMES
-                ),
-                _object(celsius | {"temperature_unit": {"const": celsius_unit}}),
-            ]
-        },
+        "Record": _record(schema),
         "Batch": _object(
             {"instances": _array(ref("Record")) | {"minItems": 1, "maxItems": max_batch}}
         ),
-        "Prediction": _prediction(),
+        "Prediction": _prediction(schema),
         "Predictions": _object(
             {"predictions": _array(ref("Prediction")), "model_version": _TEXT, "request_id": _TEXT}
         ),
         "Problem": _problem(),
         "InferError": _infer_error(),
-        "FieldError": _field_error(),
-        "Warning": _warning(),
-    } | _inference()
+        "FieldError": _field_error(schema),
+        "Warning": _warning(schema),
+    } | _inference(schema)
 
 
-def _vital(vital: Vital) -> dict[str, Any]:
-    return {
-        "type": "number",
-        "minimum": vital.minimum,
-        "maximum": vital.maximum,
-        "description": vital.description,
-        "x-unit": vital.unit,
+def _record(schema: Schema) -> dict[str, Any]:
+    """Describe a record: a variant for each unit where the accepted interval depends on it."""
+    own = {feature.name: _feature(feature) for feature in schema.features}
+    required = [feature.name for feature in schema.features if feature.required]
+    with_units = [feature for feature in schema.features if feature.units]
+    if len(with_units) == 1:
+        first, *others = _variants(with_units[0])
+        rules = [_object(own | first, required=required)]
+        rules += [_object(own | v, required=[*required, with_units[0].unit_field]) for v in others]
+        return {"oneOf": rules}
+    properties = own | {
+        # Their interval is in the variants.
+        f.name: {key: value for key, value in own[f.name].items() if key in ("type", "description")}
+        for f in with_units
     }
+    properties |= {f.unit_field: {"enum": list(f.unit_names)} for f in with_units}
+    rules = [{"oneOf": [{"properties": v} for v in _variants(f)]} for f in with_units]
+    for feature, rule in zip(with_units, rules, strict=True):
+        for other in rule["oneOf"][1:]:
+            other["required"] = [feature.unit_field]
+    record = _object(properties, required=required)
+    return record | {"allOf": rules} if rules else record
 
 
-def _prediction() -> dict[str, Any]:
+def _variants(feature: Feature) -> list[dict[str, Any]]:
+    """Describe a feature and the field of its unit, in each of its units."""
+    rules = [feature, *(feature.in_unit(unit) for unit in feature.units)]
+    return [
+        {feature.name: _feature(rule), feature.unit_field: {"const": unit_name(rule.unit)}}
+        for rule in rules
+    ]
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": feature.type}
+    if feature.is_numeric:
+        described |= {"minimum": feature.minimum, "maximum": feature.maximum}
+    elif feature.type == "category":
+        described = {"enum": list(feature.values)}
+    if not feature.required:
+        described = {"oneOf": [described, {"type": "null"}]}
+    described["description"] = feature.description or f"{feature.title}."
+    return described | {"x-unit": feature.unit} if feature.unit else described
+
+
+def _prediction(schema: Schema) -> dict[str, Any]:
+    lowest, highest = schema.levels[0], schema.levels[-1]
     probability = _NUMBER | {"minimum": 0, "maximum": 1}
-    share = _NUMBER | {"description": "Log-odds of High against Low; above 0 raises risk."}
+    share = _NUMBER | {
+        "description": f"Log-odds of {highest} against {lowest}; above 0 raises risk."
+    }
     properties = {
-        "risk_level": {"enum": list(RISK_LEVELS)},
+        "risk_level": {"enum": list(schema.levels)},
         "confidence": probability,
-        "probabilities": _object(dict.fromkeys(RISK_LEVELS, probability)),
+        "probabilities": _object(dict.fromkeys(schema.levels, probability)),
         "contributions": {
-            "oneOf": [_object(dict.fromkeys(VITAL_NAMES, share)), {"type": "null"}],
+            "oneOf": [_object(dict.fromkeys(schema.names, share)), {"type": "null"}],
             "description": "null for a model that is not linear.",
         },
         "warnings": _array(ref("Warning"))
         | {"description": "Values outside what the model was trained on."},
-        "temperature_unit": {"const": "F", "description": "Unit of temperatures in this answer."},
+        **{
+            f.unit_field: {
+                "const": f.unit_names[0],
+                "description": f"Unit of {f.title.lower()} in this answer.",
+            }
+            for f in schema.features
+            if f.units
+        },
         "model_version": _TEXT,
         "request_id": _text("Absent inside a batch."),
     }
@@ -93,14 +127,14 @@ def _infer_error() -> dict[str, Any]:
     }
 
 
-def _field_error() -> dict[str, Any]:
+def _field_error(schema: Schema) -> dict[str, Any]:
     properties = {
         "field": _text(
-            "Name, in a batch with its place: instances[3].heart_rate."
+            f"Name, in a batch with its place: instances[3].{schema.names[0]}."
             " Empty for the document itself."
         ),
         "problem": {
-            "enum": list(PROBLEMS),
+            "enum": list(problems(schema)),
             "description": "What is wrong, for programs. Absent if the body is not valid JSON.",
         },
         "detail": _text("The same for people."),
@@ -116,19 +150,29 @@ def _field_error() -> dict[str, Any]:
     return _object(properties, required=["field", "detail"])
 
 
-def _warning() -> dict[str, Any]:
+def _warning(schema: Schema) -> dict[str, Any]:
     span = _object({"minimum": _NUMBER, "maximum": _NUMBER, "unit": _TEXT})
-    return _object(
-        {
-            "field": {"enum": list(VITAL_NAMES)},
-            "value": _NUMBER | {"description": "In the unit of trained_on."},
-            "trained_on": span | {"description": "What the training records span."},
-            "detail": _text("The same for people."),
-        }
-    )
+    value = _NUMBER | {"description": "In the unit of trained_on."}
+    properties = {
+        "field": {"enum": list(schema.names)},
+        "value": value,
+        "trained_on": span | {"description": "What the training records span."},
+        "detail": _text("The same for people."),
+    }
+    optional = any(not feature.required for feature in schema.features)
+    if not optional and all(feature.is_numeric for feature in schema.features):
+        return _object(properties)
+    properties["value"] = {"description": "In the unit of trained_on; null if it was left out."}
+    properties["trained_on"] = {
+        "oneOf": [span, _object({"values": {"type": "array"}})],
+        "description": "What the training records span; absent if the value was left out.",
+    }
+    if optional:
+        properties["filled_with"] = {"description": "What was scored for what was left out."}
+    return _object(properties, required=["field", "value", "detail"])
 
 
-def _inference() -> dict[str, Any]:
+def _inference(schema: Schema) -> dict[str, Any]:
     """Describe requests and responses of the Open Inference Protocol."""
     parameters = {"type": "object", "description": "binary_data_size and columns, for example."}
     tensor = {
@@ -151,15 +195,15 @@ def _inference() -> dict[str, Any]:
                 "outputs": _array({"type": "object"}),
                 "parameters": {
                     "type": "object",
-                    "description": "binary_data_output, true for binary outputs, and"
-                    " temperature_unit.",
+                    "description": " and".join(
+                        ["binary_data_output, true for binary outputs,"]
+                        + [f" {f.unit_field}" for f in schema.features if f.units]
+                    ).rstrip(",")
+                    + ".",
                 },
             },
             "required": ["inputs"],
-            "description": f"One tensor [n, {len(VITAL_NAMES)}], columns in the order"
-            f" {', '.join(VITAL_NAMES)}, or as its parameter columns names them; or a tensor [n]"
-            " for each, with these names. Temperatures are °F unless the request's parameter"
-            ' temperature_unit is "C".',
+            "description": _tensors(schema),
         },
         "InferResponse": {
             "type": "object",
@@ -176,6 +220,25 @@ def _inference() -> dict[str, Any]:
             "required": ["model_name", "model_version", "outputs"],
         },
     }
+
+
+def _tensors(schema: Schema) -> str:
+    names = ", ".join(schema.names)
+    if any(feature.type == "category" for feature in schema.features):
+        text = f"A tensor [n] for each of {names}, with these names."
+    else:
+        text = (
+            f"One tensor [n, {len(schema.names)}], columns in the order {names}, or as its"
+            " parameter columns names them; or a tensor [n] for each, with these names."
+        )
+    for feature in schema.features:
+        if feature.units:
+            others = " or ".join(f'"{name}"' for name in feature.unit_names[1:])
+            text += (
+                f" {feature.title}s are {feature.unit} unless the request's parameter"
+                f" {feature.unit_field} is {others}."
+            )
+    return text
 
 
 def _object(properties: dict[str, Any], required: Iterable[str] | None = None) -> dict[str, Any]:

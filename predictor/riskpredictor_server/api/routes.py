@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from riskpredictor_server.api import inference_protocol as oip
-from riskpredictor_server.api.openapi import document
 from riskpredictor_server.api.problems import Reply, json_reply
 from riskpredictor_server.api.service import Service
 
@@ -51,6 +50,10 @@ def _live_v2(_service: Service, _call: Call) -> Reply:
 def _ready_v2(service: Service, call: Call) -> Reply:
     reply = service.ready(call.request_id)
     return json_reply({"ready": True}) if reply.status == 200 else reply
+
+
+def _model_file(service: Service, call: Call) -> Reply:
+    return service.model_file(call.name, call.request_id)
 
 
 def _model_metadata(service: Service, call: Call) -> Reply:
@@ -97,7 +100,8 @@ ROUTES = (
     ),
     Route("GET", "/metrics", lambda service, _: service.exposition(), hot=True, probe=True),
     Route("GET", "/model", lambda service, call: service.card(call.request_id)),
-    Route("GET", "/openapi.json", lambda service, _: json_reply(document(service.settings))),
+    Route("GET", "/model/files/<name>", _model_file),
+    Route("GET", "/openapi.json", lambda service, call: service.openapi(call.request_id)),
     Route("GET", "/v2", lambda _service, _call: oip.server_metadata()),
     Route("GET", "/v2/health/live", _live_v2),
     Route("GET", "/v2/health/ready", _ready_v2),

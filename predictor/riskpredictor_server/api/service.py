@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from riskpredictor_server import __version__
+from riskpredictor_server.api.openapi import document
 from riskpredictor_server.api.prediction import Predictor
 from riskpredictor_server.api.problems import JSON, RETRY, Reply, json_reply, problem
 from riskpredictor_server.logs import lost_lines
@@ -45,7 +46,9 @@ class Service:
         else:
             if settings.audit_log != "off":
                 vitals = settings.audit_log == "vitals"
-                self.audit = AuditLog(model.version, model.digest, vitals)
+                self.audit = AuditLog(
+                    model.version, model.digest, model.schema, with_vitals=vitals
+                )
             self.predictor = Predictor(model, self.metrics, settings.max_batch, self.audit)
             log.info("model %s loaded, golden cases pass", model.version)
         if self.reason:
@@ -108,6 +111,22 @@ class Service:
             return self.not_ready(request_id)
         return Reply(200, JSON, orjson.dumps(self.model.card))
 
+    def model_file(self, name: str, request_id: str) -> Reply:
+        """Answer ``GET /model/files/{name}``: the bytes that were verified when it was loaded."""
+        if self.model is None:
+            return self.not_ready(request_id)
+        if name not in self.model.files:
+            names = ", ".join(sorted(self.model.files))
+            return problem(404, f"there is no file {name[:64]!r}, only {names}", request_id)
+        media = JSON if name.endswith(".json") else "application/octet-stream"
+        return Reply(200, media, self.model.files[name])
+
+    def openapi(self, request_id: str) -> Reply:
+        """Answer ``GET /openapi.json``: what records are, only a model knows."""
+        if self.model is None:
+            return self.not_ready(request_id)
+        return json_reply(document(self.settings, self.model))
+
     def exposition(self) -> Reply:
         """Answer ``GET /metrics``."""
         gauges: list[tuple[str, str, dict[str, str], float]] = [
@@ -127,7 +146,8 @@ class Service:
                 "Population stability index of the inputs of the last hour, at most 2,000, against"
                 " training; 0.25 is a shift, absent below 200."
             )
-            scores = drift(self.predictor.recent.values(), self.predictor.model.card["features"])
+            model = self.predictor.model
+            scores = drift(self.predictor.recent.values(), model.schema, model.card["features"])
             gauges += [
                 ("riskpredictor_input_drift", text, {"field": name}, score)
                 for name, score in scores.items()

@@ -8,7 +8,7 @@ how many bytes are its own. This needs no numpy.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from math import prod
 from typing import Any, Final, NamedTuple
@@ -18,9 +18,10 @@ from riskpredictor_server.api.records import shown
 _FORMATS: Final = {
     "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
     "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
-    "FP16": "e", "FP32": "f", "FP64": "d",
+    "FP16": "e", "FP32": "f", "FP64": "d", "BOOL": "?",
 }  # fmt: skip
-"""Letter of each numeric datatype in the module struct."""
+"""Letter of each datatype of one size in the module struct."""
+_NUMERIC: Final = tuple(name for name in _FORMATS if name != "BOOL")
 _LARGEST: Final = {"FP16": 65504.0, "FP32": 3.4028234663852886e38}
 _NOT_SUPPORTED: Final = {
     "shared_memory_region": "leave it out: data is in the request and in the answer",
@@ -43,11 +44,15 @@ class Tensor(NamedTuple):
     parameters: dict[str, Any]
 
 
-def read_tensors(inputs: Sequence[Any], binary: bytes, most: int) -> list[Tensor]:
+def read_tensors(
+    inputs: Sequence[Any], binary: bytes, most: int, others: Collection[str] = ()
+) -> list[Tensor]:
     """Read the inputs of a request, whose JSON is followed by ``binary``.
 
-    Raises TensorError, also for a binary tensor of more than ``most`` values.
+    ``others`` are the datatypes allowed besides numbers: BOOL, BYTES. Raises TensorError, also for
+    a binary tensor of more than ``most`` values.
     """
+    allowed = (*_NUMERIC, *sorted(others))
     tensors = []
     at = 0
     for index, value in enumerate(inputs):
@@ -57,10 +62,9 @@ def read_tensors(inputs: Sequence[Any], binary: bytes, most: int) -> list[Tensor
         name, shape, datatype = value.get("name"), value.get("shape"), value.get("datatype")
         if not isinstance(name, str):
             raise TensorError(f"{where}.name: must be a string")
-        if not isinstance(datatype, str) or datatype not in _FORMATS:
-            raise TensorError(
-                f"{where}.datatype: must be a numeric type, one of {', '.join(_FORMATS)}"
-            )
+        if not isinstance(datatype, str) or datatype not in allowed:
+            numeric = "" if others else "a numeric type, "
+            raise TensorError(f"{where}.datatype: must be {numeric}one of {', '.join(allowed)}")
         # Checked before prod(): the product of many sizes has thousands of digits.
         if (
             not isinstance(shape, list)
@@ -75,8 +79,9 @@ def read_tensors(inputs: Sequence[Any], binary: bytes, most: int) -> list[Tensor
                 raise TensorError(f"{where}: has data and binary_data_size; send one of them")
             if prod(shape) > most:
                 raise TensorError(f"{where}.shape: has more than {most} values")
-            data = _read_binary(parameters["binary_data_size"], datatype, shape, where, binary, at)
-            at += struct.calcsize("<" + _FORMATS[datatype]) * len(data)
+            size = parameters["binary_data_size"]
+            data = _read_binary(size, datatype, shape, where, binary, at)
+            at += size
         else:
             data = _read_json(value.get("data"), datatype, shape, where)
         tensors.append(Tensor(name, shape, data, parameters))
@@ -112,10 +117,12 @@ def encode(data: Sequence[Any], datatype: str) -> bytes:
 def _read_binary(
     size: Any, datatype: str, shape: list[int], where: str, binary: bytes, at: int
 ) -> Sequence[Any]:
-    layout = f"<{prod(shape)}{_FORMATS[datatype]}"
-    wanted = struct.calcsize(layout)
     if type(size) is not int:
         raise TensorError(f"{where}.parameters.binary_data_size: must be a whole number")
+    if datatype == "BYTES":
+        return _read_texts(binary[at : at + max(size, 0)], size, prod(shape), where)
+    layout = f"<{prod(shape)}{_FORMATS[datatype]}"
+    wanted = struct.calcsize(layout)
     if size != wanted:
         raise TensorError(
             f"{where}.parameters.binary_data_size: is {shown(size)};"
@@ -127,6 +134,22 @@ def _read_binary(
             f" {at + wanted}; the header Inference-Header-Content-Length says where the JSON ends"
         )
     return struct.unpack_from(layout, binary, at)
+
+
+def _read_texts(data: bytes, size: int, count: int, where: str) -> list[str]:
+    """Read texts, each after its length in four bytes; raise TensorError."""
+    texts, at = [], 0
+    while at + 4 <= len(data) and len(texts) <= count:
+        (length,) = struct.unpack_from("<I", data, at)
+        at += 4 + length
+        if at <= len(data):
+            texts.append(data[at - length : at].decode(errors="replace"))
+    if len(data) != size or at != size or len(texts) != count:
+        raise TensorError(
+            f"{where}.parameters.binary_data_size: is {size}; {count} values of BYTES,"
+            " each after its length in four bytes, do not fill that"
+        )
+    return texts
 
 
 def _read_json(given: Any, datatype: str, shape: list[int], where: str) -> list[Any]:
@@ -141,7 +164,7 @@ def _read_json(given: Any, datatype: str, shape: list[int], where: str) -> list[
         data = list(chain.from_iterable(data))
     if prod(shape) != len(data):
         raise TensorError(f"{where}.data: has {len(data)} values, its shape says {prod(shape)}")
-    if datatype != "FP64":
+    if datatype not in ("FP64", "BOOL", "BYTES"):
         _check_range(data, datatype, where)
     return data
 

@@ -10,25 +10,30 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from riskpredictor_server.model.card import (
+    ARTIFACT_FORMAT,
+    FORMAT_1,
+    case_values,
+    from_format_1,
+    wrong_shape,
+)
 from riskpredictor_server.model.linear_scorer import LinearScorer
+from riskpredictor_server.model.schema import Schema, SchemaError, read_schema
 from riskpredictor_server.model.scorer import Scorer
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES
 
-ARTIFACT_FORMAT = "riskpredictor-artifact/1"
-CARD, LINEAR, JOBLIB = "card.json", "scorer.json", "model.joblib"
+CARD, LINEAR, JOBLIB, SIGNATURE = "card.json", "scorer.json", "model.joblib", "model.sig"
+FILES: Final = (CARD, LINEAR, JOBLIB, SIGNATURE)
+"""Every file of an artifact that a server can be asked for."""
 VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 """A model version becomes an image tag, a label and a header."""
 GOLDEN_TOLERANCE = 1e-9
 """Largest accepted difference from a golden probability; rounding errors are far smaller."""
-
-_values_of = itemgetter(*VITAL_NAMES)
 
 
 class ArtifactError(Exception):
@@ -40,13 +45,33 @@ class Model:
     """A verified model."""
 
     version: str
+    schema: Schema
     scorer: Scorer
     card: Mapping[str, Any]
+    """In format 2, whatever format the file has."""
     digest: str
     """SHA-256 of the file that scores, for metrics and logs."""
+    card_digest: str
+    """SHA-256 of the bytes of card.json: the identity of the model."""
+    files: Mapping[str, bytes] = field(repr=False)
+    """The bytes that were verified, by name of the file."""
+
+    @property
+    def examples(self) -> list[dict[str, Any]]:
+        """Records to show, with titles: the card's, else its golden cases."""
+        shown = self.card.get("examples") or [
+            {"title": case["name"].capitalize(), "record": case["input"]}
+            for case in self.card["golden_cases"][:5]
+        ]
+        # A card's keys are sorted; people read a record in the order of the features.
+        names = self.schema.names
+        return [
+            {**example, "record": {n: example["record"][n] for n in names if n in example["record"]}}
+            for example in shown
+        ]
 
 
-def card_digest(card: Mapping[str, Any]) -> str:
+def self_digest(card: Mapping[str, Any]) -> str:
     """SHA-256 of the card without its own digest, as JSON with sorted keys."""
     body = {key: value for key, value in card.items() if key != "card_sha256"}
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -54,18 +79,30 @@ def card_digest(card: Mapping[str, Any]) -> str:
 
 def load(folder: Path) -> Model:
     """Load and verify the model in ``folder``; raises ArtifactError."""
-    card = _read_card(folder)
+    raw, card, schema = _read_card(folder)
     files = {name: _read_file(folder, name, digest) for name, digest in card["files"].items()}
-    scorer = _scorer(folder, files)
-    _check_golden(scorer, card["golden_cases"])
+    scorer = _scorer(folder, files, schema)
+    _check_golden(scorer, schema, card["golden_cases"])
     scoring = LINEAR if LINEAR in files else JOBLIB
-    return Model(card["model_version"], scorer, card, card["files"][scoring])
+    files[CARD] = raw
+    if (folder / SIGNATURE).is_file():
+        files[SIGNATURE] = (folder / SIGNATURE).read_bytes()
+    return Model(
+        version=card["model_version"],
+        schema=schema,
+        scorer=scorer,
+        card=card,
+        digest=card["files"][scoring],
+        card_digest=hashlib.sha256(raw).hexdigest(),
+        files=files,
+    )
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def _read_card(folder: Path) -> tuple[bytes, dict[str, Any], Schema]:
     path = folder / CARD
     try:
-        card = orjson.loads(path.read_bytes())
+        raw = path.read_bytes()
+        card = orjson.loads(raw)
     except OSError as error:
         raise ArtifactError(
             f"{path} cannot be read ({error.strerror}); train a model into this folder with"
@@ -73,59 +110,27 @@ def _read_card(folder: Path) -> dict[str, Any]:
         ) from error
     except orjson.JSONDecodeError as error:
         raise ArtifactError(f"{path} is not valid JSON ({error}); the file is damaged") from error
-    if not isinstance(card, dict) or card.get("format") != ARTIFACT_FORMAT:
+    if not isinstance(card, dict) or card.get("format") not in (ARTIFACT_FORMAT, FORMAT_1):
         found = card.get("format") if isinstance(card, dict) else type(card).__name__
         raise ArtifactError(f"{path}: format is {found!r}, this server reads {ARTIFACT_FORMAT}")
-    if card.get("card_sha256") != card_digest(card):
+    if card.get("card_sha256") != self_digest(card):
         raise ArtifactError(f"{path}: digest mismatch; the card was changed after training")
-    wrong = _wrong_shape(card)
+    again = "; train the model again"
+    if card["format"] == FORMAT_1:
+        try:
+            card = from_format_1(card)
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"{path}: malformed card of format 1: {error!r}{again}") from error
+    try:
+        schema = read_schema(card)
+    except SchemaError as error:
+        raise ArtifactError(f"{path}: {error}{again}") from error
+    wrong = wrong_shape(card, schema)
+    if not wrong and not VERSION.fullmatch(card["model_version"]):
+        wrong = f"model_version {card['model_version'][:64]!r} is not a version"
     if wrong:
-        raise ArtifactError(f"{path}: {wrong}; train the model again")
-    return card
-
-
-def _wrong_shape(card: Mapping[str, Any]) -> str:
-    """Name the first part of a card that serving needs and cannot use; empty if there is none."""
-    kinds = {"model_version": str, "files": dict, "features": list, "golden_cases": list}
-    for name, kind in kinds.items():
-        if not isinstance(card.get(name), kind) or not card[name]:
-            return f"{name} is missing or empty"
-    if not VERSION.fullmatch(card["model_version"]):
-        return f"model_version {card['model_version'][:64]!r} is not a version"
-    names = [row.get("name") if isinstance(row, dict) else None for row in card["features"]]
-    if sorted(map(str, names)) != sorted(VITAL_NAMES):
-        return f"features must be {', '.join(VITAL_NAMES)}"
-    for row in card["features"]:
-        span, baseline = (row.get(key) for key in ("trained_on", "baseline"))
-        if not isinstance(span, dict) or not _numbers([span.get("minimum"), span.get("maximum")]):
-            return f"features: {row['name']}: trained_on must have minimum and maximum"
-        if not isinstance(baseline, dict) or not _is_baseline(baseline):
-            return f"features: {row['name']}: baseline must have edges and one more shares"
-    for index, case in enumerate(card["golden_cases"]):
-        if not isinstance(case, dict) or not isinstance(case.get("name"), str):
-            return f"golden_cases[{index}] must be an object with a name"
-        wrong = f"golden case {case['name'][:64]!r}: "
-        if not _numbers(case.get("probabilities"), len(RISK_LEVELS)):
-            return wrong + "probabilities must be 3 numbers"
-        record = case.get("input")
-        if not isinstance(record, dict) or not (
-            record.keys() == {*VITAL_NAMES} and _numbers([*record.values()])
-        ):
-            return wrong + f"input must be numbers for {', '.join(VITAL_NAMES)} and nothing else"
-    return ""
-
-
-def _is_baseline(baseline: Mapping[str, Any]) -> bool:
-    edges = baseline.get("edges")
-    return _numbers(edges) and _numbers(baseline.get("shares"), len(edges or ()) + 1)
-
-
-def _numbers(value: Any, count: int | None = None) -> bool:
-    return (
-        isinstance(value, list)
-        and all(type(each) in (int, float) for each in value)
-        and count in (None, len(value))
-    )
+        raise ArtifactError(f"{path}: {wrong}{again}")
+    return raw, card, schema
 
 
 def _read_file(folder: Path, name: str, digest: str) -> bytes:
@@ -140,10 +145,10 @@ def _read_file(folder: Path, name: str, digest: str) -> bytes:
     return data
 
 
-def _scorer(folder: Path, files: Mapping[str, bytes]) -> Scorer:
+def _scorer(folder: Path, files: Mapping[str, bytes], schema: Schema) -> Scorer:
     if LINEAR in files:
         try:
-            return LinearScorer(orjson.loads(files[LINEAR]))
+            return LinearScorer(orjson.loads(files[LINEAR]), schema)
         except ValueError as error:
             raise ArtifactError(f"{folder / LINEAR}: {error}") from error
     if JOBLIB not in files:
@@ -152,7 +157,7 @@ def _scorer(folder: Path, files: Mapping[str, bytes]) -> Scorer:
     from riskpredictor_server.model.sklearn_scorer import load_pipeline
 
     try:
-        return load_pipeline(files[JOBLIB])
+        return load_pipeline(files[JOBLIB], schema)
     except ModuleNotFoundError as error:
         raise ArtifactError(
             f"{folder / JOBLIB}: this model needs the module {error.name}, which is not installed;"
@@ -163,11 +168,11 @@ def _scorer(folder: Path, files: Mapping[str, bytes]) -> Scorer:
         raise ArtifactError(f"{folder / JOBLIB}: cannot be loaded: {error}") from error
 
 
-def _check_golden(scorer: Scorer, cases: list[dict[str, Any]]) -> None:
+def _check_golden(scorer: Scorer, schema: Schema, cases: list[dict[str, Any]]) -> None:
     for case in cases:
         name, expected = case["name"], case["probabilities"]
         try:
-            got = scorer.score(_values_of(case["input"])).probabilities
+            got = scorer.score(case_values(case["input"], schema)).probabilities
         except Exception as error:  # an unpickled classifier can raise anything
             raise ArtifactError(
                 f"golden case {name!r}: the model cannot score it: {error!r}"

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from riskpredictor_server.line_writer import LineWriter
-from riskpredictor_server.model.vitals import VITAL_NAMES, Values
+from riskpredictor_server.model.schema import Schema, Values
 
 log = logging.getLogger("riskpredictor")
 
@@ -24,8 +24,11 @@ class AuditLog:
     number.
     """
 
-    def __init__(self, model_version: str, digest: str, with_vitals: bool) -> None:
+    def __init__(
+        self, model_version: str, digest: str, schema: Schema, *, with_vitals: bool
+    ) -> None:
         self._model = {"model_version": model_version, "digest": digest}
+        self._names = schema.names
         self._with_vitals = with_vitals
         self._writer = LineWriter(FileIO(_STDOUT, "w", closefd=False), _gap)
         self._loss_logged = False
@@ -48,7 +51,7 @@ class AuditLog:
                 "confidence": answer["confidence"],
             }
             if self._with_vitals:
-                line["vitals"] = dict(zip(VITAL_NAMES, values, strict=True))
+                line["vitals"] = dict(zip(self._names, values, strict=True))
             lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         self._writer.write(b"".join(lines), len(lines))
         if self._writer.lost and not self._loss_logged:

@@ -16,7 +16,7 @@ from math import log
 from time import monotonic
 from typing import Any
 
-from riskpredictor_server.model.vitals import VITAL_NAMES, Values
+from riskpredictor_server.model.schema import Schema, Values
 
 DRIFT_WINDOW = 2000
 """Largest number of predictions that the index is computed from."""
@@ -48,30 +48,39 @@ class Recent:
         return [values for time, values in list(self._rows) if time >= oldest]
 
 
-def drift(recent: Sequence[Values], features: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Compute the index per vital; empty below MIN_SAMPLES.
+def drift(
+    recent: Sequence[Values], schema: Schema, features: Sequence[Mapping[str, Any]]
+) -> dict[str, float]:
+    """Compute the index per feature; a feature of which fewer than MIN_SAMPLES are known has none.
 
-    ``features`` are those of the model card: ``edges`` are the training deciles, ``shares`` the
-    fraction of training records in each bin between them.
+    ``features`` are those of the model card, in the order of the schema: of a number, ``edges`` are
+    the training deciles; of any other, ``values`` lists its values. ``shares`` is the fraction of
+    training records in each bin between edges, or with each value. What was left out of a record
+    does not count.
     """
-    if len(recent) < MIN_SAMPLES:
-        return {}
-    return {
-        row["name"]: _index(
-            [values[VITAL_NAMES.index(row["name"])] for values in recent],
-            row["baseline"]["edges"],
-            row["baseline"]["shares"],
-        )
-        for row in features
-    }
+    columns = zip(*recent, strict=True) if recent else ()
+    indices = {}
+    for name, column, row in zip(schema.names, columns, features, strict=False):
+        known = [value for value in column if value is not None]
+        if len(known) >= MIN_SAMPLES:
+            baseline = row["baseline"]
+            shares = baseline["shares"]
+            indices[name] = _index(_counts(known, baseline, len(shares)), shares)
+    return indices
 
 
-def _index(values: Sequence[float], edges: Sequence[float], shares: Sequence[float]) -> float:
-    counts = [0] * len(shares)
+def _counts(values: Sequence[Any], baseline: Mapping[str, Any], bins: int) -> list[int]:
+    if "values" in baseline:
+        return [values.count(value) for value in baseline["values"]]
+    counts, edges = [0] * bins, baseline["edges"]
     for value in values:
         counts[bisect_right(edges, value)] += 1
+    return counts
+
+
+def _index(counts: Sequence[int], shares: Sequence[float]) -> float:
     # Half a count in every bin keeps an empty one from making the index infinite.
-    total = len(values) + 0.5 * len(shares)
+    total = sum(counts) + 0.5 * len(shares)
     floor = 0.5 / total
     index = 0.0
     for count, share in zip(counts, shares, strict=True):

@@ -31,6 +31,10 @@ _RISK: Final = re.compile(
     r"(?P<way>rises|falls)|rises outside (?P<low>-?\d+(?:\.\d+)?) ?\.\. ?(?P<high>-?\d+(?:\.\d+)?)"
 )
 
+_COUNTS: Final = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+
 Path = tuple[str | int, ...]
 """Where in a declaration: ("features", 2, "minimum")."""
 
@@ -138,6 +142,19 @@ class Feature:
             description=f"{self.title} ({unit.name}).",
         )
 
+    def accepts(self, value: Any) -> bool:
+        """Whether a value in the feature's own unit is one of its values; none is never one."""
+        if self.is_numeric:
+            # bool is a subclass of int, and true is no measurement; NaN is in no range.
+            return (
+                type(value) in (int, float)
+                and self.minimum <= value <= self.maximum
+                and (self.type == "number" or value == int(value))
+            )
+        if self.type == "boolean":
+            return type(value) is bool
+        return type(value) is str and value in self.values
+
     def span(self) -> str:
         """The accepted values for people: 20 to 300 bpm."""
         if self.is_numeric:
@@ -189,6 +206,15 @@ class Schema:
 
     features: tuple[Feature, ...]
     levels: tuple[str, ...] = DEFAULT_LEVELS
+    title: str = "Inputs"
+    """What the features are, in the plural."""
+
+    @property
+    def counted(self) -> str:
+        """The features for people: four vital signs."""
+        count = len(self.features)
+        word = _COUNTS[count - 1] if count <= len(_COUNTS) else str(count)
+        return f"{word} {self.title.lower()}"
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -205,6 +231,11 @@ class Schema:
         """The features by name."""
         return {feature.name: feature for feature in self.features}
 
+    def declaration(self) -> dict[str, Any]:
+        """The schema as :func:`read_schema` reads it."""
+        features = [feature.declaration() for feature in self.features]
+        return {"title": self.title, "levels": list(self.levels), "features": features}
+
     def index(self, name: str) -> int:
         """Position of a feature's value in :data:`Values`; raises ValueError."""
         return self.names.index(name)
@@ -216,7 +247,7 @@ class Schema:
 
 
 def read_schema(document: Any) -> Schema:
-    """Check a declaration: ``features``, and ``levels`` if they are not the default.
+    """Check a declaration: ``features``, and ``levels`` and ``title`` if they are not the default.
 
     Other members are not looked at. Raises SchemaError with every fault.
     """
@@ -235,9 +266,13 @@ def read_schema(document: Any) -> Schema:
             if name and seen.setdefault(name, index) != index:
                 text = f"{name!r} is already the name of a field of features[{seen[name]}]"
                 faults.append((("features", index, "name"), text))
+    title = document.get("title", "Inputs")
+    if not isinstance(title, str) or not 0 < len(title) <= 40 or not title.isprintable():
+        text = "must be what the features are, in the plural, at most 40 characters: Vital signs"
+        faults.append((("title",), text))
     if faults:
         raise SchemaError(faults)
-    return Schema(tuple(features), levels)
+    return Schema(tuple(features), levels, title)
 
 
 def _levels(given: Any, faults: list[tuple[Path, str]]) -> tuple[str, ...]:

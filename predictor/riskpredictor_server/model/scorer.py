@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from riskpredictor_server.model.vitals import Values
+from riskpredictor_server.model.schema import Values
 
-Contributions = tuple[float, float, float, float]
-"""Per vital, in the order of VITALS, its share of ln(P(High) / P(Low))."""
+Probabilities = tuple[float, ...]
+"""Per level, in ascending order of risk; they add up to 1."""
+Contributions = tuple[float, ...]
+"""Per feature, in the order of the schema, its share of ln(P(highest level) / P(lowest level))."""
 
 
 class Scored(NamedTuple):
-    """The score of one record: probabilities of Low, Medium and High, which add up to 1.
+    """The score of one record.
 
-    ``contributions`` is None for a model that has no exact decomposition by vital.
+    ``contributions`` is None for a model that has no exact decomposition by feature.
     """
 
-    probabilities: tuple[float, float, float]
+    probabilities: Probabilities
     contributions: Contributions | None
 
 
 class ScoredMany(NamedTuple):
-    """The scores of a batch, column by column: an object per record would double the cost."""
+    """The scores of a batch: an object per record would double the cost."""
 
-    low: Sequence[float]
-    medium: Sequence[float]
-    high: Sequence[float]
+    probabilities: Sequence[Probabilities]
     contributions: Sequence[Contributions] | None
 
 
 class Scorer(Protocol):
-    """Turns checked vitals into probabilities."""
+    """Turns checked records into probabilities."""
 
     explains: bool
     """Whether scores have contributions."""

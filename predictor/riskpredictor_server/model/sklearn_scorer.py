@@ -12,50 +12,48 @@ from collections.abc import Sequence
 from typing import Any
 
 from riskpredictor_server.model.scorer import Scored, ScoredMany
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, Values
+from riskpredictor_server.model.schema import Schema, Values
 
 # A classifier fitted on a table with column names is given rows without; __init__ checks the names.
 warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
 
 class PipelineScorer:
-    """Scores with ``predict_proba`` of a fitted classifier over the four raw vitals."""
+    """Scores with ``predict_proba`` of a fitted classifier over the raw features."""
 
     explains = False
 
-    def __init__(self, pipeline: Any) -> None:
-        """Raises ValueError if it does not classify the vitals into the three levels."""
+    def __init__(self, pipeline: Any, schema: Schema) -> None:
+        """Raises ValueError if it does not classify the schema's features into its levels."""
         classes = [str(name) for name in getattr(pipeline, "classes_", ())]
-        if sorted(classes) != sorted(RISK_LEVELS):
-            raise ValueError(f"its classes are {classes}, they must be {list(RISK_LEVELS)}")
+        if sorted(classes) != sorted(schema.levels):
+            raise ValueError(f"its classes are {classes}, they must be {list(schema.levels)}")
         if not hasattr(pipeline, "predict_proba"):
             raise ValueError("it has no predict_proba; calibrate it or choose another classifier")
         names = getattr(pipeline, "feature_names_in_", None)
-        if names is not None and list(names) != list(VITAL_NAMES):
-            raise ValueError(f"its inputs are {list(names)}, they must be {list(VITAL_NAMES)}")
+        if names is not None and list(names) != list(schema.names):
+            raise ValueError(f"its inputs are {list(names)}, they must be {list(schema.names)}")
         self.pipeline = pipeline
-        self._order = [classes.index(level) for level in RISK_LEVELS]
+        self._order = [classes.index(level) for level in schema.levels]
 
     def predict_proba(self, rows: Any) -> Any:
-        """Probabilities as an array of shape (n, 3), columns in the order of RISK_LEVELS.
+        """Probabilities as an array of shape (n, levels), columns in the order of the levels.
 
-        ``rows`` has shape (n, 4). scikit-learn's own columns are sorted by class name.
+        ``rows`` has shape (n, features). scikit-learn's own columns are sorted by class name.
         """
         return self.pipeline.predict_proba(rows)[:, self._order]
 
     def score(self, values: Values) -> Scored:
         """Score one record."""
-        (low,), (medium,), (high,), _ = self.score_many([values])
-        return Scored((low, medium, high), None)
+        return Scored(self.score_many([values]).probabilities[0], None)
 
     def score_many(self, rows: Sequence[Values]) -> ScoredMany:
         """Score a batch in one vectorised call."""
-        low, medium, high = self.predict_proba(list(rows)).T.tolist()
-        return ScoredMany(low, medium, high, None)
+        return ScoredMany([tuple(row) for row in self.predict_proba(list(rows)).tolist()], None)
 
 
-def load_pipeline(data: bytes) -> PipelineScorer:
+def load_pipeline(data: bytes, schema: Schema) -> PipelineScorer:
     """Unpickle a classifier. Only for bytes whose digest was checked: a pickle runs code."""
     import joblib
 
-    return PipelineScorer(joblib.load(io.BytesIO(data)))
+    return PipelineScorer(joblib.load(io.BytesIO(data)), schema)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from riskpredictor_server.api.records import InvalidRecordError, read_record
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, Values
+from riskpredictor_server.api.records import InvalidRecordError, RecordReader
+from riskpredictor_server.model.schema import Values
+from riskpredictor_server.model.vitals import EXAMPLES, VITALS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABEL = "risk_level"
+RISK_LEVELS, VITAL_NAMES = VITALS.levels, VITALS.names
 COLUMNS = (*VITAL_NAMES, LABEL)
 UNIT = "temperature_unit"
 """An optional column, F or C in every row; without it temperatures are °F."""
@@ -45,11 +47,12 @@ def read_csv(path: Path) -> tuple[NDArray[np.float64], list[str]]:
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordsError(f"{path}: cannot be read as UTF-8 CSV: {error}") from error
+    reader_of_records = RecordReader(VITALS, EXAMPLES[0]["record"])
     vitals: list[Values] = []
     faults: list[str] = []
     for line, row in rows:
         try:
-            vitals.append(read_record(_record(row)))
+            vitals.append(reader_of_records.read(_record(row)))
         except InvalidRecordError as invalid:
             faults += [
                 f"{path}: line {line}: column {error['field']}: value {row[error['field']]!r}:"

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from riskpredictor_server.model.vitals import RISK_LEVELS
+from riskpredictor_server.model.vitals import VITALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+RISK_LEVELS = VITALS.levels
 _BINS = 10
 
 

@@ -7,44 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
 
 from riskpredictor_server.model.artifact import (
-    ARTIFACT_FORMAT,
     CARD,
     JOBLIB,
     LINEAR,
-    card_digest,
     load,
+    self_digest,
 )
-from riskpredictor_server.model.sklearn_scorer import PipelineScorer
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES, VITALS
+from riskpredictor_server.model.card import ARTIFACT_FORMAT, case_values
+from riskpredictor_server.model.schema import Feature, Schema, Values
+from riskpredictor_server.model.scorer import Scorer
 from riskpredictor_server.training.evaluation import summary
 from riskpredictor_server.training.plots import draw
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-GOLDEN_INPUTS = (
-    ("healthy adult", (85, 120, 98.6, 97)),
-    ("athlete at rest", (48, 118, 97.9, 99)),
-    ("fever", (104, 118, 102.4, 95)),
-    ("hypothermia", (46, 96, 93.2, 94)),
-    ("respiratory failure", (112, 128, 99.5, 86)),
-    ("septic shock", (130, 85, 103.5, 86)),
-    ("hypertensive crisis", (96, 228, 98.7, 96)),
-    ("bradycardia", (36, 92, 97.2, 95)),
-    ("every value at its minimum", tuple(v.minimum for v in VITALS)),
-    ("every value at its maximum", tuple(v.maximum for v in VITALS)),
-)
 _LINEAR_TYPE = "multinomial logistic regression over standardised hinge terms"
 _EXPLANATION = (
-    "contributions are log-odds of High against Low; a vital's contribution is the sum over its"
-    " terms of coefficient times standardised value; all contributions and the baseline add up to"
-    " ln(P(High) / P(Low))"
+    "contributions are log-odds of {highest} against {lowest}; a feature's contribution is the sum"
+    " over its terms of coefficient times standardised value; all contributions and the baseline"
+    " add up to ln(P({highest}) / P({lowest}))"
 )
 _QUANTILES = np.linspace(0.1, 0.9, 9)
 _JSON = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
@@ -55,17 +40,21 @@ class Trained:
     """A fitted model and the content of its card."""
 
     model_version: str
+    schema: Schema
     recipe: Mapping[str, Any]
     """Name and summary, and how the model was fitted as far as that is known."""
     source: str
     seed: int | None
-    vitals: NDArray[np.float64]
-    """Shape (n, 4), in the order of VITALS."""
+    rows: Sequence[Values]
     labels: Sequence[str]
     metrics: dict[str, Any]
-    scorer: PipelineScorer
+    scorer: Scorer
     joblib: bytes
     """Content of model.joblib."""
+    golden: Sequence[tuple[str, Mapping[str, Any]]]
+    """Names and records of the golden cases."""
+    examples: Sequence[Mapping[str, Any]] = ()
+    """Titles and records to show."""
     form: dict[str, Any] | None = None
     """Content of scorer.json; None for a model that is not linear."""
 
@@ -84,7 +73,7 @@ def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     card = _card(trained, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
-    card["card_sha256"] = card_digest(card)
+    card["card_sha256"] = self_digest(card)
     (folder / CARD).write_bytes(orjson.dumps(card, option=_JSON))
     draw(trained.metrics, trained.model_version, folder)
     load(folder)
@@ -92,55 +81,74 @@ def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
 
 
 def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
-    linear = trained.form is not None
+    linear, schema = trained.form is not None, trained.schema
+    explanation = _EXPLANATION.format(highest=schema.levels[-1], lowest=schema.levels[0])
     return {
         "format": ARTIFACT_FORMAT,
         "model_version": trained.model_version,
         "model_type": _LINEAR_TYPE if linear else "scikit-learn classifier",
         "intended_use": "demonstration of model serving; not a medical device",
         "recipe": trained.recipe,
-        "explanation": _EXPLANATION if linear else "none: this model is not linear",
+        "explanation": explanation if linear else "none: this model is not linear",
         "data": {
             "source": trained.source,
             "records": len(trained.labels),
             "seed": trained.seed,
-            "levels": {level: trained.labels.count(level) for level in RISK_LEVELS},
+            "levels": {level: list(trained.labels).count(level) for level in schema.levels},
         },
-        "features": _features(trained.vitals),
+        "title": schema.title,
+        "levels": list(schema.levels),
+        "features": _features(trained),
+        "examples": list(trained.examples),
         "metrics": trained.metrics,
-        "golden_cases": _golden(trained.scorer),
+        "golden_cases": _golden(trained),
         "made_with": {name: version(name) for name in ("joblib", "numpy", "scikit-learn", "scipy")},
         "files": digests,
     }
 
 
-def _features(vitals: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _features(trained: Trained) -> list[dict[str, Any]]:
+    fills = (trained.form or {}).get("fills", {})
     rows = []
-    for vital, column in zip(VITALS, vitals.T, strict=True):
-        # The bins between deciles and their shares are the baseline of the drift index.
-        edges = np.unique(np.quantile(column, _QUANTILES))
-        shares = np.bincount(np.searchsorted(edges, column, side="right"), minlength=len(edges) + 1)
-        rows.append(
-            {
-                "name": vital.name,
-                "unit": vital.unit,
-                "accepted": {"minimum": vital.minimum, "maximum": vital.maximum},
-                "trained_on": {"minimum": float(column.min()), "maximum": float(column.max())},
-                "mean": float(column.mean()),
-                "standard_deviation": float(column.std()),
-                "baseline": {"edges": edges.tolist(), "shares": (shares / len(column)).tolist()},
-            }
-        )
+    for feature, column in zip(
+        trained.schema.features, zip(*trained.rows, strict=True), strict=True
+    ):
+        known = [value for value in column if value is not None]
+        statistics = _numeric(known) if feature.is_numeric else _chosen(feature, known)
+        row = {**feature.declaration(), **statistics}
+        if not feature.required:
+            row |= {"left_out": 1 - len(known) / len(column), "fill": fills.get(feature.name)}
+        rows.append(row)
     return rows
 
 
-def _golden(scorer: PipelineScorer) -> list[dict[str, Any]]:
-    table = scorer.predict_proba(np.array([values for _, values in GOLDEN_INPUTS]))
+def _numeric(known: Sequence[float]) -> dict[str, Any]:
+    column = np.array(known, dtype=float)
+    # The bins between deciles and their shares are the baseline of the drift index.
+    edges = np.unique(np.quantile(column, _QUANTILES))
+    shares = np.bincount(np.searchsorted(edges, column, side="right"), minlength=len(edges) + 1)
+    return {
+        "trained_on": {"minimum": float(column.min()), "maximum": float(column.max())},
+        "mean": float(column.mean()),
+        "standard_deviation": float(column.std()),
+        "baseline": {"edges": edges.tolist(), "shares": (shares / len(column)).tolist()},
+    }
+
+
+def _chosen(feature: Feature, known: Sequence[Any]) -> dict[str, Any]:
+    counts = [known.count(value) for value in feature.choices]
+    seen = [value for value, count in zip(feature.choices, counts, strict=True) if count]
+    shares = [count / max(len(known), 1) for count in counts]
+    return {
+        "trained_on": {"values": seen},
+        "baseline": {"values": list(feature.choices), "shares": shares},
+    }
+
+
+def _golden(trained: Trained) -> list[dict[str, Any]]:
+    rows = [case_values(record, trained.schema) for _, record in trained.golden]
+    table = trained.scorer.score_many(rows).probabilities
     return [
-        {
-            "name": name,
-            "input": dict(zip(VITAL_NAMES, values, strict=True)),
-            "probabilities": probabilities.tolist(),
-        }
-        for (name, values), probabilities in zip(GOLDEN_INPUTS, table, strict=True)
+        {"name": name, "input": dict(record), "probabilities": list(probabilities)}
+        for (name, record), probabilities in zip(trained.golden, table, strict=True)
     ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from riskpredictor_server.model.vitals import VITAL_NAMES
+from riskpredictor_server.model.vitals import VITALS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def expand(vitals: Any, terms: Sequence[Term]) -> NDArray[Any]:
     table = np.asarray(vitals, dtype=float)
     columns = []
     for term in terms:
-        x = table[:, VITAL_NAMES.index(term.vital)]
+        x = table[:, VITALS.index(term.vital)]
         distance = term.knot - x if term.side == "below" else x - term.knot
         columns.append(np.maximum(distance, 0.0))
     return np.column_stack(columns)

@@ -14,9 +14,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from riskpredictor_server.model.linear_scorer import SCORER_FORMAT
+from riskpredictor_server.model.linear_form import SCORER_FORMAT
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
-from riskpredictor_server.model.vitals import RISK_LEVELS
+from riskpredictor_server.model.vitals import EXAMPLES, VITALS
 from riskpredictor_server.training.dataset import read_csv
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
@@ -24,6 +24,18 @@ from riskpredictor_server.training.features import Term, expand
 from riskpredictor_server.training.recipes import Recipe
 from riskpredictor_server.training.synthetic import generate
 
+_GOLDEN = (
+    ("healthy adult", (85, 120, 98.6, 97)),
+    ("athlete at rest", (48, 118, 97.9, 99)),
+    ("fever", (104, 118, 102.4, 95)),
+    ("hypothermia", (46, 96, 93.2, 94)),
+    ("respiratory failure", (112, 128, 99.5, 86)),
+    ("septic shock", (130, 85, 103.5, 86)),
+    ("hypertensive crisis", (96, 228, 98.7, 96)),
+    ("bradycardia", (36, 92, 97.2, 95)),
+    ("every value at its minimum", tuple(f.minimum for f in VITALS.features)),
+    ("every value at its maximum", tuple(f.maximum for f in VITALS.features)),
+)
 HELD_OUT = 0.25
 FOLDS = 5
 
@@ -59,7 +71,7 @@ def train(
         scores = cross_val_score(_pipeline(recipe), known, known_labels, cv=folds)
         step(f"fitting on {len(known)}, evaluating on {len(unseen)} held-out records")
         pipeline = _pipeline(recipe).fit(known, known_labels)
-        scorer = PipelineScorer(pipeline)
+        scorer = PipelineScorer(pipeline, VITALS)
         metrics = evaluate(scorer.predict_proba(unseen), unseen_labels)
     metrics["cross_validation"] = {
         "folds": FOLDS,
@@ -70,6 +82,7 @@ def train(
     joblib.dump(pipeline, buffer)
     trained = Trained(
         model_version=model_version,
+        schema=VITALS,
         recipe={
             "name": recipe.name,
             "summary": recipe.summary,
@@ -78,11 +91,13 @@ def train(
         },
         source="records of a CSV file" if data else "synthetic",
         seed=seed,
-        vitals=vitals,
+        rows=[tuple(row) for row in vitals.tolist()],
         labels=labels,
         metrics=metrics,
         scorer=scorer,
         joblib=buffer.getvalue(),
+        golden=[(name, dict(zip(VITALS.names, v, strict=True))) for name, v in _GOLDEN],
+        examples=EXAMPLES,
         form=_linear_form(pipeline, recipe.terms),
     )
     export(trained, out, step)
@@ -106,19 +121,22 @@ def _pipeline(recipe: Recipe) -> Pipeline:
 def _linear_form(pipeline: Pipeline, terms: Sequence[Term]) -> dict[str, Any]:
     """Build the content of scorer.json: everything that the fitted pipeline computes."""
     scale, regression = pipeline["scale"], pipeline["regression"]
-    order = [list(regression.classes_).index(level) for level in RISK_LEVELS]
+    order = [list(regression.classes_).index(level) for level in VITALS.levels]
     weights = regression.coef_[order]
     return {
         "format": SCORER_FORMAT,
-        "classes": list(RISK_LEVELS),
+        "levels": list(VITALS.levels),
         "intercepts": regression.intercept_[order].tolist(),
         "terms": [
             {
-                "vital": term.vital,
-                "side": term.side,
-                "knot": term.knot,
-                "mean": float(scale.mean_[j]),
-                "scale": float(scale.scale_[j]),
+                "factors": [
+                    {
+                        "feature": term.vital,
+                        term.side: term.knot,
+                        "mean": float(scale.mean_[j]),
+                        "scale": float(scale.scale_[j]),
+                    }
+                ],
                 "weights": weights[:, j].tolist(),
             }
             for j, term in enumerate(terms)

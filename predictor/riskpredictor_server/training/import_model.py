@@ -7,6 +7,7 @@ from pathlib import Path
 
 from riskpredictor_server.model.artifact import ArtifactError
 from riskpredictor_server.model.sklearn_scorer import load_pipeline
+from riskpredictor_server.model.vitals import EXAMPLES, VITALS
 from riskpredictor_server.training.dataset import read_csv
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
@@ -36,7 +37,7 @@ def import_model(
     except OSError as error:
         raise ClassifierError(f"{classifier}: cannot be read: {error.strerror}") from error
     try:
-        scorer = load_pipeline(content)
+        scorer = load_pipeline(content, VITALS)
     except Exception as error:  # a pickle can raise anything
         raise ClassifierError(
             f"{classifier}: not a classifier that can be served: {error};"
@@ -51,14 +52,17 @@ def import_model(
     kind = type(scorer.pipeline).__name__
     trained = Trained(
         model_version=model_version,
+        schema=VITALS,
         recipe={"name": kind, "summary": f"a {kind} of scikit-learn, fitted elsewhere"},
         source="records of a CSV file",
         seed=None,
-        vitals=vitals,
+        rows=[tuple(row) for row in vitals.tolist()],
         labels=labels,
         metrics=metrics,
         scorer=scorer,
         joblib=content,
+        golden=[(each["title"], each["record"]) for each in EXAMPLES],
+        examples=EXAMPLES,
     )
     try:
         export(trained, out, step)

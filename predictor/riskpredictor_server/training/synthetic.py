@@ -88,7 +88,7 @@ def _patient(rng: np.random.Generator, state: State) -> list[float]:
     raw = (rate, pressure, temperature, oxygen)
     return [
         float(np.round(np.clip(x, v.minimum, v.maximum), 1 if v.step < 1 else 0))
-        for x, v in zip(raw, VITALS, strict=True)
+        for x, v in zip(raw, VITALS.features, strict=True)
     ]
 
 

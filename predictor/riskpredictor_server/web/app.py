@@ -12,11 +12,10 @@ from werkzeug.exceptions import HTTPException
 
 from riskpredictor_server.api.content_encoding import decompress
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER, EXTENSIONS
-from riskpredictor_server.api.openapi import EXAMPLE, document
+from riskpredictor_server.api.openapi import document
 from riskpredictor_server.api.problems import RefusedError, Reply, for_path, is_of_protocol, problem
 from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
-from riskpredictor_server.model.vitals import VITALS
 
 log = logging.getLogger("riskpredictor")
 
@@ -47,13 +46,15 @@ def create_app(service: Service) -> Flask:
     @app.get("/")
     def index() -> str:
         """Render the form for predictions."""
-        return render_template("index.html", vitals=VITALS, service=service)
+        return render_template("index.html", model=service.model, service=service)
 
     @app.get("/docs")
     def docs() -> str:
         """Render the API documentation, without scripts from elsewhere."""
-        api = document(service.settings)
-        return render_template("docs.html", api=api, example=json.dumps(EXAMPLE))
+        model = service.model
+        api = document(service.settings, model) if model else None
+        example = json.dumps(model.examples[0]["record"]) if model else ""
+        return render_template("docs.html", api=api, example=example, service=service)
 
     @app.before_request
     def begin() -> None:

@@ -29,12 +29,13 @@ from typing import IO, Any, Self, TypeVar
 from bench.processes import rss_mib
 
 from riskpredictor_server.api.service import Service
-from riskpredictor_server.model.vitals import RISK_LEVELS, VITAL_NAMES
+from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.settings import Settings
 from support.rawhttp import Answer
 
 T = TypeVar("T")
 PREDICTOR = Path(__file__).resolve().parents[3] / "predictor"
+RISK_LEVELS, VITAL_NAMES = VITALS.levels, VITALS.names
 HEALTHY = {"heart_rate": 85, "blood_pressure": 120, "temperature": 98.6, "oxygen_level": 97}
 SICK = {"heart_rate": 130, "blood_pressure": 85, "temperature": 103.5, "oxygen_level": 86}
 

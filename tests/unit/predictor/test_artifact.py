@@ -14,7 +14,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from unit.predictor.support import HEALTHY, artifact, changed_copy, service
 
-from riskpredictor_server.model.artifact import ArtifactError, card_digest, load
+from riskpredictor_server.model.artifact import ArtifactError, self_digest, load
 from riskpredictor_server.training.synthetic import generate
 
 Damage = Callable[[Path], Any]
@@ -27,7 +27,7 @@ def edit(change: Callable[[dict[str, Any]], Any], seal: bool = True) -> Damage:
         card = orjson.loads((folder / "card.json").read_bytes())
         change(card)
         if seal:
-            card["card_sha256"] = card_digest(card)
+            card["card_sha256"] = self_digest(card)
         (folder / "card.json").write_bytes(orjson.dumps(card))
 
     return damage
