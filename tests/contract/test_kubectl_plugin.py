@@ -18,7 +18,7 @@ from riskpredictor_kubectl.records import UNIT, VITALS
 from riskpredictor_kubectl.remedies import REASONS, findings
 from riskpredictor_operator.core import api, reasons
 from riskpredictor_operator.kube import Key, path_of
-from riskpredictor_server.model.vitals import VITAL_NAMES
+from riskpredictor_server.model.vitals import VITALS as SERVED
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
 
@@ -48,7 +48,7 @@ def test_the_names_are_the_operators() -> None:
 
 
 def test_the_columns_of_a_csv_are_the_fields_of_a_patient() -> None:
-    assert VITALS == VITAL_NAMES
+    assert SERVED.names == VITALS
     assert UNIT == "temperature_unit"
     assert Settings().max_batch >= BATCH
 

@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from unit.predictor.support import HEALTHY, SICK, ServerProcess, forest, service
 
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
+from riskpredictor_server.model.vitals import VITALS as VITALS_SCHEMA
 from riskpredictor_server.web.app import create_app
 
 PATH = "/v2/models/riskpredictor"
@@ -68,7 +69,7 @@ def test_the_server_and_flask_answer_alike(server: ServerProcess, client: FlaskC
 def test_a_model_without_contributions_does_not_offer_them() -> None:
     serving = service()
     assert serving.predictor
-    scorer = PipelineScorer(forest())
+    scorer = PipelineScorer(forest(), VITALS_SCHEMA)
     serving.predictor.model = replace(serving.predictor.model, scorer=scorer)
     client = create_app(serving).test_client()
     metadata = client.get(PATH).get_json()

@@ -10,15 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from unit.predictor.support import HEALTHY, SICK, service
+from unit.predictor.support import HEALTHY, SICK, artifact, service
 
-from riskpredictor_server.api.openapi import EXAMPLE, document
-from riskpredictor_server.api.records import CELSIUS, PROBLEMS
-from riskpredictor_server.model.vitals import VITALS, Vital
+from riskpredictor_server.api.openapi import document
+from riskpredictor_server.api.records import problems
+from riskpredictor_server.model.artifact import load
+from riskpredictor_server.model.schema import Feature
+from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.settings import Settings
 from riskpredictor_server.web.app import create_app
 
-DOCUMENT = document(Settings())
+MODEL = load(artifact())
+EXAMPLE = MODEL.examples[0]["record"]
+DOCUMENT = document(Settings(), MODEL)
 SERVICE = service()
 
 
@@ -39,7 +43,7 @@ values = st.one_of(
 records = st.fixed_dictionaries(
     {},
     optional={
-        **{v.name: st.floats(v.minimum, v.maximum) | values for v in VITALS},
+        **{v.name: st.floats(v.minimum, v.maximum) | values for v in VITALS.features},
         "temperature_unit": st.sampled_from(["F", "C", "K", 1]),
         "other": values,
     },
@@ -53,10 +57,10 @@ def test_a_record_is_accepted_exactly_if_the_published_schema_accepts_it(record:
 
 
 @pytest.mark.parametrize("unit", ["F", "C"])
-@pytest.mark.parametrize("vital", VITALS, ids=lambda vital: vital.name)
-def test_the_edges_agree_in_both_units(vital: Vital, unit: str) -> None:
+@pytest.mark.parametrize("vital", VITALS.features, ids=lambda vital: vital.name)
+def test_the_edges_agree_in_both_units(vital: Feature, unit: str) -> None:
     fine = HEALTHY | {"temperature_unit": unit, "temperature": 98.6 if unit == "F" else 37}
-    rule = CELSIUS if (vital.name, unit) == ("temperature", "C") else vital
+    rule = vital.in_unit(vital.units[0]) if vital.units and unit == "C" else vital
     for edge, outwards in ((rule.minimum, -1), (rule.maximum, 1)):
         for value, accepted in ((edge, True), (edge + outwards * 0.01, False)):
             record = fine | {vital.name: value}
@@ -90,7 +94,7 @@ def test_fields_of_errors_and_warnings_are_described_one_by_one() -> None:
     errors = ask({"instances": [bad, {}, 5]})[1]["errors"]
     seen = {name for error in errors for name in error}
     assert seen == set(schemas["FieldError"]["properties"])
-    assert all(error["problem"] in PROBLEMS for error in errors)
+    assert all(error["problem"] in problems(VITALS) for error in errors)
     (warning,) = ask(HEALTHY | {"heart_rate": 299})[1]["warnings"]
     assert set(warning) == set(schemas["Warning"]["properties"])
     for name in ("FieldError", "Warning"):
@@ -117,5 +121,5 @@ def test_every_route_is_published_with_its_methods() -> None:
 
 
 def test_the_document_names_the_limits_of_this_server() -> None:
-    batch = document(Settings(max_batch=7))["components"]["schemas"]["Batch"]
+    batch = document(Settings(max_batch=7), MODEL)["components"]["schemas"]["Batch"]
     assert batch["properties"]["instances"]["maxItems"] == 7

@@ -98,7 +98,9 @@ def _warning(feature: Feature, row: Mapping[str, Any], value: Any) -> dict[str, 
         if low <= value <= high:
             return None
         span = {"minimum": low, "maximum": high, "unit": feature.unit}
-        detail = f"outside the {_amount(f'{low:g} to {high:g}', feature)} that the model was trained on"
+        detail = (
+            f"outside the {_amount(f'{low:g} to {high:g}', feature)} that the model was trained on"
+        )
     else:
         if value in span["values"]:
             return None

@@ -146,7 +146,7 @@ class Hints:
         return f"; name the values, as in {self._shortest}"
 
     def wrapper_meant(self, record: dict[str, Any]) -> tuple[str, str] | None:
-        """Return the member of an object of no known field that holds the records, and what to do."""
+        """Return which member of an object of no known field is the record, and what to do."""
         for name, inner in list(record.items())[:64]:
             if self.field_meant(name):
                 continue

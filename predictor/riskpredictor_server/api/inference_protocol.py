@@ -1,9 +1,10 @@
 """Answers requests of the Open Inference Protocol v2 (REST), for clients of KServe and Triton.
 
-Inputs are a tensor of shape [n] or [n, 1] for each feature of the model, with its name; what is not
-required may be absent. A model of numbers alone also takes one tensor of shape [n, features], its
-columns in the order of the schema unless its parameter ``columns`` names them in another. Values are
-in each feature's own unit unless a parameter of the request says another, as ``temperature_unit``.
+Inputs are a tensor of shape [n] or [n, 1] for each feature of the model, with its name; what is
+not required may be absent. A model without categories also takes one tensor of shape [n, features],
+its columns in the order of the schema unless its parameter ``columns`` names them in another.
+Values are in each feature's own unit unless a parameter of the request, as ``temperature_unit``,
+says another.
 Outputs: ``risk_level`` (BYTES, [n]), ``probabilities`` (FP64, [n, levels]) and, for a linear model,
 ``contributions`` (FP64, [n, features]). Tensors are JSON or binary, as the client likes.
 """
@@ -234,7 +235,7 @@ def _as_recorded(feature: Feature, column: Sequence[Any]) -> Sequence[Any]:
     Tensors have no null: NaN is one, where a feature may be left out. Numbers 0 and 1 are booleans.
     """
     if not feature.required:
-        column = [None if value != value else value for value in column]  # noqa: PLR0124 - NaN
+        column = [None if value != value else value for value in column]
     if feature.type == "boolean":
         column = [bool(v) if type(v) in (int, float) and v in (0, 1) else v for v in column]
     return column

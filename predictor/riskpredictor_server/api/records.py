@@ -121,14 +121,12 @@ class RecordReader:
             name, detail = wrapper[0][:64], f"unknown field; {wrapper[1]}"
             error = {"field": name, "problem": "unknown_field", "detail": detail}
             raise InvalidRecordError([error])
-        meant = {
-            name: field for name in unknown if (field := self.field_meant(name)) not in record
-        }
+        meant = {name: field for name in unknown if (field := self.field_meant(name)) not in record}
         errors: list[dict[str, Any]] = []
         rules = [self._rule(feature, units, record, errors) for feature, units in self._rules]
         values: list[Any] = []
         for (feature, _), (rule, convert) in zip(self._rules, rules, strict=True):
-            value = record.get(feature.name)
+            value: Any = record.get(feature.name)
             if value is None and not feature.required:
                 values.append(None)
             elif rule.accepts(value):
@@ -268,15 +266,17 @@ def _fast_reader(schema: Schema) -> Callable[[Any], Values | None]:
         if len(record) != count - values.count(None):
             return None
         for i, (low, high), types, required in numbers:
-            value = values[i]
+            value: Any = values[i]
+            if value is None and not required:
+                continue
             if type(value) not in types or not low <= value <= high:
-                if value is not None or required:
-                    return None
+                return None
         for i, kind, allowed, required in choices:
             value = values[i]
+            if value is None and not required:
+                continue
             if type(value) is not kind or value not in allowed:
-                if value is not None or required:
-                    return None
+                return None
         return values
 
     return read_mixed

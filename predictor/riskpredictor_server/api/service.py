@@ -46,9 +46,7 @@ class Service:
         else:
             if settings.audit_log != "off":
                 vitals = settings.audit_log == "vitals"
-                self.audit = AuditLog(
-                    model.version, model.digest, model.schema, with_vitals=vitals
-                )
+                self.audit = AuditLog(model.version, model.digest, model.schema, with_vitals=vitals)
             self.predictor = Predictor(model, self.metrics, settings.max_batch, self.audit)
             log.info("model %s loaded, golden cases pass", model.version)
         if self.reason:

@@ -138,7 +138,8 @@ def _read_binary(
 
 def _read_texts(data: bytes, size: int, count: int, where: str) -> list[str]:
     """Read texts, each after its length in four bytes; raise TensorError."""
-    texts, at = [], 0
+    texts: list[str] = []
+    at = 0
     while at + 4 <= len(data) and len(texts) <= count:
         (length,) = struct.unpack_from("<I", data, at)
         at += 4 + length

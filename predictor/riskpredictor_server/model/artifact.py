@@ -23,8 +23,9 @@ from riskpredictor_server.model.card import (
     from_format_1,
     wrong_shape,
 )
+from riskpredictor_server.model.declaration import SchemaError, read_schema
 from riskpredictor_server.model.linear_scorer import LinearScorer
-from riskpredictor_server.model.schema import Schema, SchemaError, read_schema
+from riskpredictor_server.model.schema import Schema
 from riskpredictor_server.model.scorer import Scorer
 
 CARD, LINEAR, JOBLIB, SIGNATURE = "card.json", "scorer.json", "model.joblib", "model.sig"
@@ -66,7 +67,10 @@ class Model:
         # A card's keys are sorted; people read a record in the order of the features.
         names = self.schema.names
         return [
-            {**example, "record": {n: example["record"][n] for n in names if n in example["record"]}}
+            {
+                **example,
+                "record": {n: example["record"][n] for n in names if n in example["record"]},
+            }
             for example in shown
         ]
 

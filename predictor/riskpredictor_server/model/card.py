@@ -1,4 +1,4 @@
-"""Describes the shape of a model card: what serving needs of it, and how format 1 becomes format 2."""
+"""Checks what serving needs of a model card, and turns cards of format 1 into format 2."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ def from_format_1(card: Mapping[str, Any]) -> dict[str, Any]:
     Raises KeyError or TypeError if its features are malformed, or not these.
     """
     rows = {row["name"]: row for row in card["features"]}
-    features = [
-        {**rows.pop(feature.name), **feature.declaration()} for feature in VITALS.features
-    ]
+    features = [{**rows.pop(feature.name), **feature.declaration()} for feature in VITALS.features]
     if rows:
         raise KeyError(f"unknown feature {next(iter(rows))}")
     return {

@@ -21,8 +21,8 @@ class Factor(NamedTuple):
     empty kind.
     """
 
-    index: int
-    """Of the feature in the schema."""
+    feature: int
+    """Its place in the schema."""
     kind: str
     at: Any
     mean: float
@@ -30,6 +30,7 @@ class Factor(NamedTuple):
 
     def value(self, x: Any, left_out: bool) -> float:
         """Compute the factor; x is never None, for a value is filled in."""
+        found: float
         if self.kind == "above":
             found = max(0.0, x - self.at)
         elif self.kind == "below":
@@ -69,8 +70,7 @@ def read_form(document: Any, schema: Schema) -> LinearForm:
     try:
         if found == _FORMAT_1:
             document = _from_format_1(document)
-        if document["levels"] != list(schema.levels):
-            raise ValueError(f"levels must be {', '.join(schema.levels)}, as in the card")
+        levels = document["levels"]
         form = LinearForm(
             _numbers(document["intercepts"], len(schema.levels)),
             tuple(_term(term, schema) for term in document["terms"]),
@@ -78,9 +78,11 @@ def read_form(document: Any, schema: Schema) -> LinearForm:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"malformed linear form: {error!r}") from error
+    if levels != list(schema.levels):
+        raise ValueError(f"levels must be {', '.join(schema.levels)}, as in the card")
     for factor in (factor for term in form.terms for factor in term.factors):
-        feature = schema.features[factor.index]
-        if not feature.required and form.fills[factor.index] is None:
+        feature = schema.features[factor.feature]
+        if not feature.required and form.fills[factor.feature] is None:
             raise ValueError(f"fills: {feature.name} may be left out, so a value must be there")
     return form
 

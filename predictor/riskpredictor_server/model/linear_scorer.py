@@ -5,7 +5,7 @@ Pure Python: for one record cheaper than numpy, and a pod needs neither numpy no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from math import exp, inf
 from operator import truediv
@@ -47,11 +47,14 @@ class LinearScorer:
         self._slopes: dict[int, list[_Slope]] = {}
         self._of_choice: dict[int, dict[Any, tuple[float, _Middles]]] = {}
         self._of_missing: dict[int, tuple[float, _Middles]] = {}
-        self._products: list[tuple[Callable[[Values, Any], float], tuple[int, ...], float, _Middles]] = []
+        self._products: list[
+            tuple[Callable[[Values, Any], float], tuple[int, ...], float, _Middles]
+        ] = []
         for term in form.terms:
             self._add(term, schema.features)
         self._numeric = tuple(
-            (index, *_idle_span(slopes), tuple(slopes)) for index, slopes in self._slopes.items()
+            (index, _last_below(slopes), _first_above(slopes), tuple(slopes))
+            for index, slopes in self._slopes.items()
         )
         self._choices = tuple(self._of_choice.items())
         self._fills = form.fills
@@ -60,14 +63,14 @@ class LinearScorer:
     def _add(self, term: Term, features: Sequence[Feature]) -> None:
         share, middles = _relative(term.weights)
         self.baseline += share * term.centre
-        indices = tuple(sorted({factor.index for factor in term.factors}))
+        indices = tuple(sorted({factor.feature for factor in term.factors}))
         for index in indices:
             self._shares[index] -= share * term.centre / len(indices)
         if len(term.factors) > 1:
             self._products.append((_product(term), indices, share / len(indices), middles))
             return
         (factor,) = term.factors
-        index = factor.index
+        index = factor.feature
         share, middles = share / factor.scale, tuple((k, w / factor.scale) for k, w in middles)
         if factor.kind in ("above", "below"):
             self._add_constant(index, factor.mean, share, middles)
@@ -90,7 +93,9 @@ class LinearScorer:
             self._middles[k] -= weight * mean
 
     def _add_choices(self, feature: Feature, factor: Factor, weights: Sequence[float]) -> None:
-        table = self._of_choice.setdefault(factor.index, dict.fromkeys(feature.choices, (0.0, ())))
+        table = self._of_choice.setdefault(
+            factor.feature, dict.fromkeys(feature.choices, (0.0, ()))
+        )
         share, middles = _relative(weights)
         for choice in feature.choices:
             value = factor.value(choice, left_out=False)
@@ -137,7 +142,7 @@ class LinearScorer:
         return Scored(_softmax(middles, sum(shares, self.baseline)), tuple(shares))
 
     def score_many(self, rows: Sequence[Values]) -> ScoredMany:
-        """Score a batch by feature; adds in the order of :meth:`score`, so results are identical."""
+        """Score a batch, feature by feature, to the last bit as :meth:`score` does."""
         count = len(rows)
         columns = [[start] * count for start in self._shares]
         middles = [[start] * count for start in self._middles]
@@ -145,8 +150,8 @@ class LinearScorer:
         if self._has_optional:
             rows = [self._filled(values) if None in values else values for values in rows]
             for index, (share, amounts) in self._of_missing.items():
-                for row, values in enumerate(given):
-                    if values[index] is None:
+                for row, before in enumerate(given):
+                    if before[index] is None:
                         columns[index][row] += share
                         for k, amount in amounts:
                             middles[k][row] += amount
@@ -185,7 +190,7 @@ def _softmax(middles: Sequence[float], highest: float) -> Probabilities:
     """Turn logits relative to the lowest level, whose own is 0, into probabilities."""
     try:
         odds = [1.0, *map(exp, middles), exp(highest)]
-        total = sum(odds)
+        total: float = sum(odds)
     except OverflowError:
         total = inf
     if total == inf:
@@ -202,7 +207,7 @@ def _softmax_many(
     """Compute :func:`_softmax` of columns of logits, row by row."""
     try:
         odds = [[1.0] * len(highest), *(list(map(exp, column)) for column in (*middles, highest))]
-        totals = list(map(sum, zip(*odds, strict=True)))
+        totals: list[float] = list(map(sum, zip(*odds, strict=True)))
     except OverflowError:
         totals = [inf]
     if inf in totals:
@@ -216,20 +221,21 @@ def _relative(weights: Sequence[float]) -> tuple[float, _Middles]:
     return highest - lowest, tuple((k, w - lowest) for k, w in enumerate(middles))
 
 
-def _plus(
-    a: tuple[float, _Middles], b: tuple[float, _Middles]
-) -> tuple[float, _Middles]:
+def _plus(a: tuple[float, _Middles], b: tuple[float, _Middles]) -> tuple[float, _Middles]:
     sums: dict[int, float] = {}
     for k, amount in chain(a[1], b[1]):
         sums[k] = sums.get(k, 0.0) + amount
     return a[0] + b[0], tuple(sums.items())
 
 
-def _idle_span(slopes: Iterable[_Slope]) -> Iterator[float]:
-    """The interval in which no hinge is active; it may be empty."""
-    edges = [(sign, knot) for sign, knot, *_ in slopes]
-    yield max((knot for sign, knot in edges if sign < 0), default=-inf)
-    yield min((knot for sign, knot in edges if sign > 0), default=inf)
+def _last_below(slopes: Iterable[_Slope]) -> float:
+    """The value above which no hinge on the lower side is active."""
+    return max((knot for sign, knot, *_ in slopes if sign < 0), default=-inf)
+
+
+def _first_above(slopes: Iterable[_Slope]) -> float:
+    """The value below which no hinge on the upper side is active."""
+    return min((knot for sign, knot, *_ in slopes if sign > 0), default=inf)
 
 
 def _product(term: Term) -> Callable[[Values, Values], float]:
@@ -238,7 +244,7 @@ def _product(term: Term) -> Callable[[Values, Values], float]:
     def product(values: Values, given: Values) -> float:
         found = 1.0
         for factor in factors:
-            found *= factor.value(values[factor.index], given[factor.index] is None)
+            found *= factor.value(values[factor.feature], given[factor.feature] is None)
         return found
 
     return product

@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from riskpredictor_server.model.scorer import Scored, ScoredMany
 from riskpredictor_server.model.schema import Schema, Values
+from riskpredictor_server.model.scorer import Scored, ScoredMany
 
 # A classifier fitted on a table with column names is given rows without; __init__ checks the names.
 warnings.filterwarnings("ignore", message="X does not have valid feature names")

@@ -66,7 +66,14 @@ RECORDS: tuple[Any, ...] = (
     "{}",
     None,
     3,
-    {"instances": [HEALTHY, SICK, _with(temperature=37, temperature_unit="C"), _with(heart_rate=300)]},
+    {
+        "instances": [
+            HEALTHY,
+            SICK,
+            _with(temperature=37, temperature_unit="C"),
+            _with(heart_rate=300),
+        ]
+    },
     {"instances": [HEALTHY, _with(heart_rate="x"), _without("temperature"), 7]},
     {"instances": []},
     {"instances": {"a": 1}},
@@ -74,16 +81,45 @@ RECORDS: tuple[Any, ...] = (
 )
 INFERENCES: tuple[Any, ...] = (
     {"inputs": [_tensor([_HEALTHY, _SICK])]},
-    {"inputs": [_tensor([_HEALTHY], parameters={"columns": "heart_rate,blood_pressure,temperature,oxygen_level"})]},
-    {"inputs": [_tensor([_HEALTHY[::-1]], parameters={"columns": "oxygen_level,temperature,blood_pressure,heart_rate"})]},
+    {
+        "inputs": [
+            _tensor(
+                [_HEALTHY],
+                parameters={"columns": "heart_rate,blood_pressure,temperature,oxygen_level"},
+            )
+        ]
+    },
+    {
+        "inputs": [
+            _tensor(
+                [_HEALTHY[::-1]],
+                parameters={"columns": "oxygen_level,temperature,blood_pressure,heart_rate"},
+            )
+        ]
+    },
     {"inputs": [_tensor([_HEALTHY], parameters={"columns": "a,b,c,d"})]},
     {"inputs": [_tensor([[85, 120, 37, 97]])], "parameters": {"temperature_unit": "C"}},
     {"inputs": [_tensor([[85, 120, 37, 97]])]},
     {"inputs": [_tensor([[85, 120, 37, 97]])], "parameters": {"temperature_unit": "K"}},
     {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP64", "data": [1, 2, 3]}]},
-    {"inputs": [{"name": name, "shape": [1], "datatype": "FP64", "data": [value]} for name, value in SICK.items()]},
-    {"inputs": [{"name": name, "shape": [1, 1], "datatype": "FP32", "data": [value]} for name, value in HEALTHY.items()]},
-    {"inputs": [{"name": name, "shape": [1], "datatype": "FP64", "data": [1]} for name in ("pulse", "b", "c", "d")]},
+    {
+        "inputs": [
+            {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
+            for name, value in SICK.items()
+        ]
+    },
+    {
+        "inputs": [
+            {"name": name, "shape": [1, 1], "datatype": "FP32", "data": [value]}
+            for name, value in HEALTHY.items()
+        ]
+    },
+    {
+        "inputs": [
+            {"name": name, "shape": [1], "datatype": "FP64", "data": [1]}
+            for name in ("pulse", "b", "c", "d")
+        ]
+    },
     {"inputs": [_tensor([_HEALTHY])], "outputs": [{"name": "risk_level"}]},
     {"inputs": [_tensor([_HEALTHY])], "outputs": [{"name": "nothing"}]},
     {"inputs": []},

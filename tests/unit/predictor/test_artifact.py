@@ -14,7 +14,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from unit.predictor.support import HEALTHY, artifact, changed_copy, service
 
-from riskpredictor_server.model.artifact import ArtifactError, self_digest, load
+from riskpredictor_server.model.artifact import ArtifactError, load, self_digest
 from riskpredictor_server.training.synthetic import generate
 
 Damage = Callable[[Path], Any]
@@ -78,8 +78,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "digest mismatch; the card was changed",
     ),
     "future card": (
-        edit(lambda c: c.update(format="riskpredictor-artifact/2")),
-        "this server reads riskpredictor-artifact/1",
+        edit(lambda c: c.update(format="riskpredictor-artifact/3")),
+        "this server reads riskpredictor-artifact/2",
     ),
     "card is a list": (lambda f: (f / "card.json").write_bytes(b"[]"), "format is 'list'"),
     "no golden cases": (edit(lambda c: c.update(golden_cases=[])), "golden_cases is missing or e"),
@@ -89,14 +89,14 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "flipped pickle": (flip("model.joblib"), r"model.joblib: digest mismatch"),
     "scorer is a list": (replace("scorer.json", b"[]"), "scorer.json: format is 'list'"),
     "scorer is not JSON": (replace("scorer.json", b"{"), "scorer.json"),
-    "no features": (edit(lambda c: c.pop("features")), "features is missing"),
+    "no features": (edit(lambda c: c.pop("features")), "features: must be a list"),
     "features are numbers": (
         edit(lambda c: c.update(features=[1, 2, 3, 4])),
-        "features must be heart_rate, blood_pressure, temperature, oxygen_level",
+        r"features\[0\]: must be a mapping with name and type",
     ),
     "feature without its range": (
         edit(lambda c: c["features"][1].pop("trained_on")),
-        "features: blood_pressure: trained_on must have minimum and maximum",
+        "features: blood_pressure: trained_on and baseline must be objects",
     ),
     "baseline with too few shares": (
         edit(lambda c: c["features"][2]["baseline"]["shares"].pop()),
@@ -112,7 +112,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "golden case without input": (
         edit(lambda c: c["golden_cases"][0].pop("input")),
-        "golden case 'healthy adult': input must be numbers for heart_rate, ",
+        "golden case 'healthy adult': input must be values for heart_rate, ",
     ),
     "golden case in Celsius": (
         edit(lambda c: c["golden_cases"][0]["input"].update(temperature_unit="C")),
@@ -120,7 +120,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "golden case of text": (
         edit(lambda c: c["golden_cases"][0]["input"].update(temperature="98.6")),
-        "golden case 'healthy adult': input must be numbers",
+        "golden case 'healthy adult': input must be values",
     ),
     "golden case with a probability too few": (
         edit(lambda c: c["golden_cases"][0]["probabilities"].pop()),

@@ -13,8 +13,8 @@ from riskpredictor_server.training.synthetic import generate
 
 
 def index(vitals: Any) -> dict[str, float]:
-    features = load(artifact()).card["features"]
-    return drift([tuple(row) for row in vitals.tolist()], features)
+    model = load(artifact())
+    return drift([tuple(row) for row in vitals.tolist()], model.schema, model.card["features"])
 
 
 def scores(acuity: float, count: int = 2000) -> dict[str, float]:

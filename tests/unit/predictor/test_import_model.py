@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
 from unit.predictor.support import records, write_records
 
-from riskpredictor_server.model.vitals import VITAL_NAMES
+from riskpredictor_server.model import vitals
 from riskpredictor_server.train import main
 from riskpredictor_server.training.synthetic import generate
 
@@ -22,7 +22,7 @@ VITALS, LABELS = generate(200, seed=1)
 def named_in_another_order() -> Any:
     """As if fitted on a table whose columns are sorted."""
     classifier = RandomForestClassifier(5).fit(VITALS, LABELS)
-    classifier.feature_names_in_ = np.array(sorted(VITAL_NAMES), dtype=object)
+    classifier.feature_names_in_ = np.array(sorted(vitals.VITALS.names), dtype=object)
     return classifier
 
 

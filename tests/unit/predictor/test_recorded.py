@@ -1,4 +1,4 @@
-"""With the default model every answer, error and page is what it was before models declared records."""
+"""With the default model every answer, error and page stays what it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ def differences(now: Any, then: Any, path: str = "") -> list[str]:
         return [d for key in then for d in differences(now[key], then[key], f"{path}/{key}")]
     if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
         return [d for i, each in enumerate(then) for d in differences(now[i], each, f"{path}/{i}")]
-    if isinstance(now, float) and isinstance(then, float) and math.isclose(now, then, rel_tol=1e-12, abs_tol=1e-13):
+    if (
+        isinstance(now, float)
+        and isinstance(then, float)
+        and math.isclose(now, then, rel_tol=1e-12, abs_tol=1e-13)
+    ):
         return []
     return [] if now == then else [f"{path}: {now!r} was {then!r}"]
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from unit.predictor.support import HEALTHY
 
-from riskpredictor_server.api.records import InvalidRecordError, read_record
-from riskpredictor_server.model.vitals import VITALS
+from riskpredictor_server.api.records import InvalidRecordError, RecordReader
+from riskpredictor_server.model.vitals import EXAMPLES, VITALS
+
+read_record = RecordReader(VITALS, EXAMPLES[0]["record"]).read
 
 
 def refused(record: Any) -> dict[str, dict[str, Any]]:
@@ -22,7 +24,7 @@ def test_a_valid_record_gives_its_values_in_order() -> None:
     assert read_record(HEALTHY) == (85, 120, 98.6, 97)
 
 
-@pytest.mark.parametrize("vital", VITALS, ids=lambda vital: vital.name)
+@pytest.mark.parametrize("vital", VITALS.features, ids=lambda vital: vital.name)
 def test_the_edges_of_a_range_are_allowed_and_what_lies_beyond_is_not(vital: Any) -> None:
     for edge, beyond in (
         (vital.minimum, math.nextafter(vital.minimum, -math.inf)),

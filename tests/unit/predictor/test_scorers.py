@@ -15,16 +15,18 @@ from sklearn.ensemble import RandomForestClassifier
 from unit.predictor.support import artifact, forest, in_order
 
 from riskpredictor_server.model.linear_scorer import LinearScorer
+from riskpredictor_server.model.schema import Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
-from riskpredictor_server.model.vitals import VITALS, Values
+from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.training.synthetic import generate
 
 TOLERANCE = 1e-12
-EXTREMES = [[v.minimum for v in VITALS], [v.maximum for v in VITALS]]
+EXTREMES = [[v.minimum for v in VITALS.features], [v.maximum for v in VITALS.features]]
 
 
 def linear(version: str) -> LinearScorer:
-    return LinearScorer(orjson.loads((artifact(version) / "scorer.json").read_bytes()))
+    form = orjson.loads((artifact(version) / "scorer.json").read_bytes())
+    return LinearScorer(form, VITALS)
 
 
 def patients(count: int) -> Any:
@@ -45,7 +47,7 @@ def test_100_000_records_get_the_probabilities_of_scikit_learn(version: str) -> 
     assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all()
 
 
-@given(st.tuples(*(st.floats(v.minimum, v.maximum) for v in VITALS)))
+@given(st.tuples(*(st.floats(v.minimum, v.maximum) for v in VITALS.features)))
 def test_contributions_and_baseline_add_up_to_the_log_odds(values: Values) -> None:
     scorer = linear("v1")
     probabilities, contributions = scorer.score(values)
@@ -60,9 +62,9 @@ def test_contributions_and_baseline_add_up_to_the_log_odds(values: Values) -> No
 def test_a_batch_gets_the_answers_of_its_rows_to_the_last_bit(version: str) -> None:
     rows = list(map(tuple, patients(2000).tolist()))
     scorer = linear(version)
-    lows, mediums, highs, contributions = scorer.score_many(rows)
+    probabilities, contributions = scorer.score_many(rows)
     assert contributions
-    batch = list(zip(zip(lows, mediums, highs, strict=True), contributions, strict=True))
+    batch = list(zip(probabilities, contributions, strict=True))
     assert batch == [tuple(scorer.score(row)) for row in rows]
 
 
@@ -89,33 +91,35 @@ def test_risk_rises_on_both_sides_of_normal(healthy: Any, ill: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": "riskpredictor-scorer/2"}, "this server reads"),
-        ({"classes": ["High", "Low", "Medium"]}, "classes must be"),
-        ({"classes": 5}, "classes must be"),
+        ({"format": "riskpredictor-scorer/3"}, "this server reads"),
+        ({"levels": ["High", "Low", "Medium"]}, "levels must be"),
+        ({"levels": 5}, "levels must be"),
         ({"intercepts": ["a", 1, 2]}, "malformed linear form"),
         ({"intercepts": [1, 2]}, "malformed linear form"),
-        ({"terms": [{"vital": "age"}]}, "malformed linear form"),
+        (
+            {"terms": [{"factors": [{"feature": "age"}], "weights": [1, 2, 3]}]},
+            "malformed linear form",
+        ),
         ({"terms": None}, "malformed linear form"),
     ],
 )
 def test_a_malformed_form_is_refused(change: dict[str, Any], words: str) -> None:
     form = orjson.loads((artifact() / "scorer.json").read_bytes())
     with pytest.raises(ValueError, match=words):
-        LinearScorer(form | change)
+        LinearScorer(form | change, VITALS)
 
 
 def test_a_random_forest_serves_through_the_same_protocol() -> None:
-    scorer = PipelineScorer(forest())
+    scorer = PipelineScorer(forest(), VITALS)
     rows = [(85.0, 120.0, 98.6, 97.0), (130.0, 85.0, 103.5, 86.0)]
-    low, medium, high, contributions = scorer.score_many(rows)
-    probabilities = list(zip(low, medium, high, strict=True))
+    probabilities, contributions = scorer.score_many(rows)
     assert probabilities == [tuple(row) for row in in_order(forest(), rows).tolist()]
     assert scorer.score(rows[0]) == (probabilities[0], None)
     assert contributions is None
-    assert high[1] > 0.5
+    assert probabilities[1][2] > 0.5
 
 
 def test_a_classifier_of_other_classes_is_refused() -> None:
     classifier = RandomForestClassifier(2).fit([[0, 0, 0, 0], [1, 1, 1, 1]], ["yes", "no"])
     with pytest.raises(ValueError, match=r"its classes are \['no', 'yes'\]"):
-        PipelineScorer(classifier)
+        PipelineScorer(classifier, VITALS)

@@ -51,8 +51,8 @@ def test_the_model_is_good_and_says_how_good(version: str) -> None:
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_evident_patients_get_the_evident_answer(version: str) -> None:
     scorer = load(artifact(version)).scorer
-    low = scorer.score(tuple(HEALTHY.values())).probabilities  # type: ignore[arg-type]
-    high = scorer.score(tuple(SICK.values())).probabilities  # type: ignore[arg-type]
+    low = scorer.score(tuple(HEALTHY.values())).probabilities
+    high = scorer.score(tuple(SICK.values())).probabilities
     assert low[0] > 0.95
     assert high[2] > 0.95
 
@@ -65,7 +65,7 @@ def test_versions_differ_in_their_answers() -> None:
 
 def test_generated_patients_are_plausible() -> None:
     vitals, levels = generate(20_000, seed=5)
-    for vital, column in zip(VITALS, vitals.T, strict=True):
+    for vital, column in zip(VITALS.features, vitals.T, strict=True):
         assert vital.minimum <= column.min()
         assert column.max() <= vital.maximum
     shares = {level: levels.count(level) / len(levels) for level in ("Low", "Medium", "High")}
