@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from riskpredictor_server.model.artifact import card_digest
+import orjson
 
 Record = Mapping[str, Any]
 
@@ -169,7 +169,7 @@ def write(folder: Path, version: str = "ward1") -> Path:
     """Write the early-warning model to ``folder``, which may not be there yet, and return it."""
     examples = [
         {"title": "Stable on the ward", "record": dict(WELL)},
-        {"title": "Hyperglycaemia", "record": {**WELL, "glucose": 425, "glucose_unit": "mg/dL"}},
+        {"title": "Hyperglycaemia", "record": {**WELL, "glucose": 23.6}},
         {"title": "Deteriorating", "record": dict(ILL)},
     ]
     return write_artifact(folder, FEATURES, FORM, version, examples)
@@ -260,7 +260,8 @@ def write_artifact(
         "files": {"scorer.json": hashlib.sha256(scorer).hexdigest()},
         **more,
     }
-    card["card_sha256"] = card_digest(card)
+    body = orjson.dumps(card, option=orjson.OPT_SORT_KEYS)
+    card["card_sha256"] = hashlib.sha256(body).hexdigest()
     (folder / "card.json").write_bytes(_json(card))
     return folder
 
@@ -270,23 +271,17 @@ def probabilities(
     features: Sequence[Mapping[str, Any]] = FEATURES,
     form: Mapping[str, Any] = FORM,
 ) -> list[float]:
-    """Compute the probabilities of a record as the formula of scorer format 2 is written down."""
-    values = {row["name"]: _own(row, record) for row in features}
+    """Compute the probabilities of a record as the formula of scorer format 2 is written down.
+
+    Its numbers are in the features' own units.
+    """
+    values = {row["name"]: record.get(row["name"]) for row in features}
     logits = list(form["intercepts"])
     for term in form["terms"]:
         value = math.prod(_factor(each, values, form.get("fills", {})) for each in term["factors"])
         logits = [logit + w * value for logit, w in zip(logits, term["weights"], strict=True)]
     shifted = [math.exp(logit - max(logits)) for logit in logits]
     return [each / sum(shifted) for each in shifted]
-
-
-def _own(row: Mapping[str, Any], record: Record) -> Any:
-    """The value of a feature in its own unit, None if it is left out."""
-    value, unit = record.get(row["name"]), record.get(f"{row['name']}_unit")
-    for name, other in row.get("units", {}).items():
-        if unit == name.removeprefix("°"):
-            return value * other["scale"] + other["offset"]
-    return value
 
 
 def _factor(factor: Mapping[str, Any], values: Record, fills: Record) -> float:
