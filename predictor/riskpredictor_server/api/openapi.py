@@ -70,6 +70,7 @@ def _paths(example: Mapping[str, Any]) -> dict[str, Any]:
         "/health": _get("The process is alive."),
         "/ready": _get("The model is loaded and its golden cases pass."),
         "/model": _get("The model card."),
+        "/model/files/{name}": _model_file(),
         "/metrics": _get("Metrics in the Prometheus text format.", _TEXT, "text/plain"),
         "/openapi.json": _get("This document."),
         "/docs": _get("This description, for people.", _TEXT, "text/html"),
@@ -124,6 +125,13 @@ def _get(summary: str, schema: Any = _OBJECT, media: str = JSON) -> dict[str, An
         "503": _problem("The model is not ready; the reason is in the body."),
     }
     return {"get": {"summary": summary, "responses": responses}}
+
+
+def _model_file() -> dict[str, Any]:
+    described = _get("A file of the model, as it was verified.", _TEXT, "application/octet-stream")
+    described["get"]["parameters"] = _parameters(["name"])
+    described["get"]["responses"]["404"] = _problem("The model has no such file.")
+    return described
 
 
 def _get_v2(summary: str, names: Sequence[str] = ()) -> dict[str, Any]:

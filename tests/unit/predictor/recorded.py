@@ -128,9 +128,9 @@ INFERENCES: tuple[Any, ...] = (
 PAGES = ("/", "/docs", "/openapi.json", "/v2/models/riskpredictor", "/ready")
 
 
-def answers() -> dict[str, Any]:
+def answers(model: Path | None = None) -> dict[str, Any]:
     """What the server answers now, by what was asked."""
-    service = Service(Settings(model=artifact("v1"), pod_name="pod"))
+    service = Service(Settings(model=model or artifact("v1"), pod_name="pod"))
     client = create_app(service).test_client()
     found: dict[str, Any] = {}
     for path, bodies in (("/predict", RECORDS), ("/v2/models/riskpredictor/infer", INFERENCES)):

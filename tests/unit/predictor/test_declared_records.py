@@ -48,7 +48,8 @@ def test_every_feature_may_come_in_a_unit_of_its_own() -> None:
          "must be a whole number, 4 to 70 breaths/min"),
         ({"respiratory_rate": "16"}, "respiratory_rate", "not_a_number",
          "must be a whole number, 4 to 70 breaths/min; this is a string; write 16"),
-        ({"respiratory_rate": 71}, "respiratory_rate", "out_of_range", "must be 4 to 70 breaths/min"),
+        ({"respiratory_rate": 71}, "respiratory_rate", "out_of_range",
+         "must be 4 to 70 breaths/min"),
         ({"supplemental_oxygen": 1}, "supplemental_oxygen", "not_a_boolean",
          "must be true or false; this is a number; write true"),
         ({"supplemental_oxygen": "No"}, "supplemental_oxygen", "not_a_boolean",
@@ -64,8 +65,8 @@ def test_every_feature_may_come_in_a_unit_of_its_own() -> None:
         ({"lactate": 300}, "lactate", "out_of_range",
          "must be 0.1 to 30 mmol/L"),
         ({"lactate": 40}, "lactate", "out_of_range",
-         'must be 0.1 to 30 mmol/L; 40 may be mg/dL, that is 4.44 mmol/L; say so with'
-         ' "lactate_unit": "mg/dL"'),
+         ('must be 0.1 to 30 mmol/L; 40 may be mg/dL, that is 4.44 mmol/L; say so with'
+          ' "lactate_unit": "mg/dL"')),
         ({"lactate_unit": "g"}, "lactate_unit", "not_allowed",
          'lactate_unit must be "mmol/L" or "mg/dL"'),
         ({"rr": 16}, "rr", "unknown_field", "unknown field; the fields are respiratory_rate,"),
@@ -115,9 +116,9 @@ records = st.fixed_dictionaries(
 @given(records)
 def test_the_fast_way_and_the_thorough_way_agree(record: dict[str, Any]) -> None:
     """What the fast way takes, the other reads as the same; what it leaves may still be valid."""
-    fast = READER._fast(record)  # noqa: SLF001
+    fast = READER._fast(record)
     if fast is not None:
-        assert READER._inspect(record, "") == fast  # noqa: SLF001
+        assert READER._inspect(record, "") == fast
 
 
 @given(values_of(WARD))

@@ -13,7 +13,7 @@ from unit.predictor.declared import WARD, values_of
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Feature, Schema
 
-FILLS = {"lactate": 1.2, "ward": "B"}
+FILLS: dict[str, Any] = {"lactate": 1.2, "ward": "B"}
 weight = st.floats(-3, 3)
 
 
@@ -22,7 +22,9 @@ def by_definition(
 ) -> tuple[list[float], list[float], float]:
     """Probabilities, contributions and baseline, straight from the definition of the format."""
     given_values = dict(zip(WARD.names, values, strict=True))
-    filled = {name: FILLS.get(name) if x is None else x for name, x in given_values.items()}
+    filled: dict[str, Any] = {
+        name: FILLS.get(name) if x is None else x for name, x in given_values.items()
+    }
     logits = list(form["intercepts"])
     shares = dict.fromkeys(WARD.names, 0.0)
     baseline = logits[-1] - logits[0]
@@ -100,7 +102,8 @@ def test_a_batch_gets_the_scores_of_its_rows_to_the_last_bit(
     scorer = LinearScorer(form, WARD)
     many = scorer.score_many(rows)
     assert many.contributions
-    assert list(zip(*many, strict=True)) == [tuple(scorer.score(row)) for row in rows]
+    batch = list(zip(many.probabilities, many.contributions, strict=True))
+    assert batch == [tuple(scorer.score(row)) for row in rows]
 
 
 @pytest.mark.parametrize("levels", range(2, 11))
