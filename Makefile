@@ -198,10 +198,11 @@ wheels: $(VENV)/.ready ## Is there a wheel of every locked package for each Pyth
 	done
 
 .PHONY: images
-images: ## Build the operator's image and the predictor's, with the models v1 and v2
+images: ## Build the operator's image and the predictor's: with the models v1 and v2, and without one
 	$(LOCAL) build-image --file Dockerfile.operator --tag riskpredictor-operator:$(VERSION)
 	$(LOCAL) build-image --file Dockerfile.predictor --tag health-predictor:v1 --build-arg MODEL_VERSION=v1
 	$(LOCAL) build-image --file Dockerfile.predictor --tag health-predictor:v2 --build-arg MODEL_VERSION=v2
+	$(LOCAL) build-image --file Dockerfile.predictor --tag health-predictor:runtime --target server
 
 .PHONY: clean
 clean: ## Remove what was built in this folder (not the caches outside it)

@@ -28,9 +28,10 @@ def tool(*arguments: str, quiet: bool = True) -> str:
     return done.stdout
 
 
-def build_image(tag: str, dockerfile: Path, *build_args: str) -> None:
+def build_image(tag: str, dockerfile: Path, *build_args: str, target: str = "") -> None:
     """Build an image in the repository's folder; build arguments are KEY=VALUE."""
     options = [f"--build-arg={argument}" for argument in build_args]
+    options += [f"--target={target}"] if target else []
     tool(
         "build-image", f"--tag={tag}", f"--file={dockerfile}", f"--context={ROOT}", *options,
         quiet=False,

@@ -18,13 +18,19 @@ from support import argocd, debian, flux, fronts, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
 
 
+RUNTIME_IMAGE = "health-predictor:runtime"
+"""The server without a model, for models from a store."""
+
+
 def images() -> tuple[str, ...]:
     """Build the product's images; unchanged ones come from the builder's cache."""
     build_image(OPERATOR_IMAGE, ROOT / "Dockerfile.operator")
     for version in VERSIONS:
         build_image(f"health-predictor:{version}", ROOT / "Dockerfile.predictor",
                     f"MODEL_VERSION={version}")  # fmt: skip
-    return (OPERATOR_IMAGE, *(f"health-predictor:{version}" for version in VERSIONS))
+    build_image(RUNTIME_IMAGE, ROOT / "Dockerfile.predictor", target="server")
+    versions = (f"health-predictor:{version}" for version in VERSIONS)
+    return (OPERATOR_IMAGE, *versions, RUNTIME_IMAGE)
 
 
 AS_ROOT = os.geteuid() == 0

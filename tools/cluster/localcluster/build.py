@@ -56,12 +56,21 @@ PIP_SETTINGS = (
 
 
 def build(
-    builder: Builder, dockerfile: Path, context: Path, tag: str, build_args: Mapping[str, str]
+    builder: Builder,
+    dockerfile: Path,
+    context: Path,
+    tag: str,
+    build_args: Mapping[str, str],
+    target: str = "",
 ) -> None:
-    """Build an image. With buildah and no ``BASE_IMAGE`` given, on the base image made here."""
+    """Build an image: the last stage of the Dockerfile, or the one called ``target``.
+
+    With buildah and no ``BASE_IMAGE`` given, on the base image made here.
+    """
     if not dockerfile.is_file():
         raise ClusterError(f"there is no file {dockerfile}", "name it with --file")
     options = [f"--tag={tag}", f"--file={dockerfile}"]
+    options += [f"--target={target}"] if target else []
     if builder == "docker":
         if not docker_answers():
             raise ClusterError("no Docker engine answers `docker info`", "use `--builder buildah`")

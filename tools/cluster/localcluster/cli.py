@@ -71,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     it.add_argument("--file", type=Path, required=True)
     it.add_argument("--context", type=Path, default=Path(), help="default: this folder")
     it.add_argument("--build-arg", action="append", default=[], metavar="KEY=VALUE")
+    it.add_argument("--target", default="", metavar="STAGE", help="default: the last stage")
     it.add_argument("--builder", choices=build.BUILDERS, default="buildah")
     it = command("logs", logs, "show the log of a component")
     it.add_argument("component")
@@ -156,7 +157,14 @@ def _options(arguments: argparse.Namespace) -> record.Options:
 
 def build_image(arguments: argparse.Namespace) -> int:
     build_args = dict(key_value(pair) for pair in arguments.build_arg)
-    build.build(arguments.builder, arguments.file, arguments.context, arguments.tag, build_args)
+    build.build(
+        arguments.builder,
+        arguments.file,
+        arguments.context,
+        arguments.tag,
+        build_args,
+        arguments.target,
+    )
     return 0
 
 
