@@ -22,7 +22,7 @@ class StoreError(Exception):
         self.reason, self.message = reason, message
 
 
-class Transient(Exception):
+class TransientError(Exception):
     """A failure of one attempt that may pass by itself; only ``Retries`` catches it."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from riskpredictor_server.store.errors import FETCH_FAILED, StoreError, Transient
+from riskpredictor_server.store.errors import FETCH_FAILED, StoreError, TransientError
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -29,7 +29,7 @@ class Retries:
     attempts: int = ATTEMPTS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    uniform: Callable[[float, float], float] = random.uniform
+    uniform: Callable[[float, float], float] = random.uniform  # noqa: S311 - no secret
     report: Callable[[str], None] = lambda _: None
     """Told each time that another attempt follows."""
     _end: float = field(init=False)
@@ -42,17 +42,17 @@ class Retries:
         return max(0.0, self._end - self.clock())
 
     def call(self, what: str, attempt: Callable[[], T]) -> T:
-        """Return what ``attempt`` returns; it raises Transient to be called again.
+        """Return what ``attempt`` returns; it raises TransientError to be called again.
 
         Raises StoreError FETCH_FAILED after the last attempt and at the deadline, with the message
-        of the last Transient; ``what`` opens the message. Any other error passes.
+        of the last TransientError; ``what`` opens the message. Any other error passes.
         """
         for number in range(1, self.attempts + 1):
             if not self.left():
                 raise StoreError(FETCH_FAILED, f"{what}: {self._out_of_time()}")
             try:
                 return attempt()
-            except Transient as error:
+            except TransientError as error:
                 pause = self._pause(number, error.retry_after)
                 failure = f"{what}: {error.message}"
                 if number == self.attempts:
@@ -61,7 +61,9 @@ class Retries:
                     ) from error
                 if pause >= self.left():
                     raise StoreError(FETCH_FAILED, f"{failure}; {self._out_of_time()}") from error
-                self.report(f"{failure}; attempt {number} of {self.attempts}, next in {pause:.1f} s")
+                self.report(
+                    f"{failure}; attempt {number} of {self.attempts}, next in {pause:.1f} s"
+                )
                 self.sleep(pause)
         raise AssertionError("attempts must be positive")
 

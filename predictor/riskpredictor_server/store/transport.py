@@ -2,7 +2,7 @@
 
 A module ``store/NAME.py`` provides ``open(source, context) -> Reader`` and, where the store can be
 written, ``open_writer(source, context) -> Writer``; ``sources.py`` lists the modules.
-``source`` is the mapping below the kind, for instance ``{"bucket": "models", "prefix": "risk/v2"}``.
+``source`` is the mapping below the kind, such as ``{"bucket": "models", "prefix": "risk/v2"}``.
 Opening may already contact the store. Everything is synchronous.
 """
 
@@ -53,6 +53,12 @@ class FetchContext:
     """Contents of the mounted Secret's files by name, without white space around them."""
     authority: Path | None = None
     """PEM file of certificates that are trusted beside the system's."""
+    idle_seconds: float = 10.0
+    """Longest silence of a store; ``http`` keeps to it by itself."""
+    claim: Path = Path("/models-source")
+    """Where the claim of a ``pvc`` source is mounted."""
+    incoming: Path = Path("/models/incoming")
+    """Where the files of an ``image`` source were copied to."""
 
     def credential(self, name: str) -> str | None:
         """Return the content of one of the Secret's files; None if it is missing or empty."""
