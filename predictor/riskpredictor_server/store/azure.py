@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from obstore.store import AzureConfig
 
 
+_IDENTITIES = (
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+)
+"""Variables by which there are credentials in the environment; AKS sets the first."""
+
+
 def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as all transports
     """Open ``account``, ``container`` and ``prefix``; ``endpoint`` may be left out.
 
@@ -44,6 +53,6 @@ def _config(source: Source, context: FetchContext) -> AzureConfig:
         config["account_key"] = key
     elif token := context.credential("AZURE_STORAGE_SAS_TOKEN"):
         config["sas_key"] = token.lstrip("?")
-    elif not os.environ.get("AZURE_FEDERATED_TOKEN_FILE"):
+    elif not any(os.environ.get(name) for name in _IDENTITIES):
         config["skip_signature"] = True
     return config

@@ -26,7 +26,7 @@ def read_credentials(folder: str) -> dict[str, str]:
 
 
 def read_file(path: str, field: str) -> bytes | None:
-    """Return the bytes of a file; None if ``path`` is empty. Raises StoreError, naming the field."""
+    """Return the bytes of a file; None if ``path`` is empty. Raises StoreError with the field."""
     if not path:
         return None
     try:

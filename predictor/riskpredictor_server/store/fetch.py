@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from riskpredictor_server.logs import configure, print_startup_error
@@ -19,8 +20,7 @@ from riskpredictor_server.store import place
 from riskpredictor_server.store.credentials import read_credentials, read_file
 from riskpredictor_server.store.errors import FETCH_FAILED, NOT_FOUND, REJECTED, StoreError
 from riskpredictor_server.store.folder import Folder
-from riskpredictor_server.store.http import HttpClient
-from riskpredictor_server.store.retry import Retries
+from riskpredictor_server.store.library import new_context
 from riskpredictor_server.store.settings import FetchSettings, parse
 from riskpredictor_server.store.transport import FetchContext, Reader
 from riskpredictor_server.store.verification import Wanted, read_artifact
@@ -117,20 +117,13 @@ def _take(reader: Reader, where: str, wanted: Wanted, target: Path) -> None:
 
 
 def _context(settings: FetchSettings, credentials: dict[str, str]) -> FetchContext:
-    authority = Path(settings.model_ca) if settings.model_ca else None
-    retries = Retries(
+    context = new_context(
+        credentials,
+        Path(settings.model_ca) if settings.model_ca else None,
         settings.fetch_timeout,
-        report=lambda text: log.warning("%s", without_secrets(text, credentials.values())),
+        settings.fetch_idle_timeout,
     )
-    return FetchContext(
-        http=HttpClient(retries, authority, settings.fetch_idle_timeout),
-        retries=retries,
-        credentials=credentials,
-        authority=authority,
-        idle_seconds=settings.fetch_idle_timeout,
-        claim=settings.model_claim,
-        incoming=settings.model_incoming,
-    )
+    return replace(context, claim=settings.model_claim, incoming=settings.model_incoming)
 
 
 def _failed(settings: FetchSettings, reason: str, message: str) -> int:

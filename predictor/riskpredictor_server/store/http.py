@@ -81,9 +81,9 @@ class HttpClient:
         """Return an answer of status 2xx, or of one in ``accept``, with its whole body.
 
         ``limit``: most bytes of the body. Retried: 408, 425, 429, 5xx (after Retry-After, if it
-        is given), broken connections, short bodies, silence. Raises StoreError: NOT_FOUND for 404 and
-        410, REJECTED for a body over the limit, else FETCH_FAILED; with the server's words, without
-        credentials and queries.
+        is given), broken connections, short bodies, silence. Raises StoreError: NOT_FOUND for 404
+        and 410, REJECTED for a body over the limit, else FETCH_FAILED; with the server's words,
+        without credentials and queries.
         """
         if urlsplit(url).scheme not in ("http", "https"):
             raise StoreError(FETCH_FAILED, f"{words.shown_url(url)}: must begin with https://")

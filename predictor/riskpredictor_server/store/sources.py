@@ -115,8 +115,8 @@ class Place:
         if not name:
             raise StoreError(
                 FETCH_FAILED,
-                f"{self.address}: files cannot be put there by this tool; use the store's own, or one"
-                f" of {', '.join(kind for kind, each in _KINDS.items() if each.writer)}",
+                f"{self.address}: files cannot be put there by this tool; use the store's own, or"
+                f" one of {', '.join(kind for kind, each in _KINDS.items() if each.writer)}",
             )
         return cast(Writer, self._function(name)(self.source, context))
 
@@ -142,10 +142,9 @@ def place(value: Mapping[str, Any]) -> Place:
     for name, each in source.items():
         if name not in known.required + known.optional:
             raise ValueError(f"{kind}.{name}: no such field")
-        if not isinstance(each, bool if name == "pathStyle" else str):
-            raise ValueError(
-                f"{kind}.{name}: must be {'true or false' if name == 'pathStyle' else 'a text'}"
-            )
+        expected, shown = (bool, "true or false") if name == "pathStyle" else (str, "a text")
+        if not isinstance(each, expected):
+            raise ValueError(f"{kind}.{name}: must be {shown}")  # noqa: TRY004 - the same
     return Place(kind, source)
 
 

@@ -47,13 +47,14 @@ class Wanted:
     """PEM; then the artifact must be signed by it."""
 
 
-def read_artifact(reader: Reader, where: str, wanted: Wanted) -> dict[str, bytes]:
+def read_artifact(reader: Reader, where: str, wanted: Wanted | None) -> dict[str, bytes]:
     """Return the files by name, card.json first; raises StoreError for anything not as declared.
 
-    ``where`` names the place in messages.
+    ``where`` names the place in messages. Without ``wanted`` any model will do, if it is whole.
     """
     card_bytes = _timed(reader, CARD, CARD_LIMIT)
-    _check_card_digest(card_bytes, where, wanted)
+    if wanted is not None:
+        _check_card_digest(card_bytes, where, wanted)
     card = _parse(card_bytes, where)
     files = {CARD: card_bytes}
     left = TOTAL_LIMIT - len(card_bytes)
@@ -68,14 +69,16 @@ def read_artifact(reader: Reader, where: str, wanted: Wanted) -> dict[str, bytes
                 " again, as a whole",
             )
         files[name], left = data, left - len(data)
+    if wanted is None:
+        return files
     if wanted.public_key is not None:
         files[SIGNATURE] = _check_signature(reader, files, where, wanted.public_key)
     if card["model_version"] != wanted.version:
         raise StoreError(
             REJECTED,
             f"the model at {where} calls itself {card['model_version'][:64]!r},"
-            f" spec.modelVersion is {wanted.version!r}: declare the version that the card has, or train the model with"
-            f" --model-version {wanted.version}",
+            f" spec.modelVersion is {wanted.version!r}: declare the version of the card, or train"
+            f" the model with --model-version {wanted.version}",
         )
     return files
 
