@@ -32,15 +32,19 @@ _CHUNK = 65_536
 _CONNECT_SECONDS = 5.0
 _DEBUG = "\n\nDebug source:\n"
 """What obstore puts between an error's message and its causes."""
-_CAUSES = {
-    "UnknownIssuer": f"the certificate is not trusted; {words.AUTHORITY}",
-    "CaUsedAsEndEntity": f"the certificate is not trusted; {words.AUTHORITY}",
+_FINAL = {
     "NotValidForName": "the certificate is for another name; check the endpoint in the source",
-    "Expired": "the certificate has expired; renew the store's",
+    r"InvalidCertificate\(\s*Expired": "the certificate has expired; renew the store's",
+    "InvalidCertificate": f"the certificate is not trusted; {words.AUTHORITY}",
     "BadScheme": "must begin with https:// or http://; check the endpoint in spec.model.source",
     "BareRedirect": "the bucket is in another region; set region in spec.model.source",
 }
-"""Failures that another attempt does not mend, by a word of obstore's causes."""
+"""Failures that another attempt does not mend, by a pattern in obstore's causes; first match."""
+_MISSING = (
+    *("NoSuchBucket", "NoSuchKey"),
+    *("ContainerNotFound", "BlobNotFound", "ResourceNotFound"),
+)
+"""What stores call a place that is not there; another 404 may be of a user who is not there."""
 _PASSING = {
     "dns error": f"the name cannot be resolved; {words.REACH}",
     "tcp connect error": f"no connection; {words.REACH}",
@@ -132,19 +136,21 @@ def _failure(error: Exception, what: str) -> Exception:
     message, _, causes = str(error).partition(_DEBUG)
     found = re.search(r"status code: (\d{3}) ?([^:]*)(?:: (.*))?", message, re.DOTALL)
     if found is None:
-        for word, meaning in _CAUSES.items():
-            if word in causes:
+        for pattern, meaning in _FINAL.items():
+            if re.search(pattern, causes):
                 return StoreError(FETCH_FAILED, f"{what}: {meaning}")
-        for word, meaning in _PASSING.items():
-            if word in causes:
+        for pattern, meaning in _PASSING.items():
+            if re.search(pattern, causes):
                 return TransientError(meaning)
         return TransientError(f"{words.shorten(message)}; {words.REACH}")
     status, name, body = int(found[1]), found[2].strip(), found[3] or ""
     said = f"HTTP {status} {name}: {words.of_body(body.encode())}".rstrip(": ")
     if status in (408, 429) or status >= 500:
         return TransientError(f"{said}; {words.advice(status)}")
-    advice = words.advice(status)
+    code = words.code(body)
+    if status == 404 and code in ("", *_MISSING):
+        return StoreError(NOT_FOUND, f"{what}: {said}; {words.PLACE}")
+    advice = words.ACCESS if status == 404 else words.advice(status)
     if status == 403:
         advice += " (some stores also answer so when there is no such object)"
-    reason = NOT_FOUND if status == 404 else FETCH_FAILED
-    return StoreError(reason, f"{what}: {said}; {advice}")
+    return StoreError(FETCH_FAILED, f"{what}: {said}; {advice}")

@@ -34,12 +34,17 @@ def advice(status: int) -> str:
 def of_body(body: bytes) -> str:
     """Return code and message of an error's body: XML of S3, Azure and Google, or JSON, or text."""
     text = body.decode("utf-8", "replace").strip()
-    if xml := [_tag(text, name) for name in ("Code", "Message") if _tag(text, name)]:
-        return shorten(" ".join(xml))
+    if code(text):
+        return shorten(f"{code(text)} {_tag(text, 'Message')}")
     try:
         return shorten(" ".join(_of_json(json.loads(text))))
     except ValueError:
         return "" if "<html" in text.lower() else shorten(text)
+
+
+def code(text: str) -> str:
+    """Return the code in an XML error of an object store; empty if it is none."""
+    return _tag(text, "Code")
 
 
 def _tag(text: str, name: str) -> str:

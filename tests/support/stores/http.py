@@ -81,6 +81,11 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: that a client gives up is what tests are about."""
+
+
 class WebServer:
     """The server; misbehaves when it is told to."""
 
@@ -91,7 +96,7 @@ class WebServer:
         self.credentials: Mapping[str, str] = {"username": USERNAME, "password": PASSWORD}
         self.authority: Path | None = None
         handler = type("SiteHandler", (Handler,), {"site": self.site})
-        self._server = ThreadingHTTPServer((address, port), handler)
+        self._server = _QuietServer((address, port), handler)
         self._server.daemon_threads = True
         if secure:
             authority = Authority(home / "authority")

@@ -36,7 +36,7 @@ class S3:
         }
         (home / "data" / "models").mkdir(parents=True)
         authority = Authority(home / "authority")
-        certificate, key = authority.certificate(address)
+        certificate, key = authority.certificate(address, f"models.{DOMAIN}")
         self.authority = authority.file
         port = free_port(address)
         self.endpoint = f"https://{host(address)}:{port}"
