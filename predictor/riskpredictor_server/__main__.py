@@ -1,4 +1,7 @@
-"""Command line of the server: ``python -m riskpredictor_server --help``."""
+"""Command line of the server: ``python -m riskpredictor_server --help``.
+
+With ``fetch`` as the first argument it is the step that fetches a model: ``store/fetch.py``.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,15 @@ _STDERR = 2
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal, then exit. Returns 2 for a wrong setting, 1 if it cannot listen."""
     _reserve_standard_files()
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["fetch"]:
+        return _fetch(arguments[1:])
     try:
-        settings = parse(sys.argv[1:] if argv is None else argv)
+        settings = parse(arguments)
     except SettingsError as error:
         print_startup_error(str(error), error.log_format)
         return 2
-    configure(settings)
+    configure(settings.log_format, settings.log_level)
     settings = replace(settings, max_connections=connection_limit(settings.max_connections))
     try:
         sockets = listen(settings.host, settings.port)
@@ -41,6 +47,13 @@ def main(argv: list[str] | None = None) -> int:
     gc.set_threshold(50_000, 20, 20)
     asyncio.run(server.serve(sockets=sockets))
     return server.exit_now(0)
+
+
+def _fetch(arguments: list[str]) -> int:
+    # Its libraries are as large as the server, which never needs them.
+    from riskpredictor_server.store.fetch import main as fetch
+
+    return fetch(arguments)
 
 
 def _reserve_standard_files() -> None:

@@ -12,7 +12,6 @@ from typing import TextIO, cast
 import orjson
 
 from riskpredictor_server.line_writer import LineWriter, Raw
-from riskpredictor_server.settings import Settings
 
 log = logging.getLogger("riskpredictor")
 
@@ -86,17 +85,17 @@ def print_startup_error(text: str, log_format: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def configure(settings: Settings) -> None:
+def configure(log_format: str, log_level: str) -> None:
     """Install the log handler. Called once by each entry point, not on import."""
     handler: logging.Handler = logging.NullHandler()
     # None where stderr was closed before the start, and for Windows programs without a console.
     if sys.stderr is not None:
         handler = LineHandler(sys.stderr)
-    if settings.log_format == "json":
+    if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=log_level.upper(), handlers=[handler], force=True)
     # By default Python writes these to stderr itself, and waits until somebody reads them.
     logging.captureWarnings(True)
     sys.unraisablehook = _log_unraisable

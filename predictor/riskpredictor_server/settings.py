@@ -1,6 +1,7 @@
 """Settings of the predictor: environment variables and flags of the same names.
 
-``--help`` is made from the fields of ``Settings``.
+``--help`` is made from the fields of ``Settings``. The fetch step has settings of its own, which
+are read in the same way: ``store/settings.py``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, Self, TypeVar
 
 PREFIX = "RISKPREDICTOR_"
 _NAME = re.compile(r"\w[\w.-]*")
@@ -26,14 +27,14 @@ class SettingsError(ValueError):
     """How the process is to print this error."""
 
 
-def _setting(
+def setting(
     default: Any,
     text: str,
     choices: Sequence[str] = (),
     bounds: tuple[float, float] | None = None,
     form: Callable[[str], str] = str,
 ) -> Any:
-    """``form`` converts a text, and raises ValueError with what it must be."""
+    """Describe a field; ``form`` converts a text, and raises ValueError with what it must be."""
     metadata = {"help": text, "choices": tuple(choices), "bounds": bounds, "form": form}
     return field(default=default, metadata=metadata)
 
@@ -58,79 +59,87 @@ def _host(text: str) -> str:
 class Settings:
     """Settings of one server process. All limits are per process; a pod is one process."""
 
-    model: Path = _setting(  # noqa: RUF009 - a field, whose default never changes
+    model: Path = setting(  # noqa: RUF009 - a field, whose default never changes
         Path("model"), "artifact folder made by python -m riskpredictor_server.train"
     )
-    model_name: str = _setting("riskpredictor", "name of the model in the /v2 protocol")
-    host: str = _setting(
+    model_name: str = setting("riskpredictor", "name of the model in the /v2 protocol")
+    host: str = setting(
         "localhost",
         "address or name to listen on; :: for every address, of IPv4 too, as in the image",
         form=_host,
     )
-    port: int = _setting(5000, "port to listen on", bounds=(1, 65535))
-    pod_name: str = _setting(
-        "", "name in the X-Served-By header; also POD_NAME, then the host name"
-    )
-    log_format: str = _setting("human", "json (one line each) or human", ("json", "human"))
-    log_level: str = _setting(
+    port: int = setting(5000, "port to listen on", bounds=(1, 65535))
+    pod_name: str = setting("", "name in the X-Served-By header; also POD_NAME, then the host name")
+    log_format: str = setting("human", "json (one line each) or human", ("json", "human"))
+    log_level: str = setting(
         "info", "debug, info, warning or error", ("debug", "info", "warning", "error")
     )
-    access_log: str = _setting("off", "a line per request: off or on", ("off", "on"))
-    audit_log: str = _setting(
+    access_log: str = setting("off", "a line per request: off or on", ("off", "on"))
+    audit_log: str = setting(
         "off",
         "a line per prediction on stdout: off, on, or vitals (with the patient's values)",
         ("off", "on", "vitals"),
     )
-    max_body_bytes: int = _setting(1_048_576, "largest request body", bounds=(1024, 104_857_600))
-    max_batch: int = _setting(1000, "most records in one request", bounds=(1, 100_000))
-    head_timeout: float = _setting(
+    max_body_bytes: int = setting(1_048_576, "largest request body", bounds=(1024, 104_857_600))
+    max_batch: int = setting(1000, "most records in one request", bounds=(1, 100_000))
+    head_timeout: float = setting(
         10.0,
         "seconds a client may take to send the head of a request, the first one since it connected",
         bounds=(0.1, 300),
     )
-    body_timeout: float = _setting(
+    body_timeout: float = setting(
         5.0, "seconds a client may take to send a body", bounds=(0.1, 300)
     )
-    answer_timeout: float = _setting(
+    answer_timeout: float = setting(
         30.0,
         "seconds a client may leave an answer unread before its connection is cut",
         bounds=(0.1, 3600),
     )
-    idle_timeout: float = _setting(
+    idle_timeout: float = setting(
         75.0,
         "seconds between two requests before the connection is closed; more than the 60 of common"
         " client and proxy pools, so that they close first",
         bounds=(0.1, 3600),
     )
-    max_pending: int = _setting(
+    max_pending: int = setting(
         512,
         "requests waiting for a body or a page before new ones get 503",
         bounds=(1, 100_000),
     )
-    max_pending_bytes: int = _setting(
+    max_pending_bytes: int = setting(
         33_554_432,
         "memory for large bodies on their way or waiting for their turn, and for answers not read"
         " yet, before new ones get 503",
         bounds=(1024, 1_073_741_824),
     )
-    max_lag: float = _setting(
+    max_lag: float = setting(
         0.5, "seconds of queueing at which requests get 503, except probes", bounds=(0.01, 60)
     )
-    max_connections: int = _setting(
+    max_connections: int = setting(
         2048,
         "open connections; what comes over one more gets 503, except probes; fewer where the limit"
         " of open files is low",
         bounds=(1, 100_000),
     )
-    keepalive_requests: int = _setting(
+    keepalive_requests: int = setting(
         1000,
         "answers per connection, on average, before it is closed so that clients spread over new"
         " pods; 0 for no end",
         bounds=(0, 1e9),
     )
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         20.0, "longest wait for clients to leave after SIGTERM", bounds=(0, 3600)
     )
+
+    def completed(self, environ: Mapping[str, str]) -> Settings:
+        """Fill in the name of the pod; raise SettingsError for limits that do not agree."""
+        if self.max_pending_bytes < self.max_body_bytes:
+            raise SettingsError(
+                f"--max-pending-bytes is {self.max_pending_bytes}: must be at least"
+                f" --max-body-bytes, {self.max_body_bytes}, or such a body could never be taken"
+            )
+        name = self.pod_name or environ.get("POD_NAME") or socket.gethostname()
+        return replace(self, pod_name=name)
 
 
 def _flag(name: str) -> str:
@@ -143,20 +152,53 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message}; --help lists what there is")
 
 
+class Readable(Protocol):
+    """A dataclass of settings, each of them a ``setting``."""
+
+    def completed(self, environ: Mapping[str, str]) -> Self:
+        """Return them with what depends on others; raise SettingsError if they do not agree."""
+        ...
+
+
+T = TypeVar("T", bound=Readable)
+
+
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
     """Read settings from flags, then environment, then defaults; raise SettingsError."""
-    parser = _Parser(
+    return read(
+        Settings,
+        argv,
+        environ,
         prog="python -m riskpredictor_server",
         description="Serve a trained patient-risk model over HTTP.",
-        epilog=f"Each flag can be set by environment too: --max-batch is {PREFIX}MAX_BATCH.",
+        epilog=f"Each flag can be set by environment too: --max-batch is {PREFIX}MAX_BATCH."
+        " To fetch a model from a store: python -m riskpredictor_server fetch --help",
     )
-    for setting in fields(Settings):
-        shown = f" (default: {setting.default})" if setting.default != "" else ""
-        parser.add_argument(_flag(setting.name), metavar="X", help=setting.metadata["help"] + shown)
+
+
+def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Convert settings given by name, the others from ``environ``; raise SettingsError."""
+    return _from_strings(Settings, given, environ)
+
+
+def read(
+    kind: type[T],
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    prog: str,
+    description: str,
+    epilog: str,
+) -> T:
+    """Read any settings from flags, then environment, then defaults; raise SettingsError."""
+    parser = _Parser(prog=prog, description=description, epilog=epilog)
+    for each in _fields(kind):
+        shown = f" (default: {each.default})" if each.default != "" else ""
+        parser.add_argument(_flag(each.name), metavar="X", help=each.metadata["help"] + shown)
     given: dict[str, str] = {}
     try:
         given |= {k: v for k, v in vars(parser.parse_args(argv)).items() if v is not None}
-        return from_strings(given, environ)
+        return _from_strings(kind, given, environ)
     except SettingsError as error:
         wanted = given.get("log_format", environ.get(PREFIX + "LOG_FORMAT"))
         if wanted in ("json", "human"):
@@ -164,24 +206,19 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Setti
         raise
 
 
-def from_strings(given: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Settings:
-    """Convert settings given by name, the others from ``environ``; raise SettingsError."""
+def _fields(kind: type[Any]) -> tuple[Field[Any], ...]:
+    return fields(kind)
+
+
+def _from_strings(kind: type[T], given: Mapping[str, str], environ: Mapping[str, str]) -> T:
     values: dict[str, Any] = {}
-    for setting in fields(Settings):
-        flag, variable = _flag(setting.name), PREFIX + setting.name.upper()
-        if setting.name in given:
-            values[setting.name] = _convert(setting, given[setting.name], flag)
+    for each in _fields(kind):
+        flag, variable = _flag(each.name), PREFIX + each.name.upper()
+        if each.name in given:
+            values[each.name] = _convert(each, given[each.name], flag)
         elif variable in environ:
-            values[setting.name] = _convert(setting, environ[variable], variable)
-    if not values.get("pod_name"):
-        values["pod_name"] = environ.get("POD_NAME") or socket.gethostname()
-    settings = Settings(**values)
-    if settings.max_pending_bytes < settings.max_body_bytes:
-        raise SettingsError(
-            f"--max-pending-bytes is {settings.max_pending_bytes}: must be at least"
-            f" --max-body-bytes, {settings.max_body_bytes}, or such a body could never be taken"
-        )
-    return settings
+            values[each.name] = _convert(each, environ[variable], variable)
+    return kind(**values).completed(environ)
 
 
 def _convert(setting: Field[Any], text: str, source: str) -> Any:

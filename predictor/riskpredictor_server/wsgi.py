@@ -15,7 +15,7 @@ from riskpredictor_server.settings import from_strings
 from riskpredictor_server.web.app import create_app
 
 _settings = from_strings({})
-configure(_settings)
+configure(_settings.log_format, _settings.log_level)
 _service = Service(_settings)
 atexit.register(_service.close)
 application = create_app(_service)

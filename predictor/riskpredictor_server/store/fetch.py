@@ -1,0 +1,145 @@
+"""The fetch step of a pod: ``python -m riskpredictor_server fetch --help``.
+
+What is in the folder already counts if it verifies, then the copy, then the source. Nothing that
+does not verify is ever put into the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from riskpredictor_server.logs import configure, print_startup_error
+from riskpredictor_server.model.artifact import ArtifactError, load
+from riskpredictor_server.settings import SettingsError
+from riskpredictor_server.store import place
+from riskpredictor_server.store.credentials import read_credentials, read_file
+from riskpredictor_server.store.errors import FETCH_FAILED, NOT_FOUND, REJECTED, StoreError
+from riskpredictor_server.store.folder import Folder
+from riskpredictor_server.store.library import new_context
+from riskpredictor_server.store.settings import FetchSettings, parse
+from riskpredictor_server.store.transport import FetchContext, Reader
+from riskpredictor_server.store.verification import Wanted, read_artifact
+from riskpredictor_server.store.words import without_secrets
+
+log = logging.getLogger("riskpredictor")
+
+TERMINATION_BYTES = 4096
+"""What Kubernetes keeps of a termination log."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fetch the model. Returns 0, 1 if that failed, 2 for a wrong setting."""
+    try:
+        settings = parse(argv)
+    except SettingsError as error:
+        print_startup_error(str(error), error.log_format)
+        return 2
+    configure(settings.log_format, settings.log_level)
+    credentials: dict[str, str] = {}
+    try:
+        credentials = read_credentials(settings.model_credentials)
+        fetch(settings, credentials)
+    except StoreError as error:
+        return _failed(settings, error.reason, without_secrets(error.message, credentials.values()))
+    except Exception as error:
+        log.exception("the fetch step failed")
+        text = without_secrets(f"{type(error).__name__}: {error}", credentials.values())
+        return _failed(settings, FETCH_FAILED, f"a fault of the fetch step: {text}")
+    return 0
+
+
+def fetch(settings: FetchSettings, credentials: dict[str, str]) -> None:
+    """Make ``settings.model`` hold the declared model; raises StoreError."""
+    started, target = time.monotonic(), settings.model
+    key = read_file(settings.model_public_key, "spec.model.signature.publicKey")
+    wanted = Wanted(settings.model_version, settings.model_digest.removeprefix("sha256:"), key)
+    place.remove_leftovers(target)
+    if _is_there(target, wanted):
+        return
+    if not _take_copy(settings.model_copy, wanted, target):
+        source = settings.place
+        log.info("fetching %s, %s, from %s", wanted.version, settings.model_digest, source.address)
+        reader = source.open(_context(settings, credentials))
+        _take(reader, source.address, wanted, target)
+    log.info(
+        "%s, %s, is in %s after %.2f s",
+        wanted.version, settings.model_digest, target, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _is_there(target: Path, wanted: Wanted) -> bool:
+    """Whether the folder holds the model: the kubelet may run this step again in the same pod."""
+    if not target.exists():
+        return False
+    try:
+        read_artifact(Folder(target, str(target)), str(target), wanted)
+        load(target)
+    except (StoreError, ArtifactError) as error:
+        log.warning("%s is replaced: %s", target, error)
+        return False
+    log.info("%s is in %s already", wanted.version, target)
+    return True
+
+
+def _take_copy(copy: str, wanted: Wanted, target: Path) -> bool:
+    """Take the copy in the cluster if there is one and it verifies: then no store is needed."""
+    if not copy:
+        return False
+    try:
+        _take(
+            Folder(Path(copy), "the copy in the cluster"), "the copy in the cluster", wanted, target
+        )
+    except StoreError as error:
+        if error.reason == NOT_FOUND:
+            log.info("there is no copy in the cluster yet")
+        else:
+            log.warning("the copy in the cluster is not used: %s: %s", error.reason, error.message)
+        return False
+    log.info("taken from the copy in the cluster, without the store")
+    return True
+
+
+def _take(reader: Reader, where: str, wanted: Wanted, target: Path) -> None:
+    files = read_artifact(reader, where, wanted)
+    with place.beside(target, files) as made:
+        del files
+        try:
+            load(made)
+        except ArtifactError as error:
+            text = str(error).replace(f"{made}/", "")
+            raise StoreError(REJECTED, f"the model at {where}: {text}") from error
+        place.put(made, target)
+
+
+def _context(settings: FetchSettings, credentials: dict[str, str]) -> FetchContext:
+    context = new_context(
+        credentials,
+        Path(settings.model_ca) if settings.model_ca else None,
+        settings.fetch_timeout,
+        settings.fetch_idle_timeout,
+    )
+    return replace(context, claim=settings.model_claim, incoming=settings.model_incoming)
+
+
+def _failed(settings: FetchSettings, reason: str, message: str) -> int:
+    log.error("%s: %s", reason, message)
+    if settings.termination_log.exists():
+        try:
+            settings.termination_log.write_bytes(_line(reason, message))
+        except OSError as error:
+            log.warning("%s cannot be written: %s", settings.termination_log, error.strerror)
+    return 1
+
+
+def _line(reason: str, message: str) -> bytes:
+    """Return the reason as one line of JSON that fits into a termination log."""
+    while True:
+        line = json.dumps({"reason": reason, "message": message}, ensure_ascii=False).encode()
+        if len(line) <= TERMINATION_BYTES:
+            return line
+        message = message[: len(message) * 9 // 10 - 3] + "..."
