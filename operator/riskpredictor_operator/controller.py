@@ -12,8 +12,8 @@ from typing import Any
 import kopf
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.manifests import RenderOptions
 from riskpredictor_operator.core.observed import trim
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.rollout import is_rolling
 from riskpredictor_operator.kube import ApiError, Key
 from riskpredictor_operator.reconcile import Reconciler
@@ -50,7 +50,7 @@ class Controller:
         for resource in api.WATCHED:
             objects = runtime_metrics.OBJECTS.labels(resource.plural)
             objects.set_function(partial(self._cache.count, resource))
-        options = RenderOptions(image_repository=settings.image_repository)
+        options = RenderOptions(settings.image_repository, settings.runtime_image)
         self._limiter = RolloutLimiter(settings.max_rolls, queue.add)
         reconciler = Reconciler(client, self._cache, options, self._limiter)
         self._workers = Workers(queue, reconciler.reconcile, settings.workers)

@@ -19,11 +19,13 @@ from riskpredictor_operator.core.autoscaling import autoscaler_fails
 from riskpredictor_operator.core.compare import compare
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.managers import manager_of
-from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
+from riskpredictor_operator.core.manifests import Desired, render
 from riskpredictor_operator.core.metadata import digest
 from riskpredictor_operator.core.names import selector_of
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import Plan, Repair, make_plan
+from riskpredictor_operator.core.reading import SpecError
 from riskpredictor_operator.core.refusals import explain_overruled, explain_refusal
 from riskpredictor_operator.core.rollout import (
     is_as_declared,
@@ -32,7 +34,7 @@ from riskpredictor_operator.core.rollout import (
     starts_unrequested,
     unsettled_since,
 )
-from riskpredictor_operator.core.spec import RiskPredictor, SpecError, parse
+from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.core.status import Observation, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of

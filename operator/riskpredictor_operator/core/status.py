@@ -14,7 +14,7 @@ from typing import Any
 from riskpredictor_operator.core import api, conditions, names, reasons
 from riskpredictor_operator.core.autoscaling import AWAITING, autoscaling
 from riskpredictor_operator.core.conditions import Condition, Explanation
-from riskpredictor_operator.core.manifests import RenderOptions
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.rollout import Rollout, rollout_of
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body, Key
@@ -217,4 +217,4 @@ def _image(rp: RiskPredictor, options: RenderOptions, deployment: Body | None) -
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             if container["name"] == api.CONTAINER:
                 return str(container["image"])
-    return names.image_of(rp, options.image_repository)
+    return names.image_of(rp, options)
