@@ -72,6 +72,9 @@ def build_status(
     }
     if rollout is not None and rollout.serving_version:
         status["servingVersion"] = rollout.serving_version
+        version, digest = rollout.serving_model
+        if digest:
+            status["model"] = {"version": version, "digest": digest}
     return status
 
 
@@ -103,7 +106,7 @@ def is_progress(before: Body, after: Body) -> bool:
     return _without_progress(before, after) == _without_progress(after, after)
 
 
-_PROGRESS_FIELDS = frozenset({"replicas", "readyReplicas", "servingVersion", "conditions"})
+_PROGRESS_FIELDS = frozenset({"replicas", "readyReplicas", "servingVersion", "model", "conditions"})
 
 
 def _without_progress(status: Body, after: Body) -> dict[str, Any]:
