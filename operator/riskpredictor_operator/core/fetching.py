@@ -25,8 +25,9 @@ def told(text: str) -> Explanation | None:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("reason") not in reasons.OF_THE_STORE:
+    reason = str(found.get("reason")) if isinstance(found, dict) else ""
+    if reason not in reasons.OF_THE_STORE:
         return None
     # In one line, whatever the store answered.
     words = " ".join(str(found.get("message", "")).split())
-    return Explanation(str(found["reason"]), conditions.shortened(words, MESSAGE_LIMIT))
+    return Explanation(reason, conditions.shortened(words, MESSAGE_LIMIT))
