@@ -31,6 +31,7 @@ from riskpredictor_operator.core.rollout import (
     is_as_declared,
     is_observed,
     is_settled,
+    serves_declared_model,
     starts_unrequested,
     unsettled_since,
 )
@@ -38,6 +39,7 @@ from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.core.status import Observation, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
+from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.repair_limiter import RepairLimiter
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime.cache import Cache
@@ -70,6 +72,7 @@ class Reconciler:
     cache: Cache
     options: RenderOptions
     limiter: RolloutLimiter
+    copier: ModelCopier
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
     monotonic: Callable[[], float] = field(default=time.monotonic)
     _status_writer: StatusWriter = field(init=False)
@@ -123,6 +126,7 @@ class Reconciler:
         self.limiter.done(key)
         self._failing_since.pop(key, None)
         self._template_seen.pop(key, None)
+        self.copier.forget(key)
 
     async def _write_children(self, rp: RiskPredictor, body: Body) -> Observation | None:
         """Write the children that differ; returns the problems that prevented a write, or None if
@@ -238,6 +242,9 @@ class Reconciler:
 
     async def _report(self, body: Body, rp: RiskPredictor, seen: Observation) -> float | None:
         previous = body.get("status") or {}
+        if serves_declared_model(rp, seen.deployment, seen.pods) and not rp.suspend:
+            self.copier.ask(rp, rp.model.digest if rp.model else "")
+        seen = replace(seen, copies=self.copier.outcome(rp))
         status = build_status(rp, self.options, seen, previous, self._timestamp())
         return await self._status_writer.write(rp.key, rp.uid, previous, status)
 

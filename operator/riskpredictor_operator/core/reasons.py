@@ -323,3 +323,14 @@ the number of pods, and the operator does not know by what. The condition is Unk
 Symptom: There is no HorizontalPodAutoscaler of the operator's.
 Fix: For why the number is as it is, ask that autoscaler.
 Run: kubectl get hpa -n NAMESPACE"""
+
+# Events alone
+MODEL_NOT_COPIED: Final = "ModelNotCopied"
+"""The namespace holds no copy of a model that comes from a store, so new pods need the store: the
+model is larger than 900 KiB, or the ConfigMap is refused. ``status.model.copy`` says which. Ready
+and the pods that run are not touched by it.
+
+Symptom: `status.model.copy` is `TooLarge` or `Refused`.
+Fix: Mend what the Event names: a ResourceQuota or policy, or a foreign ConfigMap of that name. For
+a large model keep the store available, or put it into the image.
+Run: kubectl get events -n NAMESPACE --field-selector reason=ModelNotCopied"""

@@ -279,6 +279,25 @@ def _template_version(deployment: Body) -> str:
     return str(labels.get(api.LABEL_MODEL_VERSION, ""))
 
 
+def serves_declared_model(
+    rp: RiskPredictor, deployment: Body | None, labelled: Sequence[Body]
+) -> bool:
+    """Whether a pod answers with the declared model from a store, so that it has been verified.
+
+    Args:
+        rp: what is declared.
+        deployment: the live Deployment, if it is ours.
+        labelled: as in ``rollout_of``.
+    """
+    if rp.model is None or deployment is None:
+        return False
+    digest = rp.model.digest
+    if is_as_declared(rp, deployment):
+        return pods.digest_of(deployment["spec"]["template"]) == digest
+    its_pods = pods.counted(labelled, deployment)
+    return any(pods.is_ready(pod) and pods.digest_of(pod) == digest for pod in its_pods)
+
+
 def starts_unrequested(rp: RiskPredictor, status: Body, desired: Body, live: Body | None) -> bool:
     """Whether applying ``desired`` may start a roll-out that nobody asked for.
 
