@@ -12,15 +12,17 @@ from typing import Any
 import kopf
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.manifests import RenderOptions
 from riskpredictor_operator.core.observed import trim
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.rollout import is_rolling
 from riskpredictor_operator.kube import ApiError, Key
+from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime import metrics as runtime_metrics
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import Client
+from riskpredictor_operator.runtime.pod_http import PodReader
 from riskpredictor_operator.runtime.relist import ClusterRestoredError, Relister
 from riskpredictor_operator.runtime.stopping import run_unless_stopped
 from riskpredictor_operator.runtime.watch import Watcher
@@ -50,9 +52,10 @@ class Controller:
         for resource in api.WATCHED:
             objects = runtime_metrics.OBJECTS.labels(resource.plural)
             objects.set_function(partial(self._cache.count, resource))
-        options = RenderOptions(image_repository=settings.image_repository)
+        options = RenderOptions(settings.image_repository, settings.runtime_image)
         self._limiter = RolloutLimiter(settings.max_rolls, queue.add)
-        reconciler = Reconciler(client, self._cache, options, self._limiter)
+        self._copier = ModelCopier(client, self._cache, PodReader(), queue.add, time.monotonic)
+        reconciler = Reconciler(client, self._cache, options, self._limiter, self._copier)
         self._workers = Workers(queue, reconciler.reconcile, settings.workers)
         self._relister = Relister(
             client, self._cache, queue, api.WATCHED, api.RISKPREDICTOR,
@@ -90,9 +93,14 @@ class Controller:
         # Check for an orderly stop first: it ends the workers too, and that is no failure.
         why = "" if watching.done() or self._stop.is_set() else _why_ended(guards)
         self._stop.set()
-        await self._workers.drain(0.0 if why else DRAIN_SECONDS)
+        await self._drain(0.0 if why else DRAIN_SECONDS)
         await _end(watching, [stopping, *guards])
         return _why_watches_ended(watching, why)
+
+    async def _drain(self, seconds: float) -> None:
+        """End all that writes; passes under way may go on for so many seconds."""
+        await self._workers.drain(seconds)
+        await self._copier.close()
 
     async def _first_list(self) -> None:
         """Fill the cache before the first pass, so that a restart finds nothing to do."""
@@ -111,7 +119,7 @@ class Controller:
     async def _watch(self, release: Callable[[], Awaitable[None]]) -> None:
         async def cleanup() -> None:
             self._stop.set()
-            await self._workers.drain(DRAIN_SECONDS)
+            await self._drain(DRAIN_SECONDS)
             await release()
 
         settings = self._settings

@@ -39,6 +39,8 @@ def permissions() -> Iterator[tuple[str, Resource, str]]:
     for resource in api.CHILDREN:
         for verb in _CHILD_VERBS:
             yield verb, resource, ""
+    for verb in ("get", "create", "delete"):
+        yield verb, api.CONFIG_MAP, ""
     yield "list", api.POD, ""
     yield "create", api.EVENT, ""
 

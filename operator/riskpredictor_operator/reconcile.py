@@ -19,23 +19,27 @@ from riskpredictor_operator.core.autoscaling import autoscaler_fails
 from riskpredictor_operator.core.compare import compare
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.managers import manager_of
-from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
+from riskpredictor_operator.core.manifests import Desired, render
 from riskpredictor_operator.core.metadata import digest
 from riskpredictor_operator.core.names import selector_of
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import Plan, Repair, make_plan
+from riskpredictor_operator.core.reading import SpecError
 from riskpredictor_operator.core.refusals import explain_overruled, explain_refusal
 from riskpredictor_operator.core.rollout import (
     is_as_declared,
     is_observed,
     is_settled,
+    serves_declared_model,
     starts_unrequested,
     unsettled_since,
 )
-from riskpredictor_operator.core.spec import RiskPredictor, SpecError, parse
+from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.core.status import Observation, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
+from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.repair_limiter import RepairLimiter
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime.cache import Cache
@@ -68,6 +72,7 @@ class Reconciler:
     cache: Cache
     options: RenderOptions
     limiter: RolloutLimiter
+    copier: ModelCopier
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
     monotonic: Callable[[], float] = field(default=time.monotonic)
     _status_writer: StatusWriter = field(init=False)
@@ -121,6 +126,7 @@ class Reconciler:
         self.limiter.done(key)
         self._failing_since.pop(key, None)
         self._template_seen.pop(key, None)
+        self.copier.forget(key)
 
     async def _write_children(self, rp: RiskPredictor, body: Body) -> Observation | None:
         """Write the children that differ; returns the problems that prevented a write, or None if
@@ -236,6 +242,9 @@ class Reconciler:
 
     async def _report(self, body: Body, rp: RiskPredictor, seen: Observation) -> float | None:
         previous = body.get("status") or {}
+        if serves_declared_model(rp, seen.deployment, seen.pods) and not rp.suspend:
+            self.copier.ask(rp, rp.model.digest if rp.model else "")
+        seen = replace(seen, copies=self.copier.outcome(rp))
         status = build_status(rp, self.options, seen, previous, self._timestamp())
         return await self._status_writer.write(rp.key, rp.uid, previous, status)
 

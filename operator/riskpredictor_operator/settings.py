@@ -58,6 +58,10 @@ REPOSITORY = Form(
     "an image name in lower case without tag or digest, for example "
     "registry.example.com/team/health-predictor; the tag is a RiskPredictor's modelVersion",
 )
+RUNTIME_IMAGE = Form(
+    rf"{REPOSITORY.pattern}:[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}(@sha256:[a-f0-9]{{64}})?",
+    "an image name with a tag, for example registry.example.com/team/health-predictor:runtime",
+)
 IDENTITY = Form(r"\S*", "a name without spaces")
 ADDRESS = Form(r"[0-9a-fA-F.:]+", "an IP address without port, for example :: or 127.0.0.1")
 
@@ -91,6 +95,11 @@ class Settings:
         "health-predictor",
         "Image repository of RiskPredictors that name none.",
         form=REPOSITORY,
+    )
+    runtime_image: str = _setting(
+        "health-predictor:runtime",
+        "Image, with tag, of RiskPredictors whose model comes from a store and that name none.",
+        form=RUNTIME_IMAGE,
     )
     max_rolls: int = _setting(
         5,

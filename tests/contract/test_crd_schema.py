@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from unit.operator.builders import ROOT, Object, crd, predictor, sample, schema
+from unit.operator.builders import ROOT, Object, crd, predictor, sample, schema, sources
 
 from riskpredictor_operator.core import api, conditions
+from riskpredictor_operator.core.model import SOURCES
 
 CRD_FILE = ROOT / "crds/riskpredictors.yaml"
 VERSION = crd()["spec"]["versions"][0]
@@ -138,7 +139,7 @@ def test_columns() -> None:
     shown = [c["name"].upper() for c in columns if not c.get("priority")]
     wide = [c["name"].upper() for c in columns if c.get("priority")]
     assert shown == ["MODEL", "SERVING", "READY", "REPLICAS", "MIN", "MAX", "AGE"]
-    assert wide == ["REASON", "URL", "IMAGE"]
+    assert wide == ["REASON", "DIGEST", "URL", "IMAGE"]
     for column in columns:
         path = column["jsonPath"].removeprefix(".")
         if path.startswith("status.conditions"):
@@ -148,7 +149,7 @@ def test_columns() -> None:
 
 
 def test_names_that_are_reserved_for_later_are_not_used() -> None:
-    assert not {"model", "rollout"} & set(schema()["properties"]["spec"]["properties"])
+    assert not {"rollout", "shadow"} & set(schema()["properties"]["spec"]["properties"])
 
 
 def paths(value: Any, at: str) -> Iterator[str]:
@@ -161,8 +162,11 @@ def paths(value: Any, at: str) -> Iterator[str]:
             yield from paths(item, f"{at}[]")
 
 
-def test_the_full_sample_shows_every_field() -> None:
-    shown = {path.replace("[]", "") for path in paths(sample("full")["spec"], "spec")}
+def test_the_samples_show_every_field() -> None:
+    """The full one, and that of a model from a store; its other stores are comments in it."""
+    specs = [sample("full")["spec"], sample("model-from-a-store")["spec"]]
+    specs += [{"model": {"source": source}} for source in sources()]
+    shown = {path.replace("[]", "") for spec in specs for path in paths(spec, "spec")}
     passed_through = (
         "tolerations[].", "topologySpreadConstraints[].", "env[].", "podTemplate.securityContext.",
     )  # fmt: skip
@@ -179,3 +183,11 @@ def test_the_variables_that_a_user_may_not_set_are_those_that_nobody_may_add() -
     env = FIELDS["spec.podTemplate.env"]
     (rule,) = [r["rule"] for r in env["x-kubernetes-validations"] if "POD_NAME" in r["rule"]]
     assert set(re.findall(r"'([A-Z_]+)'", rule)) == api.RESERVED_ENV
+    beside_a_store = [r["rule"] for r in SPEC["x-kubernetes-validations"] if ".env" in r["rule"]]
+    assert set(re.findall(r"'([A-Z_]+)'", beside_a_store[0])) == api.FETCH_ENV
+
+
+def test_the_stores_are_those_that_the_operator_knows() -> None:
+    source = FIELDS["spec.model.source"]
+    assert tuple(source["properties"]) == SOURCES
+    assert all(f"has(self.{kind})" in next(rules(source))["rule"] for kind in SOURCES)

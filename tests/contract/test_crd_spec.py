@@ -10,14 +10,30 @@ from hypothesis import given
 from unit.operator.builders import Object, changed, predictor, schema
 from unit.operator.strategies import bounded, specs
 
-from riskpredictor_operator.core.spec import SpecError, parse
+from riskpredictor_operator.core.reading import SpecError
+from riskpredictor_operator.core.spec import parse
 
 SPEC = schema()["properties"]["spec"]
 
 PASSED_THROUGH = (
-    "env", "securityContext", "tolerations", "affinity", "topologySpreadConstraints",
+    "source", "env", "securityContext", "tolerations", "affinity", "topologySpreadConstraints",
 )  # fmt: skip
 """Read as a whole and handed on verbatim."""
+
+
+def full() -> Object:
+    """A RiskPredictor in which no field has an absent parent."""
+    return predictor(
+        image={"pullSecrets": [{"name": "x"}]},
+        childMetadata={"labels": {}},
+        model={
+            "digest": "sha256:" + "0a" * 32,
+            "source": {"pvc": {"claimName": "models"}},
+            "credentialsSecret": {"name": "x"},
+            "caBundle": {"configMap": "x", "key": "y"},
+            "signature": {"publicKey": {"configMap": "x", "key": "y"}},
+        },
+    )
 
 
 class Recording(dict[str, Any]):
@@ -63,7 +79,7 @@ def kind(path: str) -> str:
 
 def test_every_field_of_the_schema_is_read_and_no_other() -> None:
     read: set[str] = set()
-    body = predictor(image={"pullSecrets": [{"name": "x"}]}, childMetadata={"labels": {}})
+    body = full()
     parse({**body, "spec": Recording(body["spec"], "spec", read)})
     assert read == set(FIELDS)
 
@@ -81,7 +97,7 @@ WRONG: dict[str, Any] = {
     "path", [p for p in FIELDS if not p.startswith("spec.image.pullSecrets.")], ids=str
 )
 def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str) -> None:
-    broken = changed(predictor(childMetadata={"labels": {}}), WRONG[kind(path)], *path.split("."))
+    broken = changed(full(), WRONG[kind(path)], *path.split("."))
     with pytest.raises(SpecError, match="must be of type") as caught:
         parse(broken)
     assert caught.value.path == path
@@ -90,7 +106,7 @@ def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str)
 @pytest.mark.parametrize("path", FIELDS, ids=str)
 def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(path: str) -> None:
     """A missing default means that the installed CRD is older than the operator."""
-    body = predictor(image={"pullSecrets": [{"name": "x"}]}, childMetadata={"labels": {}})
+    body = full()
     parent: Any = body
     *above, name = path.split(".")
     for step in above:
@@ -109,6 +125,23 @@ def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(pa
 
 
 NUMBERS = [path for path in FIELDS if kind(path) == "integer"]
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ({}, r"^spec\.model\.source: must name exactly one of s3, gcs, .* and image$"),
+        ({"pvc": {"claimName": "a"}, "http": {"url": "b"}}, "must name exactly one"),
+        ({"pvc": {"claimName": None}}, r"^spec\.model\.source\.pvc\.claimName: missing"),
+        ({"image": {"reference": 7}}, r"^spec\.model\.source\.image\.reference: must be of type"),
+    ],
+    ids=["none", "two", "a claim without name", "an image that is a number"],
+)
+def test_of_a_source_what_the_pods_are_rendered_with_is_checked(
+    source: Object, problem: str
+) -> None:
+    with pytest.raises(SpecError, match=problem):
+        parse(changed(full(), source, "spec", "model", "source"))
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=str)

@@ -443,7 +443,7 @@ def test_short_name_category_and_columns(cluster: LocalCluster, api: Api, namesp
     header = cluster.kubectl("-n", namespace, "get", "rp").splitlines()[0].split()
     assert header == ["NAME", "MODEL", "SERVING", "READY", "REPLICAS", "MIN", "MAX", "AGE"]
     wide = cluster.kubectl("-n", namespace, "get", "rp", "-o", "wide").splitlines()[0].split()
-    assert wide == [*header, "REASON", "URL", "IMAGE"]
+    assert wide == [*header, "REASON", "DIGEST", "URL", "IMAGE"]
 
 
 def test_status_is_out_of_a_users_reach(api: Api, namespace: str) -> None:

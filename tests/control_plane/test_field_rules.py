@@ -5,7 +5,8 @@ from __future__ import annotations
 import yaml
 
 from riskpredictor_operator.core import field_rules
-from riskpredictor_operator.core.manifests import RenderOptions, render
+from riskpredictor_operator.core.manifests import render
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api

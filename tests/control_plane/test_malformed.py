@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.operator.strategies import specs
 
-from riskpredictor_operator.core.spec import SpecError, parse
+from riskpredictor_operator.core.reading import SpecError
+from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key, path_of
 from support.api import RISKPREDICTOR, Api, Body, Refused, eventually
 from support.operator import OperatorProcess

@@ -23,7 +23,8 @@ import yaml
 
 from riskpredictor_operator.core.api import ANNOTATION_HASH, CHILDREN, FIELD_MANAGER
 from riskpredictor_operator.core.compare import compare, recorded
-from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
+from riskpredictor_operator.core.manifests import Desired, render
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key, Resource, path_of
 from riskpredictor_operator.repair_limiter import AT_ONCE

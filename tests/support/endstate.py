@@ -8,8 +8,9 @@ from typing import Any
 import kstatus
 from riskpredictor_operator.core import api as names
 from riskpredictor_operator.core.api import CHILDREN
-from riskpredictor_operator.core.manifests import RenderOptions, render
+from riskpredictor_operator.core.manifests import render
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import make_plan
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Resource

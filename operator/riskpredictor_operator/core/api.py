@@ -17,6 +17,7 @@ AUTOSCALER = Resource("autoscaling", "v2", "horizontalpodautoscalers", "Horizont
 DISRUPTION_BUDGET = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 POD = Resource("", "v1", "pods", "Pod")
 EVENT = Resource("", "v1", "events", "Event")
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 
 CHILDREN = (DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
 """The kinds that the operator makes, each under the name of its RiskPredictor."""
@@ -25,6 +26,10 @@ LABEL_PREDICTOR = f"{GROUP}/riskpredictor"
 """On every child and pod: the name of the RiskPredictor. Selector of the pods, so never changed."""
 LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 """On every pod: the model version that it serves."""
+LABEL_MODEL_SOURCE = f"{GROUP}/model-source"
+"""On every pod whose model comes from a store: the kind of store. NetworkPolicies select by it."""
+ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
+"""On every pod whose model comes from a store: the digest that it was verified against."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_HASH = f"{GROUP}/applied-hash"
 """On every child: digest of what was applied, so that a restart knows that nothing changed."""
@@ -42,6 +47,17 @@ takes it: a field that no manager owns would fall back to its default, 1."""
 OWN_MANAGERS = (FIELD_MANAGER, HANDOVER_MANAGER)
 
 CONTAINER = "predictor"
+FETCH_CONTAINER = "fetch-model"
+"""The init container that fetches the model from a store."""
+COPY_CONTAINER = "copy-model"
+"""The init container before it that copies the model out of its own image."""
 RESERVED_ENV = frozenset({"POD_NAME", "RISKPREDICTOR_POD_NAME", "RISKPREDICTOR_PORT"})
 """Variables of that container which nobody else may set: operator and probes rely on them."""
+FETCH_ENV = frozenset({
+    "RISKPREDICTOR_MODEL", "RISKPREDICTOR_MODEL_CA", "RISKPREDICTOR_MODEL_COPY",
+    "RISKPREDICTOR_MODEL_CREDENTIALS", "RISKPREDICTOR_MODEL_DIGEST",
+    "RISKPREDICTOR_MODEL_PUBLIC_KEY", "RISKPREDICTOR_MODEL_SOURCE",
+    "RISKPREDICTOR_MODEL_VERSION", "RISKPREDICTOR_TERMINATION_LOG",
+})  # fmt: skip
+"""Variables that tell the fetch step what to fetch; nobody else may set them beside a store."""
 CONTAINER_PORT = 5000

@@ -213,7 +213,16 @@ def _merge_list(
             _find(item, rendered, place) is None and _find(item, last, place) is None
         ):
             merged.append(item)
-    return merged + [ours for ours, index in zip(rendered, found, strict=True) if index is None]
+    merged += [ours for ours, index in zip(rendered, found, strict=True) if index is None]
+    return _in_order(merged, rendered, place) if place in field_rules.ORDERED else merged
+
+
+def _in_order(items: Sequence[Any], rendered: Sequence[Any], place: str) -> list[Any]:
+    """The items with ours, where they stand among others, in the order in which they are
+    rendered."""
+    places = [_find(ours, items, place) for ours in rendered]
+    ours = iter([items[index] for index in places if index is not None])
+    return [next(ours) if index in places else item for index, item in enumerate(items)]
 
 
 def _is_merged(place: str) -> bool:
@@ -272,10 +281,15 @@ def _walk(wanted: Any, live: Any, path: str, place: str) -> Iterator[Difference]
         keys = field_rules.LIST_KEYS[place]
         ours, found = ({_key(item, keys): item for item in items} for items in (wanted, live))
         for key in {**ours, **found}:
-            label = "/".join(str(part) for part in key)
-            yield from _walk(ours.get(key), found.get(key), f"{path}[{label}]", place)
+            yield from _walk(ours.get(key), found.get(key), f"{path}[{_label(key)}]", place)
+        if place in field_rules.ORDERED and ours.keys() == found.keys() and [*ours] != [*found]:
+            yield Difference(path, [*map(_label, ours)], [*map(_label, found)])
         return
     yield Difference(path, wanted, live)
+
+
+def _label(key: tuple[Any, ...]) -> str:
+    return "/".join(str(part) for part in key)
 
 
 def below(path: str, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from riskpredictor_operator.core import reasons, remedies
+from riskpredictor_operator.core import fetching, reasons, remedies
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.kube import Body
 
@@ -17,7 +17,15 @@ PREDICTOR: Final = "predictor"
 CONTAINER: Final = "container"
 INIT: Final = "init container"
 SIDECAR: Final = "sidecar"
-"""The roles of a container. A sidecar is an init container that keeps running."""
+FETCH: Final = "fetch"
+COPY: Final = "copy"
+"""The roles of a container. A sidecar is an init container that keeps running; ``fetch`` and
+``copy`` are the operator's own init containers, which bring the model from a store."""
+
+_OURS = frozenset({PREDICTOR, FETCH, COPY})
+"""Roles of containers that the operator renders."""
+_INITIAL = frozenset({INIT, FETCH, COPY})
+"""Roles of containers that end before the predictor starts."""
 
 READY_SECONDS = 10.0
 """How long a started container may be unready: two periods of the readiness probe."""
@@ -60,7 +68,7 @@ def problem_of(container: Body, role: str, now: str) -> Explanation | None:
     if reason not in _STARTING and reason != _BACK_OFF:
         return _start_failed(container, role, message or reason)
     # An init container counts as started as well, and has no readiness probe.
-    if role != INIT and container.get("started") and "running" in state:
+    if role not in _INITIAL and container.get("started") and "running" in state:
         started = state["running"].get("startedAt", "")
         return None if is_recent(started, now, READY_SECONDS) else _not_ready(container, role)
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
@@ -79,7 +87,9 @@ def is_recent(since: str, now: str, seconds: float) -> bool:
 
 def describe(container: Body, role: str) -> str:
     """The container in a sentence."""
-    return "the predictor" if role == PREDICTOR else f"{role} {container['name']}"
+    if role == PREDICTOR:
+        return "the predictor"
+    return f"{INIT if role in _INITIAL else role} {container['name']}"
 
 
 def _pull_failed(container: Body, role: str, reason: str, message: str) -> Explanation:
@@ -89,21 +99,27 @@ def _pull_failed(container: Body, role: str, reason: str, message: str) -> Expla
     detail = "" if reason in ("ErrImagePull", "ImagePullBackOff") else f" ({reason})"
     if "no match for platform" in message:
         detail = " (it is not there for the node's operating system and architecture)"
-    check = (
-        "check spec.modelVersion and spec.image, and that the image is in the registry"
-        if role == PREDICTOR
-        else "check what adds that container to the pods"
-    )
+    check = _IMAGE_CHECKS.get(role, "check what adds that container to the pods")
     return Explanation(
         reasons.IMAGE_PULL_FAILED, f"image {image}{whose} cannot be pulled{detail}; {check}"
     )
 
 
+_IMAGE_CHECKS = {
+    PREDICTOR: "check spec.modelVersion and spec.image, and that the image is in the registry",
+    FETCH: "check spec.image and the operator's RISKPREDICTOR_RUNTIME_IMAGE, and that the image is "
+    "in the registry",
+    COPY: "check spec.model.source.image.reference and spec.image.pullSecrets, and that the image "
+    "is in the registry",
+}
+
+
 def _start_failed(container: Body, role: str, why: str) -> Explanation:
     image = container.get("image", "")
-    ours = role == PREDICTOR
-    cause, fix = remedies.for_start(why, image, ours=ours)
-    what = "the container" if ours else describe(container, role)
+    cause, fix = remedies.for_start(why, image, ours=role in _OURS)
+    if role == COPY and "not found" in why:
+        fix = "spec.model.source.image needs an image that has cp"
+    what = "the container" if role == PREDICTOR else describe(container, role)
     message = f"{what} of image {image} cannot be started ({cause})"
     return Explanation(reasons.CONTAINER_START_FAILED, f"{message}; {fix}" if fix else message)
 
@@ -112,11 +128,13 @@ def _exited(container: Body, role: str, ended: Body) -> Explanation | None:
     reason, why = ended.get("reason", ""), ended.get("message", "")
     if reason == _LOST:
         return None
+    if role == FETCH and (told := fetching.told(why)):
+        return told
     # A runtime may notice only after the start that a program cannot run on this processor.
     if reason in _START_REASONS or "exec format error" in why:
         return _start_failed(container, role, why or reason)
     if reason == "OOMKilled":
-        limit = "spec.resources.limits.memory" if role == PREDICTOR else "its memory limit"
+        limit = "spec.resources.limits.memory" if role in _OURS else "its memory limit"
         return Explanation(
             reasons.OUT_OF_MEMORY,
             f"{describe(container, role)} was killed for using more memory than {limit}; raise it",
@@ -132,7 +150,14 @@ def _exited(container: Body, role: str, ended: Body) -> Explanation | None:
             "; if it says exec format error, the image is built for another processor architecture "
             "than the node's"
         )
-    return Explanation(reasons.CRASH_LOOPING, message)
+    return Explanation(reasons.CRASH_LOOPING, message + _HINTS.get(role, ""))
+
+
+_HINTS = {
+    FETCH: "; an image of a version before spec.model cannot fetch: check spec.image",
+    COPY: "; check spec.model.source.image.path",
+}
+"""What may be the matter with a container of a role that ends without a known reason."""
 
 
 def _ended_at_once(ended: Body) -> bool:

@@ -18,9 +18,12 @@ from riskpredictor_operator.kube import Body, Resource
 _SPEC = "Deployment.spec"
 _POD = f"{_SPEC}.template.spec"
 _OURS = f"{_POD}.containers"
+_INIT = f"{_POD}.initContainers"
+_EACH = (_OURS, _INIT)
 _SERVICE = "Service.spec"
 _PROBES = tuple(f"{_OURS}.{name}" for name in ("startupProbe", "readinessProbe", "livenessProbe"))
-_CONTEXTS = (f"{_POD}.securityContext", f"{_OURS}.securityContext")
+_CONTEXTS = (f"{_POD}.securityContext", *(f"{each}.securityContext" for each in _EACH))
+_VOLUMES = ("emptyDir", "secret", "configMap", "persistentVolumeClaim")
 
 LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "metadata.ownerReferences": ("uid",),
@@ -29,9 +32,9 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     f"{_POD}.volumes": ("name",),
     f"{_POD}.imagePullSecrets": ("name",),
     f"{_POD}.topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
-    f"{_OURS}.env": ("name",),
+    **{f"{each}.env": ("name",) for each in _EACH},
     f"{_OURS}.ports": ("containerPort", "protocol"),
-    f"{_OURS}.volumeMounts": ("mountPath",),
+    **{f"{each}.volumeMounts": ("mountPath",) for each in _EACH},
     f"{_SERVICE}.ports": ("port", "protocol"),
 }
 """Lists that server-side apply merges by key; all others it replaces as a whole.
@@ -42,13 +45,18 @@ Source: ``x-kubernetes-list-map-keys`` in the API server's OpenAPI document.
 UNIQUE: Mapping[str, tuple[str, ...]] = {f"{_SERVICE}.ports": ("name",)}
 """Lists whose items are unique by another field, too: a port that somebody renumbered is ours."""
 
-SETS = frozenset({f"{_POD}.tolerations", f"{_OURS}.securityContext.capabilities.drop"})
+ORDERED = frozenset({_INIT})
+"""Lists with keys in which the order of our items means something: init containers run in it."""
+
+SETS = frozenset({
+    f"{_POD}.tolerations", *(f"{each}.securityContext.capabilities.drop" for each in _EACH),
+})  # fmt: skip
 """Lists in which items of others stay beside ours, although server-side apply replaces them."""
 
 ATOMIC_MAPS = frozenset({
     f"{_SPEC}.selector", f"{_POD}.nodeSelector",
     f"{_POD}.topologySpreadConstraints.labelSelector",
-    *(f"{_OURS}.env.valueFrom.{source}"
+    *(f"{each}.env.valueFrom.{source}" for each in _EACH
       for source in ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")),
     f"{_SERVICE}.selector", "HorizontalPodAutoscaler.spec.scaleTargetRef",
     "PodDisruptionBudget.spec.selector",
@@ -61,13 +69,13 @@ Source: ``x-kubernetes-map-type: atomic``.
 _CLOSED = frozenset({
     # Members of a union (a value or its source, one handler, one kind of volume), and what would
     # change the meaning of the field that is rendered.
-    *(f"{_OURS}.env{below}" for below in ("", ".valueFrom")),
-    *(f"{_POD}.volumes{below}" for below in ("", ".emptyDir")),
+    *(f"{each}.env{below}" for each in _EACH for below in ("", ".valueFrom")),
+    f"{_POD}.volumes", *(f"{_POD}.volumes.{kind}" for kind in _VOLUMES),
     *(f"{probe}{below}" for probe in _PROBES for below in ("", ".httpGet")),
     *(f"{_OURS}.lifecycle{below}" for below in ("", ".preStop")),
     *(f"{context}{below}" for context in _CONTEXTS
       for below in ("", ".capabilities", ".seccompProfile")),
-    f"{_OURS}.ports", f"{_OURS}.volumeMounts",
+    f"{_OURS}.ports", *(f"{each}.volumeMounts" for each in _EACH),
     f"{_POD}.topologySpreadConstraints",
     f"{_SPEC}.strategy", f"{_SPEC}.strategy.rollingUpdate",
     # A selector with one more label selects no pod.
@@ -94,8 +102,12 @@ _REFUSED: Mapping[str, frozenset[str]] = {
         "command", "args", "workingDir", "lifecycle", "securityContext", "ports",
         "startupProbe", "readinessProbe", "livenessProbe",
     }),
-    f"{_OURS}.resources.requests": frozenset({"cpu", "memory"}),
-    f"{_OURS}.resources.limits": frozenset({"cpu", "memory"}),
+    _INIT: frozenset({
+        "command", "args", "workingDir", "lifecycle", "securityContext", "ports", "restartPolicy",
+        "startupProbe", "readinessProbe", "livenessProbe",
+    }),
+    **{f"{each}.resources.{part}": frozenset({"cpu", "memory"}) for each in _EACH
+       for part in ("requests", "limits")},
     _SERVICE: frozenset({
         "externalName", "publishNotReadyAddresses", "sessionAffinity", "sessionAffinityConfig",
         "internalTrafficPolicy",
@@ -144,9 +156,15 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
             "containers": [{
                 **dict.fromkeys(("args", "command", "securityContext"), EVERYTHING),
                 "name": api.CONTAINER,
-                "volumeMounts": [{"mountPath": "/tmp"}],  # noqa: S108 - inside the pod
+                "env": [{"name": "RISKPREDICTOR_MODEL"}],
+                # Inside the pod.
+                "volumeMounts": [{"mountPath": "/tmp"}, {"mountPath": "/models"}],  # noqa: S108
             }],
-            "volumes": [{"name": "tmp"}],
+            "initContainers": [{"name": api.COPY_CONTAINER}, {"name": api.FETCH_CONTAINER}],
+            "volumes": [{"name": name} for name in (
+                "tmp", "models", "model-ca", "model-copy", "model-credentials", "model-key",
+                "model-source",
+            )],
         },
     }},
 }  # fmt: skip
@@ -217,6 +235,8 @@ class FieldRules:
         """Whether others may add an item to the list at a place."""
         if place == f"{_OURS}.env":
             return item.get("name") not in api.RESERVED_ENV
+        if place == f"{_INIT}.env":
+            return item.get("name") not in api.FETCH_ENV
         if place == _OURS:
             # Two containers cannot listen on the same port of a pod.
             ports = item.get("ports") or ()

@@ -47,7 +47,7 @@ def child(
             "name": rp.key.name,
             "namespace": rp.key.namespace,
             "labels": {**rp.child_metadata.labels, **labels(rp)},
-            "ownerReferences": [_owner(rp)],
+            "ownerReferences": [owner(rp)],
         },
         "spec": spec,
     }
@@ -64,7 +64,8 @@ def digest(manifest: Body) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _owner(rp: RiskPredictor) -> dict[str, Any]:
+def owner(rp: RiskPredictor) -> dict[str, Any]:
+    """The owner reference of what belongs to a RiskPredictor and goes with it."""
     return {
         "apiVersion": api.RISKPREDICTOR.api_version,
         "kind": api.KIND,

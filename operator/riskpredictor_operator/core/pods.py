@@ -54,6 +54,25 @@ def serving_versions(pods: Iterable[Body]) -> str:
     return ",".join(sorted({version_of(pod) for pod in pods if is_ready(pod)} - {""}))
 
 
+def digest_of(pod: Body) -> str:
+    """The digest of the model that a pod serves, or its template's; empty where it is in the
+    image."""
+    return str((pod["metadata"].get("annotations") or {}).get(api.ANNOTATION_MODEL_DIGEST, ""))
+
+
+def serving_model(pods: Iterable[Body], declared: str) -> tuple[str, str]:
+    """Version and digest of the model that answers; the digest is empty where the model is in the
+    image, both are where none answers.
+
+    Args:
+        pods: pods that count.
+        declared: the digest of the template. While pods of another one answer, too, it is that one.
+    """
+    answering = {(version_of(pod), digest_of(pod)) for pod in pods if is_ready(pod)}
+    former = {model for model in answering if model[1] != declared}
+    return min(former or answering, default=("", ""))
+
+
 def worst_problem(
     pods: Iterable[Body], version: str, now: str = ""
 ) -> tuple[Explanation, Sequence[str]] | None:
@@ -84,6 +103,11 @@ def worst_problem(
 
 _SEVERITY = (  # the most severe first
     reasons.IMAGE_PULL_FAILED,
+    reasons.MODEL_SIGNATURE_INVALID,
+    reasons.MODEL_DIGEST_MISMATCH,
+    reasons.MODEL_REJECTED,
+    reasons.MODEL_NOT_FOUND,
+    reasons.MODEL_FETCH_FAILED,
     reasons.OUT_OF_MEMORY,
     reasons.CRASH_LOOPING,
     reasons.CONTAINER_START_FAILED,
@@ -124,7 +148,7 @@ def _not_scheduled(pod: Body) -> Explanation | None:
     nodes = message.partition(". ")[0].rstrip(".")
     return Explanation(
         reasons.UNSCHEDULABLE,
-        f"no node can run the pod ({nodes}); {remedies.for_scheduling(nodes)}",
+        f"no node can run the pod ({nodes}); {remedies.for_scheduling(nodes, _claim(pod))}",
     )
 
 
@@ -140,7 +164,7 @@ def _of_containers(pod: Body, now: str) -> Explanation | None:
             if not container.get("started"):
                 return containers.problem_of(container, containers.SIDECAR, now)
         elif not _has_succeeded(container):
-            return _of_init_container(container, now)
+            return _of_init_container(pod, container, now)
     found = (
         problem
         for container, role in _running(pod, sidecars)
@@ -170,9 +194,12 @@ def _has_succeeded(container: Body) -> bool:
     return ended is not None and ended.get("exitCode") == 0
 
 
-def _of_init_container(container: Body, now: str) -> Explanation | None:
-    if problem := containers.problem_of(container, containers.INIT, now):
-        return problem
+def _of_init_container(pod: Body, container: Body, now: str) -> Explanation | None:
+    role = _OWN_INIT.get(container["name"], containers.INIT)
+    if problem := containers.problem_of(container, role, now):
+        if problem.reason not in reasons.OF_THE_STORE:
+            return problem
+        return Explanation(problem.reason, f"{problem.message} (pod {pod['metadata']['name']})")
     since = ((container.get("state") or {}).get("running") or {}).get("startedAt", "")
     if not since or containers.is_recent(since, now, containers.SLOW_SECONDS):
         return None
@@ -182,6 +209,13 @@ def _of_init_container(container: Body, now: str) -> Explanation | None:
         f"init container {name} has been running since {since}, and the predictor starts when it "
         f"ends; see kubectl logs -c {name}",
     )
+
+
+_OWN_INIT = {
+    api.FETCH_CONTAINER: containers.FETCH,
+    api.COPY_CONTAINER: containers.COPY,
+}
+"""Roles of the init containers that the operator renders, by name."""
 
 
 def _without_sandbox(pod: Body, now: str) -> Explanation | None:
@@ -194,11 +228,44 @@ def _without_sandbox(pod: Body, now: str) -> Explanation | None:
         return None
     if containers.is_recent(since, now, containers.SLOW_SECONDS):
         return None
+    needed = _needed_volumes(pod)
+    check = f"check that there is {needed}, or " if needed else ""
     return Explanation(
         reasons.PODS_BLOCKED,
-        f"the pod's volumes or network are not ready since {since}; see the Events of kubectl "
-        "describe pod",
+        f"the pod's volumes or network are not ready since {since}; {check}see the Events of "
+        "kubectl describe pod",
     )
+
+
+def _needed_volumes(pod: Body) -> str:
+    """What the volumes of a model from a store have to exist for, with the fields of the spec that
+    name it; empty for a pod whose model is in its image."""
+    if not digest_of(pod):
+        return ""
+    volumes = {volume["name"]: volume for volume in _spec(pod).get("volumes") or ()}
+    told = []
+    if secret := (volumes.get("model-credentials") or {}).get("secret"):
+        told.append(f"Secret {secret['secretName']} (spec.model.credentialsSecret)")
+    for name, path in (
+        ("model-ca", "spec.model.caBundle"),
+        ("model-key", "spec.model.signature.publicKey"),
+    ):
+        if config_map := (volumes.get(name) or {}).get("configMap"):
+            keys = ", ".join(item["key"] for item in config_map.get("items") or ())
+            told.append(f"ConfigMap {config_map['name']} with key {keys} ({path})")
+    if claim := _claim(pod):
+        told.append(f"a volume behind PersistentVolumeClaim {claim} (spec.model.source.pvc)")
+    return " and ".join(told)
+
+
+def _claim(pod: Body) -> str:
+    """The claim that holds the model of a pod; empty if there is none."""
+    if not digest_of(pod):
+        return ""
+    for volume in _spec(pod).get("volumes") or ():
+        if volume["name"] == "model-source":
+            return str((volume.get("persistentVolumeClaim") or {}).get("claimName", ""))
+    return ""
 
 
 def _of_the_pod(pod: Body, now: str) -> Explanation | None:

@@ -147,13 +147,63 @@ Symptom: No new pods at all; a ReplicaSet's Events name what refuses them.
 Fix: Change the field that the message names (`spec.podTemplate.serviceAccountName` where that does
 not exist, `spec.resources` where a LimitRange bounds them), or the policy."""
 
-PODS_DO_NOT_COME_UP: Final = frozenset({
+# Why a model from a store does not come. The message has the store's words and names a pod.
+MODEL_NOT_FOUND: Final = "ModelNotFound"
+"""The store answers, and has no model at the place that ``spec.model.source`` names. Reconciling
+until the progress deadline, then Stalled: somebody may still be pushing it.
+
+Symptom: Pods in `Init:Error` or `Init:CrashLoopBackOff`; the versions before go on answering.
+Fix: Push the model there, correct `spec.model.source`, or put the last good `modelVersion` back.
+Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME -c fetch-model --tail=20
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
+MODEL_FETCH_FAILED: Final = "ModelFetchFailed"
+"""The store cannot be reached, or refuses: address, network, certificate or credentials.
+Reconciling until the progress deadline, then Stalled. Pods of a model of which there is a copy in
+the namespace (`status.modelCopies`) start without the store.
+
+Symptom: Pods in `Init:Error` or `Init:CrashLoopBackOff`; the versions before go on answering.
+Fix: Mend what the message names: the store, the NetworkPolicy to it, `spec.model.caBundle`, or the
+Secret of `spec.model.credentialsSecret`.
+Run: kubectl logs -n NAMESPACE -l healthtech.dev/riskpredictor=NAME -c fetch-model --tail=20"""
+MODEL_DIGEST_MISMATCH: Final = "ModelDigestMismatch"
+"""What the store holds is not the model that was declared: its card or one of its files has another
+digest. Nothing of it was read. Stalled at once.
+
+Symptom: Pods in `Init:Error` or `Init:CrashLoopBackOff`; the versions before go on answering.
+Fix: Find out who changed the model in the store. If it is the one that is meant, declare its
+`sha256sum card.json` as `spec.model.digest` with a new `modelVersion`.
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
+MODEL_SIGNATURE_INVALID: Final = "ModelSignatureInvalid"
+"""The model has no signature (model.sig) by the key of ``spec.model.signature``, or signs something
+else. Stalled at once.
+
+Symptom: Pods in `Init:Error` or `Init:CrashLoopBackOff`; the versions before go on answering.
+Fix: Have the model signed with that key, or name the right key in `spec.model.signature`.
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
+MODEL_REJECTED: Final = "ModelRejected"
+"""The model is the declared one, and the server does not serve it: another version is in its card,
+a golden case gives another answer, or this server does not know its format. Stalled at once.
+
+Symptom: Pods in `Init:Error` or `Init:CrashLoopBackOff`; the versions before go on answering.
+Fix: The message says which check failed: build the model anew, or choose an image of the server
+that knows its format in `spec.image`.
+Run: kubectl riskpredictor rollout undo NAME -n NAMESPACE"""
+
+OF_THE_STORE: Final = frozenset({
+    MODEL_NOT_FOUND, MODEL_FETCH_FAILED, MODEL_DIGEST_MISMATCH, MODEL_SIGNATURE_INVALID,
+    MODEL_REJECTED,
+})  # fmt: skip
+"""Every reason of this group: what the container that fetches the model may tell."""
+STALLED_AT_ONCE: Final = frozenset({MODEL_DIGEST_MISMATCH, MODEL_SIGNATURE_INVALID, MODEL_REJECTED})
+"""Those that do not end by waiting, whatever the progress deadline."""
+
+PODS_DO_NOT_COME_UP: Final = OF_THE_STORE | frozenset({
     ROLLOUT_STALLED, IMAGE_PULL_FAILED, CRASH_LOOPING, OUT_OF_MEMORY, CONTAINER_START_FAILED,
     UNSCHEDULABLE, PODS_NOT_READY, PODS_BLOCKED, NODE_NOT_READY, QUOTA_EXCEEDED, PODS_REFUSED,
 })  # fmt: skip
-"""Every reason of this group."""
+"""Every reason of these two groups."""
 PASSES_BY_ITSELF: Final = frozenset({UNSCHEDULABLE, NODE_NOT_READY, QUOTA_EXCEEDED})
-"""Those of this group that are never Stalled, because room may come without a person's doing: a
+"""Those of them that are never Stalled, because room may come without a person's doing: a
 cluster autoscaler adds a node, other pods go, a node comes back."""
 
 # What needs a person. Stalled.
@@ -273,3 +323,14 @@ the number of pods, and the operator does not know by what. The condition is Unk
 Symptom: There is no HorizontalPodAutoscaler of the operator's.
 Fix: For why the number is as it is, ask that autoscaler.
 Run: kubectl get hpa -n NAMESPACE"""
+
+# Events alone
+MODEL_NOT_COPIED: Final = "ModelNotCopied"
+"""The namespace holds no copy of a model that comes from a store, so new pods need the store: the
+model is larger than 900 KiB, or the ConfigMap is refused. ``status.model.copy`` says which. Ready
+and the pods that run are not touched by it.
+
+Symptom: `status.model.copy` is `TooLarge` or `Refused`.
+Fix: Mend what the Event names: a ResourceQuota or policy, or a foreign ConfigMap of that name. For
+a large model keep the store available, or put it into the image.
+Run: kubectl get events -n NAMESPACE --field-selector reason=ModelNotCopied"""

@@ -6,6 +6,7 @@ fix names the field of the spec from which that part of the pod comes.
 
 from __future__ import annotations
 
+_VOLUMES = "look at the volumes that somebody added to the pods"
 _SCHEDULING = (
     ("Insufficient ", "lower spec.resources.requests, or add nodes with room"),
     ("Too many pods", "add nodes: they run as many pods as they may"),
@@ -17,7 +18,7 @@ _SCHEDULING = (
     ("topology spread constraints", "loosen spec.podTemplate.topologySpreadConstraints"),
     ("were unschedulable", "uncordon a node"),
     ("free ports", "remove the host port that somebody added to the pods"),
-    ("olume", "look at the volumes that somebody added to the pods"),
+    ("olume", _VOLUMES),
 )  # fmt: skip
 """What the scheduler says of nodes (its plug-ins' reasons), and what helps against it."""
 _NO_NODE = "add nodes, or lower spec.resources.requests"
@@ -39,13 +40,17 @@ _ADMISSION = (
 _ANY_POLICY = "change the policy, or what it objects to in spec.podTemplate"
 
 
-def for_scheduling(message: str) -> str:
+def for_scheduling(message: str, claim: str = "") -> str:
     """What helps a pod that no node can run.
 
     Args:
         message: the scheduler's, of all nodes; several things may be in the way.
+        claim: the claim of ``spec.model.source.pvc``, if the pod has one.
     """
     fixes = dict.fromkeys(fix for words, fix in _SCHEDULING if words in message)
+    if claim and _VOLUMES in fixes:
+        ours = f"look at the claim {claim}, or correct spec.model.source.pvc.claimName"
+        fixes = {ours if fix == _VOLUMES else fix: None for fix in fixes}
     return "; or ".join(fixes) or _NO_NODE
 
 

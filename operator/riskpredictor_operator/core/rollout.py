@@ -6,7 +6,7 @@ kstatus and ``kubectl rollout status`` ask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from riskpredictor_operator.core import api, conditions, names, pods, reasons, remedies
@@ -25,12 +25,15 @@ class Rollout:
     as_declared: bool
     """The declared version is served by all pods, and by enough of them: Ready."""
     stalled: bool
-    """No progress within the deadline, and nothing that comes by itself is waited for."""
+    """No progress within the deadline, and nothing that comes by itself is waited for; or what no
+    waiting helps."""
     why: Explanation
     """Reason and message of Ready."""
     shortage: Explanation | None
     """Why an autoscaler does not get the pods that it wants beyond its minimum."""
     serving_version: str
+    serving_model: tuple[str, str]
+    """Version and digest of the model from a store that answers; as ``pods.serving_model``."""
 
 
 def wanted_replicas(rp: RiskPredictor, deployment: Body) -> int:
@@ -123,15 +126,18 @@ def rollout_of(
     as_declared = is_as_declared(rp, deployment, template_seen=template_seen)
     wanted = wanted_replicas(rp, deployment)
     its_pods = pods.counted(labelled, deployment)
-    version = _template_version(deployment)
+    version, digest = _template_version(deployment), pods.digest_of(deployment["spec"]["template"])
     # Until it is observed, conditions and counts are those of the previous template.
     observed = template_seen or is_observed(deployment)
     cause, concerned = _cause(status, its_pods, version, now) if observed else (None, ())
+    of_template = {p["metadata"]["name"] for p in its_pods if pods.version_of(p) == version}
     stalled = (
         observed
         and not as_declared
-        and _deadline_exceeded(status)
-        and (cause is None or cause.reason not in reasons.PASSES_BY_ITSELF)
+        and (
+            (_deadline_exceeded(status) and not _is(cause, reasons.PASSES_BY_ITSELF))
+            or (_is(cause, reasons.STALLED_AT_ONCE) and of_template.issuperset(concerned))
+        )
     )
     available = status.get("availableReplicas", 0)
     shortage = None
@@ -139,9 +145,11 @@ def rollout_of(
         shortage = _shortage(cause, concerned, available, wanted)
     if as_declared:
         serving = version if available else ""
+        model = (version, digest) if available else ("", "")
         why = Explanation(reasons.READY, _serving(rp, version, available, wanted))
     else:
         serving = pods.serving_versions(its_pods)
+        model = pods.serving_model(its_pods, digest)
         why = _progress(rp, deployment, serving, stalled, observed, cause)
     return Rollout(
         replicas=status.get("replicas", 0),
@@ -152,7 +160,12 @@ def rollout_of(
         why=why,
         shortage=shortage,
         serving_version=serving,
+        serving_model=model,
     )
+
+
+def _is(cause: Explanation | None, group: Collection[str]) -> bool:
+    return cause is not None and cause.reason in group
 
 
 def _cause(
@@ -264,6 +277,25 @@ def _deadline_exceeded(status: Body) -> bool:
 def _template_version(deployment: Body) -> str:
     labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
     return str(labels.get(api.LABEL_MODEL_VERSION, ""))
+
+
+def serves_declared_model(
+    rp: RiskPredictor, deployment: Body | None, labelled: Sequence[Body]
+) -> bool:
+    """Whether a pod answers with the declared model from a store, so that it has been verified.
+
+    Args:
+        rp: what is declared.
+        deployment: the live Deployment, if it is ours.
+        labelled: as in ``rollout_of``.
+    """
+    if rp.model is None or deployment is None:
+        return False
+    digest = rp.model.digest
+    if is_as_declared(rp, deployment):
+        return pods.digest_of(deployment["spec"]["template"]) == digest
+    its_pods = pods.counted(labelled, deployment)
+    return any(pods.is_ready(pod) and pods.digest_of(pod) == digest for pod in its_pods)
 
 
 def starts_unrequested(rp: RiskPredictor, status: Body, desired: Body, live: Body | None) -> bool:

@@ -1,28 +1,23 @@
-"""A RiskPredictor as typed data. Mirrors crds/riskpredictors.yaml, where the defaults live.
-
-The API server fills in the defaults, so a missing field means that the installed CRD is older than
-the operator; the error says so. A null counts as absent.
-"""
+"""A RiskPredictor as typed data. Mirrors crds/riskpredictors.yaml, where the defaults live."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+from riskpredictor_operator.core.model import Model, parse_model
 from riskpredictor_operator.core.quantity import canonical
+from riskpredictor_operator.core.reading import (
+    SpecError,
+    filled,
+    list_of,
+    map_of,
+    optional,
+    required,
+)
 from riskpredictor_operator.core.resources import with_defaults
 from riskpredictor_operator.kube import Body, Key, key_of
-
-T = TypeVar("T")
-
-
-class SpecError(ValueError):
-    """A spec that cannot be used; names the field and what is wrong with it."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +95,8 @@ class RiskPredictor:
     service: ServiceSpec
     pod_template: PodTemplate
     suspend: bool
+    model: Model | None = None
+    """The model from a store; None: it is in the image."""
 
     @property
     def autoscaled(self) -> bool:
@@ -131,8 +128,8 @@ def parse(body: Body) -> RiskPredictor:
     Raises:
         SpecError: a field is missing, of another type or unusable; names its path.
     """
-    spec = _get(body, "spec", dict, "")
-    resources = _get(spec, "resources", dict)
+    spec = required(body, "spec", dict, "")
+    resources = required(spec, "resources", dict)
     requests, limits = with_defaults(
         _quantities(resources, "requests"), _quantities(resources, "limits")
     )
@@ -140,21 +137,22 @@ def parse(body: Body) -> RiskPredictor:
         key=key_of(body),
         uid=body["metadata"]["uid"],
         generation=body["metadata"]["generation"],
-        model_version=_get(spec, "modelVersion", str),
-        min_replicas=_get(spec, "minReplicas", int),
-        max_replicas=_get(spec, "maxReplicas", int),
-        target_cpu_utilization=_get(spec, "targetCPUUtilizationPercentage", int),
-        scale_down_stabilization_seconds=_get(spec, "scaleDownStabilizationSeconds", int),
-        replicas=_optional(spec, "replicas", int),
-        autoscaler=_get(spec, "autoscaler", str),
-        disruption_budget=_get(spec, "disruptionBudget", str),
-        child_metadata=_child_metadata(_optional(spec, "childMetadata", dict) or {}),
-        image=_image(_get(spec, "image", dict)),
+        model_version=required(spec, "modelVersion", str),
+        min_replicas=required(spec, "minReplicas", int),
+        max_replicas=required(spec, "maxReplicas", int),
+        target_cpu_utilization=required(spec, "targetCPUUtilizationPercentage", int),
+        scale_down_stabilization_seconds=required(spec, "scaleDownStabilizationSeconds", int),
+        replicas=optional(spec, "replicas", int),
+        autoscaler=required(spec, "autoscaler", str),
+        disruption_budget=required(spec, "disruptionBudget", str),
+        child_metadata=_child_metadata(optional(spec, "childMetadata", dict) or {}),
+        image=_image(required(spec, "image", dict)),
         requests=requests,
         limits=limits,
-        service=_service(_get(spec, "service", dict)),
-        pod_template=_pod_template(_get(spec, "podTemplate", dict)),
-        suspend=_get(spec, "suspend", bool),
+        service=_service(required(spec, "service", dict)),
+        pod_template=_pod_template(required(spec, "podTemplate", dict)),
+        suspend=required(spec, "suspend", bool),
+        model=parse_model(spec),
     )
     if rp.min_replicas > rp.max_replicas:
         raise SpecError(
@@ -167,16 +165,16 @@ def parse(body: Body) -> RiskPredictor:
 def _image(image: Body) -> Image:
     path = "spec.image"
     return Image(
-        repository=_optional(image, "repository", str, path),
-        tag=_optional(image, "tag", str, path),
-        digest=_optional(image, "digest", str, path),
-        pull_policy=_get(image, "pullPolicy", str, path),
+        repository=optional(image, "repository", str, path),
+        tag=optional(image, "tag", str, path),
+        digest=optional(image, "digest", str, path),
+        pull_policy=required(image, "pullPolicy", str, path),
         pull_secrets=_pull_secrets(image),
     )
 
 
 def _pull_secrets(image: Body) -> tuple[str, ...]:
-    secrets = _optional(image, "pullSecrets", list, "spec.image") or []
+    secrets = optional(image, "pullSecrets", list, "spec.image") or []
     for index, secret in enumerate(secrets):
         path = f"spec.image.pullSecrets[{index}]"
         if not isinstance(secret, Mapping):
@@ -189,42 +187,44 @@ def _pull_secrets(image: Body) -> tuple[str, ...]:
 def _child_metadata(metadata: Body) -> ChildMetadata:
     path = "spec.childMetadata"
     return ChildMetadata(
-        labels=_map(metadata, "labels", path),
-        annotations=_map(metadata, "annotations", path),
+        labels=map_of(metadata, "labels", path),
+        annotations=map_of(metadata, "annotations", path),
     )
 
 
 def _service(service: Body) -> ServiceSpec:
     path = "spec.service"
     return ServiceSpec(
-        type=_get(service, "type", str, path),
-        port=_get(service, "port", int, path),
-        node_port=_optional(service, "nodePort", int, path),
-        annotations=_map(service, "annotations", path),
-        load_balancer_class=_optional(service, "loadBalancerClass", str, path),
-        load_balancer_source_ranges=_list(service, "loadBalancerSourceRanges", path),
-        external_traffic_policy=_optional(service, "externalTrafficPolicy", str, path),
-        ip_family_policy=_optional(service, "ipFamilyPolicy", str, path),
+        type=required(service, "type", str, path),
+        port=required(service, "port", int, path),
+        node_port=optional(service, "nodePort", int, path),
+        annotations=map_of(service, "annotations", path),
+        load_balancer_class=optional(service, "loadBalancerClass", str, path),
+        load_balancer_source_ranges=list_of(service, "loadBalancerSourceRanges", path),
+        external_traffic_policy=optional(service, "externalTrafficPolicy", str, path),
+        ip_family_policy=optional(service, "ipFamilyPolicy", str, path),
     )
 
 
 def _pod_template(template: Body) -> PodTemplate:
     path = "spec.podTemplate"
     return PodTemplate(
-        termination_grace_period_seconds=_get(template, "terminationGracePeriodSeconds", int, path),
-        progress_deadline_seconds=_get(template, "progressDeadlineSeconds", int, path),
-        env=_env(_list(template, "env", path)),
-        security_context=_filled(_map(template, "securityContext", path)),
-        labels=_map(template, "labels", path),
-        annotations=_map(template, "annotations", path),
-        node_selector=_map(template, "nodeSelector", path),
-        tolerations=_list(template, "tolerations", path),
-        affinity=_map(template, "affinity", path),
-        priority_class_name=_optional(template, "priorityClassName", str, path) or None,
-        service_account_name=_optional(template, "serviceAccountName", str, path) or None,
+        termination_grace_period_seconds=required(
+            template, "terminationGracePeriodSeconds", int, path
+        ),
+        progress_deadline_seconds=required(template, "progressDeadlineSeconds", int, path),
+        env=_env(list_of(template, "env", path)),
+        security_context=filled(map_of(template, "securityContext", path)),
+        labels=map_of(template, "labels", path),
+        annotations=map_of(template, "annotations", path),
+        node_selector=map_of(template, "nodeSelector", path),
+        tolerations=list_of(template, "tolerations", path),
+        affinity=map_of(template, "affinity", path),
+        priority_class_name=optional(template, "priorityClassName", str, path) or None,
+        service_account_name=optional(template, "serviceAccountName", str, path) or None,
         topology_spread_constraints=tuple(
-            _filled(constraint, keep="labelSelector")
-            for constraint in _list(template, "topologySpreadConstraints", path)
+            filled(constraint, keep="labelSelector")
+            for constraint in list_of(template, "topologySpreadConstraints", path)
         ),
     )
 
@@ -238,12 +238,12 @@ def _variable(entry: Any, index: int) -> Body:
     path = f"spec.podTemplate.env[{index}]"
     if not isinstance(entry, Mapping):
         raise SpecError(path, "must be a variable such as {name: RISKPREDICTOR_LOG_LEVEL}")
-    _get(entry, "name", str, path)
-    _optional(entry, "value", str, path)
-    source = _map(entry, "valueFrom", path)
+    required(entry, "name", str, path)
+    optional(entry, "value", str, path)
+    source = map_of(entry, "valueFrom", path)
     if "fieldRef" in source:
         source = {**source, "fieldRef": {"apiVersion": "v1", **source["fieldRef"]}}
-    resource = _map(source, "resourceFieldRef", f"{path}.valueFrom")
+    resource = map_of(source, "resourceFieldRef", f"{path}.valueFrom")
     if resource:
         where = f"{path}.valueFrom.resourceFieldRef.divisor"
         unit = _quantity(resource.get("divisor", "0"), where)
@@ -252,9 +252,9 @@ def _variable(entry: Any, index: int) -> Body:
 
 
 def _quantities(resources: Body, name: str) -> dict[str, str] | None:
-    if _optional(resources, name, dict, "spec.resources") is None:
+    if optional(resources, name, dict, "spec.resources") is None:
         return None
-    amounts = _map(resources, name, "spec.resources")
+    amounts = map_of(resources, name, "spec.resources")
     return {k: _quantity(amount, f"spec.resources.{name}.{k}") for k, amount in amounts.items()}
 
 
@@ -263,50 +263,3 @@ def _quantity(amount: Any, path: str) -> str:
         return canonical(amount)
     except ValueError as error:
         raise SpecError(path, str(error)) from None
-
-
-def _get(parent: Body, name: str, kind: type[T], path: str = "spec") -> T:
-    value = _optional(parent, name, kind, path)
-    if value is None:
-        where = f"{path}.{name}".lstrip(".")
-        raise SpecError(where, "missing; apply the CRD of this operator version, it sets a default")
-    return value
-
-
-def _optional(parent: Body, name: str, kind: type[T], path: str = "spec") -> T | None:
-    value: Any = parent.get(name)
-    # bool is an int to Python, not to a user.
-    if value is not None and (
-        not isinstance(value, kind) or (kind is int and isinstance(value, bool))
-    ):
-        where = f"{path}.{name}".lstrip(".")
-        raise SpecError(where, f"must be of type {kind.__name__}, is {type(value).__name__}")
-    return value
-
-
-def _map(parent: Body, name: str, path: str) -> dict[str, Any]:
-    """A map of the user's; empty if it is absent."""
-    found: dict[str, Any] = _without_nulls(_optional(parent, name, dict, path) or {})
-    return found
-
-
-def _list(parent: Body, name: str, path: str) -> tuple[Any, ...]:
-    """A list of the user's; empty if it is absent."""
-    return tuple(_without_nulls(_optional(parent, name, list, path) or []))
-
-
-def _filled(body: Body, keep: str = "") -> Body:
-    """A copy without empty lists and maps, of which the API server keeps nothing.
-
-    ``keep`` is a field in which empty means something else than absent.
-    """
-    return {k: v for k, v in body.items() if k == keep or v not in ({}, [])}
-
-
-def _without_nulls(body: Any) -> Any:
-    """A copy without the fields that are null."""
-    if isinstance(body, Mapping):
-        return {name: _without_nulls(item) for name, item in body.items() if item is not None}
-    if isinstance(body, list):
-        return [_without_nulls(item) for item in body]
-    return body

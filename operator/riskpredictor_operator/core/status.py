@@ -14,7 +14,8 @@ from typing import Any
 from riskpredictor_operator.core import api, conditions, names, reasons
 from riskpredictor_operator.core.autoscaling import AWAITING, autoscaling
 from riskpredictor_operator.core.conditions import Condition, Explanation
-from riskpredictor_operator.core.manifests import RenderOptions
+from riskpredictor_operator.core.model_copy import KEPT, Outcome
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.rollout import Rollout, rollout_of
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body, Key
@@ -35,6 +36,8 @@ class Observation:
     template_seen: bool = False
     """Whether the Deployment's controller has seen its template, though perhaps not the number of
     pods, which an autoscaler changes often."""
+    copies: Outcome | None = None
+    """What is known of the copies of the predictor's models; None before the first look."""
 
 
 def build_status(
@@ -72,7 +75,26 @@ def build_status(
     }
     if rollout is not None and rollout.serving_version:
         status["servingVersion"] = rollout.serving_version
+        version, digest = rollout.serving_model
+        if digest:
+            copy = _copy_of(digest, seen.copies, previous)
+            status["model"] = {"version": version, "digest": digest} | copy
+    if copies := previous.get("modelCopies") if seen.copies is None else seen.copies.copies:
+        status["modelCopies"] = list(copies)
     return status
+
+
+def _copy_of(digest: str, copies: Outcome | None, previous: Body) -> dict[str, str]:
+    """What the status says of the copy of the served model. Before the first look it is what is
+    stored, so that a restart changes nothing."""
+    stored = previous.get("model") or {}
+    if copies is None:
+        state = stored.get("copy", "") if stored.get("digest") == digest else ""
+    elif digest in copies.copies:
+        state = KEPT
+    else:
+        state = copies.state if copies.digest == digest else ""
+    return {"copy": state} if state else {}
 
 
 def invalid_status(
@@ -103,7 +125,7 @@ def is_progress(before: Body, after: Body) -> bool:
     return _without_progress(before, after) == _without_progress(after, after)
 
 
-_PROGRESS_FIELDS = frozenset({"replicas", "readyReplicas", "servingVersion", "conditions"})
+_PROGRESS_FIELDS = frozenset({"replicas", "readyReplicas", "servingVersion", "model", "conditions"})
 
 
 def _without_progress(status: Body, after: Body) -> dict[str, Any]:
@@ -217,4 +239,4 @@ def _image(rp: RiskPredictor, options: RenderOptions, deployment: Body | None) -
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             if container["name"] == api.CONTAINER:
                 return str(container["image"])
-    return names.image_of(rp, options.image_repository)
+    return names.image_of(rp, options)

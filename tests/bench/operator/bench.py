@@ -28,7 +28,8 @@ from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
 
-from riskpredictor_operator.core.manifests import RenderOptions, render
+from riskpredictor_operator.core.manifests import render
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key
 from support import operator as operators

@@ -6,6 +6,8 @@ The defaults of a RiskPredictor come from ``crds/riskpredictors.yaml``, which st
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import yaml
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.manifests import Desired, RenderOptions, render
+from riskpredictor_operator.core.manifests import Desired, render
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.kube import Key, Resource
 
@@ -99,6 +102,14 @@ def sample(name: str) -> Object:
 
 SAMPLES = ("minimal", "full", "fixed-size")
 """The samples that the API server accepts."""
+
+
+def sources() -> Iterator[Object]:
+    """Every ``spec.model.source`` that the sample of a model from a store shows, one of them in use
+    and the others as comments."""
+    text = (ROOT / "deploy/samples/model-from-a-store.yaml").read_text()
+    for line in re.findall(r"^      (?:# )?(\w+: {.*})$", text, re.MULTILINE):
+        yield yaml.safe_load(line)
 
 
 def rendered(body: Object) -> Desired:

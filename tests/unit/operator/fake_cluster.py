@@ -159,7 +159,8 @@ class FakeCluster(Client):
         key = key_of(manifest)
         if key in self.objects[resource]:
             raise ApiError(409, "AlreadyExists", f"{key} exists")
-        return copy.deepcopy(self.store(resource, manifest))
+        metadata = {**manifest["metadata"], "uid": f"uid-{self._version + 1}"}
+        return copy.deepcopy(self.store(resource, {**manifest, "metadata": metadata}))
 
     async def replace(self, resource: Resource, manifest: Body) -> Body:
         await self._call("replace", resource)

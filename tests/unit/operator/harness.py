@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from typing import Any
 
@@ -15,11 +16,41 @@ from unit.operator.live_objects import SCALING_ACTIVE, deployment_status
 from riskpredictor_operator.core import api, conditions
 from riskpredictor_operator.core.observed import trim
 from riskpredictor_operator.kube import Key, Resource
+from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 from riskpredictor_operator.runtime.cache import Cache
+from riskpredictor_operator.runtime.pod_http import PodReadError, TooLargeError
 from riskpredictor_operator.runtime.relist import Relister
 from riskpredictor_operator.runtime.workqueue import WorkQueue
+
+
+class FakePods:
+    """Pods that hand out the files of a model."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, dict[str, bytes]] = {}
+        """By address of the pod, then by name of the file."""
+        self.asked: list[str] = []
+        """Addresses, in the order of the requests for a card."""
+        self.hangs = False
+
+    async def read(self, address: str, port: int, path: str, limit: int) -> bytes | None:
+        assert port == api.CONTAINER_PORT
+        name = path.removeprefix("/model/files/")
+        if name == "card.json":
+            self.asked.append(address)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if address not in self.files:
+            raise PodReadError(f"{address}: connection refused")
+        content = self.files[address].get(name)
+        if content is not None and len(content) > limit:
+            raise TooLargeError(f"more than {limit} bytes")
+        return content
+
+    async def close(self) -> None:
+        pass
 
 
 class Harness:
@@ -27,6 +58,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.cluster = FakeCluster()
+        self.pods = FakePods()
         self.options = OPTIONS
         self.time = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
         self.restart()
@@ -40,8 +72,11 @@ class Harness:
             namespace="", every=600.0,
         )  # fmt: skip
         self.limiter = RolloutLimiter(1, self.queue.add)
+        self.copier = ModelCopier(
+            self.cluster, self.cache, self.pods, self.queue.add, lambda: self.time.timestamp()
+        )
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.options, self.limiter, lambda: self.time,
+            self.cluster, self.cache, self.options, self.limiter, self.copier, lambda: self.time,
             lambda: self.time.timestamp(),
         )  # fmt: skip
 

@@ -182,7 +182,7 @@ def pod(
     state: Object | None = None, last: Object | None = None, started: bool = False,
     conditions: tuple[Object, ...] = (), init: tuple[Object, ...] = (),
     beside: tuple[Object, ...] = (), owner: Object | None = REPLICA_SET,
-    spec: Object | None = None, **status: Any,
+    spec: Object | None = None, digest: str = "", **status: Any,
 ) -> Object:  # fmt: skip
     """A predictor pod whose container waits to be created unless told otherwise.
 
@@ -199,6 +199,7 @@ def pod(
         beside: statuses of containers beside the predictor.
         owner: its controller.
         spec: the pod's spec, as far as it is looked at.
+        digest: of the model, if it comes from a store.
         status: more fields of the status, such as the phase.
     """
     metadata: Object = {
@@ -210,6 +211,8 @@ def pod(
         },
         "ownerReferences": [owner] if owner else [],
     }  # fmt: skip
+    if digest:
+        metadata["annotations"] = {api.ANNOTATION_MODEL_DIGEST: digest}
     if leaving:
         metadata["deletionTimestamp"] = NOW
     its_own = container(

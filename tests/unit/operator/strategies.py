@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from unit.operator.builders import Object, schema
+from unit.operator.builders import Object, schema, sources
 
 bounded: Callable[..., Any] = settings(max_examples=60)
 """For tests in which a case is a whole object, or several."""
@@ -24,6 +24,7 @@ _SOURCES = [
 ]
 
 _BY_RULE = {
+    "source": st.sampled_from(list(sources())),
     "modelVersion": versions,
     "repository": st.from_regex(
         r"[a-z0-9]{1,8}(:[0-9]{2,4})?(/[a-z0-9]{1,8}){0,2}", fullmatch=True

@@ -22,7 +22,8 @@ from unit.operator.refresh_golden import expected
 from unit.operator.strategies import bounded, specs
 
 from riskpredictor_operator.core import api, names
-from riskpredictor_operator.core.manifests import RenderOptions, render
+from riskpredictor_operator.core.manifests import render
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.quantity import canonical
 from riskpredictor_operator.core.spec import parse
 

@@ -8,7 +8,7 @@ from unit.operator.harness import Harness
 from unit.operator.live_objects import deployment_status, pod, waiting
 
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.manifests import RenderOptions
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.kube import Key
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
 

@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 from unit.operator.builders import UID, changed, declared, predictor, without
 
-from riskpredictor_operator.core.spec import (
-    ChildMetadata,
-    Image,
-    PodTemplate,
-    ServiceSpec,
-    SpecError,
-    parse,
-)
+from riskpredictor_operator.core.reading import SpecError
+from riskpredictor_operator.core.spec import ChildMetadata, Image, PodTemplate, ServiceSpec, parse
 from riskpredictor_operator.kube import Key
 
 

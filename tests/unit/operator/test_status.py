@@ -41,6 +41,7 @@ from unit.operator.strategies import bounded
 from kstatus import health, violations
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.core.model_copy import Outcome
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.core.status import (
     Observation,
@@ -301,6 +302,7 @@ _deployment_conditions = st.lists(
         COMPLETE, PROGRESSING, DEADLINE, replica_failure("exceeded quota"), replica_failure("no"),
     ]), max_size=2, unique_by=lambda c: c["type"],
 ).map(tuple)  # fmt: skip
+_DIGESTS = ("sha256:" + "0a" * 32, "sha256:" + "0b" * 32)
 _deployments = st.none() | st.builds(
     deployment,
     st.just({}) | st.builds(
@@ -308,14 +310,19 @@ _deployments = st.none() | st.builds(
         available=st.integers(0, 6), observed=st.integers(0, 1), conditions=_deployment_conditions,
     ),
     st.integers(0, 6),
+    model=st.none() | st.just({"digest": _DIGESTS[0], "source": {"pvc": {"claimName": "a"}}}),
 )  # fmt: skip
 _autoscalers = st.none() | st.sampled_from(
     [{}, SCALING_ACTIVE, NO_METRICS, CANNOT_SCALE,
      {"conditions": [condition("AbleToScale", "False", "BackoffBoth")]}]
 ).map(autoscaler)  # fmt: skip
+_copies = st.none() | st.builds(
+    Outcome, st.sampled_from(_DIGESTS), st.sampled_from(["", "Kept", "TooLarge", "Refused"]),
+    st.lists(st.sampled_from(_DIGESTS), unique=True).map(tuple),
+)  # fmt: skip
 _looks = st.builds(
     Observation, _deployments, _autoscalers, _pods, _problems, st.none() | st.just(WAITING),
-    st.none() | st.just(SERVICE), st.booleans(),
+    st.none() | st.just(SERVICE), st.booleans(), _copies,
 )  # fmt: skip
 _specs = st.fixed_dictionaries(
     {"suspend": st.booleans(), "autoscaler": st.sampled_from(["Managed", "External"])},
@@ -345,6 +352,7 @@ def test_the_api_server_stores_every_field_of_a_status(look: Observation, spec: 
     assert set(status) <= set(known)
     for item in status["conditions"]:
         assert set(item) == set(known["conditions"]["items"]["properties"])
+    assert set(status.get("model", ())) <= set(known["model"]["properties"])
     assert crd()["spec"]["versions"][0]["subresources"]["status"] == {}
 
 

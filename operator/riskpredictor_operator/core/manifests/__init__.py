@@ -7,9 +7,10 @@ from typing import Any
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.manifests.autoscaler import build_autoscaler
-from riskpredictor_operator.core.manifests.deployment import RenderOptions, build_deployment
+from riskpredictor_operator.core.manifests.deployment import build_deployment
 from riskpredictor_operator.core.manifests.disruption_budget import build_disruption_budget
 from riskpredictor_operator.core.manifests.service import build_service
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Resource
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from riskpredictor_operator.core import api, metadata, names
+from riskpredictor_operator.core.manifests import model
+from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
 
 DRAIN_SECONDS = 5
 """How long a terminating pod keeps answering, until every proxy has stopped sending to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RenderOptions:
-    """What the operator's administrator chooses for all predictors."""
-
-    image_repository: str = "health-predictor"
-    """Image repository of predictors that name none."""
 
 
 def build_deployment(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
@@ -52,7 +45,8 @@ def _pod_template(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
     }
     if template.annotations:
         meta["annotations"] = dict(template.annotations)
-    return {"metadata": meta, "spec": _pod_spec(rp, options)}
+    pod = {"metadata": meta, "spec": _pod_spec(rp, options)}
+    return pod if rp.model is None else model.with_fetch(pod, rp, rp.model)
 
 
 def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
@@ -90,7 +84,7 @@ def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
     resources = {"requests": dict(rp.requests), "limits": dict(rp.limits)}
     return {
         "name": api.CONTAINER,
-        "image": names.image_of(rp, options.image_repository),
+        "image": names.image_of(rp, options),
         "imagePullPolicy": rp.image.pull_policy,
         "ports": [{"name": "http", "containerPort": api.CONTAINER_PORT, "protocol": "TCP"}],
         "env": [
