@@ -17,7 +17,6 @@ from riskdemo.install import OPERATOR_IMAGE, VERSIONS
 from support import argocd, debian, flux, fronts, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
 
-
 RUNTIME_IMAGE = "health-predictor:runtime"
 """The server without a model, for models from a store."""
 
