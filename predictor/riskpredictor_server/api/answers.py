@@ -54,6 +54,7 @@ class Warner:
             if not feature.is_numeric
         )
         self._has_optional = not all(feature.required for feature in features)
+        self._left_out = tuple(_left_out(f, row.get("fill")) for f, row in self._rows)
 
     def warnings(self, values: Values) -> Warnings:
         """The warnings of one record."""
@@ -82,28 +83,25 @@ class Warner:
         return map(self.warnings, rows)
 
     def _all_of(self, values: Values) -> list[dict[str, Any]]:
-        return [
-            warning
-            for (feature, row), value in zip(self._rows, values, strict=True)
-            if (warning := _warning(feature, row, value))
-        ]
+        found = {i: self._left_out[i] for i, value in enumerate(values) if value is None}
+        for i, low, high in self._numeric:
+            if i not in found and not low <= values[i] <= high:
+                found[i] = _beyond(*self._rows[i], values[i])
+        for i, seen in self._choices:
+            if i not in found and values[i] not in seen:
+                found[i] = _beyond(*self._rows[i], values[i])
+        return [found[i] for i in sorted(found)]
 
 
-def _warning(feature: Feature, row: Mapping[str, Any], value: Any) -> dict[str, Any] | None:
-    if value is None:
-        return _left_out(feature, row.get("fill"))
+def _beyond(feature: Feature, row: Mapping[str, Any], value: Any) -> dict[str, Any]:
+    """Tell that the model was not trained on a value."""
     span = row["trained_on"]
     if feature.is_numeric:
         low, high = span["minimum"], span["maximum"]
-        if low <= value <= high:
-            return None
         span = {"minimum": low, "maximum": high, "unit": feature.unit}
-        detail = (
-            f"outside the {_amount(f'{low:g} to {high:g}', feature)} that the model was trained on"
-        )
+        amount = _amount(f"{low:g} to {high:g}", feature)
+        detail = f"outside the {amount} that the model was trained on"
     else:
-        if value in span["values"]:
-            return None
         detail = f"no record that the model was trained on was {_text(value)}"
     return {
         "field": feature.name,
@@ -114,6 +112,7 @@ def _warning(feature: Feature, row: Mapping[str, Any], value: Any) -> dict[str, 
 
 
 def _left_out(feature: Feature, fill: Any) -> dict[str, Any]:
+    """Tell what was scored in the place of a feature that was left out."""
     how = "the model fills the gap in a way of its own"
     if fill is not None:
         how = f"{_amount(_text(fill), feature)} was scored instead"

@@ -36,30 +36,48 @@ class _Constant:
 def decode(body: bytes) -> Any:
     """Decode strict JSON; raises BodyError.
 
-    orjson silently keeps the last of duplicate keys. A record of numbers has exactly two quotation
-    marks per key, so a body with duplicates has more than its value accounts for. Bodies whose
-    count differs, because of duplicates or of strings, are decoded again by the standard library.
+    orjson silently keeps the last of duplicate keys. A record has exactly two quotation marks per
+    key and per text, so a body with duplicates has more than its value accounts for. Bodies whose
+    count differs are decoded again by the standard library, as are those with escaped characters.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _explain(body, error)
-    if body.count(b'"') != _key_quotes(value):
+    beyond_keys = body.count(b'"') - _key_quotes(value)
+    # Looking for texts takes as long as decoding, so it waits for a reason.
+    if beyond_keys and (b"\\" in body or beyond_keys != _text_quotes(value)):
         _load_exactly(body.decode())
     return value
 
 
 def _key_quotes(value: Any) -> int:
-    """Quotation marks of the keys of a record or batch, -1 for any other value."""
+    """Quotation marks of the keys of a record or batch."""
     if type(value) is not dict:
-        return -1
+        return 0
     total = 2 * len(value)
     instances = value.get("instances")
     if type(instances) is list:
         for record in instances:
-            if type(record) is not dict:
+            if type(record) is dict:
+                total += 2 * len(record)
+    return total
+
+
+def _text_quotes(value: Any) -> int:
+    """Quotation marks of the texts of a record or batch, -1 if it holds anything deeper."""
+    if type(value) is not dict:
+        return -1
+    instances = value.get("instances")
+    total = 0
+    for record in (value, *(instances if type(instances) is list else ())):
+        if type(record) is not dict:
+            return -1
+        for name, each in record.items():
+            if type(each) is str:
+                total += 2
+            elif type(each) is dict or (type(each) is list and name != "instances"):
                 return -1
-            total += 2 * len(record)
     return total
 
 

@@ -207,10 +207,13 @@ def _network_script(node: Node, family: Family) -> str:
         f"{ip} route add local {SERVICE_CIDR[family]} dev lo",
     ]
     if _is_first(node):
+        filters, pods = _FILTER[family], POD_CIDR[family]
         lines += [
-            "# Pods answer the host but open no connections to it: its replies to a pod's address,",
-            "# which it has no route for, would leave this machine.",
-            f"{_FILTER[family]} -A FORWARD -o eth0 -m conntrack --ctstate NEW -j REJECT",
+            "# Pods reach the host as from the node: it has no route to a pod's address, so its",
+            "# replies would leave this machine. Nothing further is reached.",
+            f"{filters} -t nat -A POSTROUTING -s {pods} -d {outer} -o eth0 -j MASQUERADE",
+            f"{filters} -A FORWARD -o eth0 -d {outer} -j ACCEPT",
+            f"{filters} -A FORWARD -o eth0 -m conntrack --ctstate NEW -j REJECT",
         ]
     else:
         others = (naming.link_range(family, cluster.index), POD_CIDR[family])

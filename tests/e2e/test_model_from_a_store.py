@@ -1,0 +1,304 @@
+"""Models that come from a store, on real pods: served, kept while the store is gone, or refused.
+
+No image is built for any of them: all pods run the server without a model.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from riskpredictor_operator.core.api import CONFIG_MAP, POD
+from riskpredictor_operator.kube import Key, Resource
+from support import foreign_model
+from support.api import Api, Body, eventually
+from support.cluster import LocalCluster
+from support.fetch import digest_of
+from support.predictors import Predictors
+from support.stores import NAMES, Source, Store, serve
+
+SECRET = Resource("", "v1", "secrets", "Secret")
+CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """One that pods may read, whatever their user."""
+    path = Path(tempfile.mkdtemp(prefix="riskpredictor-stores-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def address(cluster: LocalCluster) -> str:
+    """Where pods reach what listens on this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((cluster.node_address, 9))
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture(scope="module")
+def models(folder: Path) -> dict[str, Path]:
+    """Two versions of a model that is not the demonstration's."""
+    return {v: foreign_model.write(folder / "models" / v, v) for v in ("ward1", "ward2")}
+
+
+@dataclass
+class Ward:
+    """Declares RiskPredictors whose model is in a store."""
+
+    api: Api
+    predictors: Predictors
+    cluster: LocalCluster
+
+    def declare(self, name: str, store: Store, source: Source, model: Path, **changed: Any) -> Key:
+        """Declare one; ``changed`` are members of ``spec.model``."""
+        key = Key(self.predictors.namespace, name)
+        if store.credentials:
+            self._create(SECRET, f"{name}-store", {"stringData": dict(store.credentials)})
+        if store.authority:
+            self._create(
+                CONFIG_MAP, f"{name}-ca", {"data": {"ca.crt": store.authority.read_text()}}
+            )
+        version = json.loads((model / "card.json").read_bytes())["model_version"]
+        return self.predictors.create(
+            name,
+            modelVersion=version,
+            replicas=1,
+            resources=SMALL,
+            service={"type": "NodePort"},
+            model=_model(key, store, source, model) | changed,
+        )
+
+    def _create(self, resource: Resource, name: str, body: Body) -> None:
+        metadata = {"name": name, "namespace": self.predictors.namespace}
+        self.api.create(resource, {"metadata": metadata, **body})
+
+    def predict(self, key: Key, record: Any) -> Any:
+        """Ask through the Service."""
+        service = self.cluster.kubectl(
+            "-n",
+            key.namespace,
+            "get",
+            "service",
+            key.name,
+            "-o",
+            "jsonpath={.spec.ports[0].nodePort}",
+        )
+        url = f"http://{self.cluster.node_address}:{service}/predict"
+        with urllib3.PoolManager() as http:
+            return http.request("POST", url, json=record, timeout=10).json()
+
+    def copies(self, key: Key) -> list[Body]:
+        """The copies of its models in the cluster."""
+        prefix = f"{key.name}-model-"
+        bodies = self.api.items(CONFIG_MAP, key.namespace)
+        return [body for body in bodies if body["metadata"]["name"].startswith(prefix)]
+
+
+def _model(key: Key, store: Store, source: Source, model: Path) -> Body:
+    spec: Body = {"digest": digest_of(model), "source": source}
+    if store.credentials:
+        spec["credentialsSecret"] = {"name": f"{key.name}-store"}
+    if store.authority:
+        spec["caBundle"] = {"configMap": f"{key.name}-ca", "key": "ca.crt"}
+    return spec
+
+
+@pytest.fixture(scope="module")
+def ward(api: Api, predictors: Predictors, cluster: LocalCluster) -> Ward:
+    return Ward(api, predictors, cluster)
+
+
+@pytest.fixture(scope="module")
+def stores(folder: Path, address: str) -> Iterator[dict[str, Store]]:
+    """Every kind of store, reachable from pods."""
+    with ExitStack() as running:
+        found = {}
+        for name in NAMES:
+            home = folder / name
+            home.mkdir()
+            found[name] = running.enter_context(serve(name, address, home))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def claim(cluster: LocalCluster, home: str, folder: Path) -> None:
+    """The claim ``models``, bound to a folder of the node."""
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"{home}-models"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadOnlyMany"],
+            "hostPath": {"path": str(folder / "pvc")},
+            "claimRef": {"namespace": home, "name": "models"},
+            "storageClassName": "",
+        },
+    }
+    wanted = {
+        "apiVersion": "v1",
+        "kind": CLAIM.kind,
+        "metadata": {"name": "models", "namespace": home},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    for body in (volume, wanted):
+        cluster.kubectl("create", "-f", "-", stdin=json.dumps(body))
+
+
+@pytest.fixture(scope="module")
+def served(
+    ward: Ward, stores: dict[str, Store], models: dict[str, Path], claim: None
+) -> dict[str, Key]:
+    """A RiskPredictor for each store, all declared at once."""
+    return {
+        name: ward.declare(name, store, store.put(models["ward1"]), models["ward1"])
+        for name, store in stores.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_store_serves_one_model(
+    ward: Ward, served: dict[str, Key], models: dict[str, Path], name: str
+) -> None:
+    """By its digest, whatever the way that it came."""
+    status = ward.predictors.wait(served[name], within=180)["status"]
+    assert status["model"] == {"version": "ward1", "digest": digest_of(models["ward1"])}
+    assert status["image"] == "health-predictor:runtime"
+    answer = ward.predict(served[name], foreign_model.ILL)
+    assert (answer["risk_level"], answer["model_version"]) == ("Very high", "ward1")
+
+
+def test_stores_that_are_gone_harm_nobody_who_serves(
+    ward: Ward, served: dict[str, Key], stores: dict[str, Store], models: dict[str, Path]
+) -> None:
+    """Neither a scale-out nor the loss of all pods, nor the way back to an earlier version."""
+    for key in served.values():
+        ward.predictors.wait(key, within=180)
+    # The way back needs an earlier version.
+    first = served["http"]
+    spec = {"modelVersion": "ward2"}
+    source = stores["http"].put(models["ward2"])
+    model = {"digest": digest_of(models["ward2"]), "source": source}
+    ward.predictors.patch(first, **spec, model=model)
+    ward.predictors.wait(first, within=90)
+    for name, key in served.items():
+        wanted = 2 if name == "http" else 1
+        what = f"{name}: the copy in the cluster"
+        eventually(lambda key=key, n=wanted: len(ward.copies(key)) == n, within=60, what=what)  # type: ignore[misc]
+    for store in stores.values():
+        store.stop()
+    for key in served.values():
+        ward.predictors.patch(key, replicas=2)
+    for key in served.values():
+        ward.predictors.wait(key, within=180)
+        _delete_pods(ward, key)
+    model["digest"] = digest_of(models["ward1"])
+    ward.predictors.patch(first, modelVersion="ward1", model=model)
+    for key in served.values():
+        status = ward.predictors.wait(key, within=180)["status"]
+        assert (status["readyReplicas"], status["servingVersion"]) == (2, "ward1")
+        assert ward.predict(key, foreign_model.ILL)["model_version"] == "ward1"
+
+
+def _delete_pods(ward: Ward, key: Key) -> None:
+    for pod in ward.api.items(POD, key.namespace, f"healthtech.dev/riskpredictor={key.name}"):
+        ward.api.delete(POD, Key(key.namespace, pod["metadata"]["name"]))
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a model or its store, and what the status says."""
+
+    reason: str
+    says: str
+    damage: Callable[[Path], None] = lambda _: None
+    """What happens to the folder in the store after its digest was declared."""
+    declared: Body = field(default_factory=dict)
+    credentials: Body | None = None
+
+
+def _change_a_byte(name: str) -> Callable[[Path], None]:
+    def change(model: Path) -> None:
+        data = bytearray((model / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (model / name).write_bytes(data)
+
+    return change
+
+
+def _remove(name: str) -> Callable[[Path], None]:
+    return lambda model: (model / name).unlink()
+
+
+DAMAGES = {
+    "scorer-changed": Damage("ModelDigestMismatch", "scorer.json", _change_a_byte("scorer.json")),
+    "card-changed": Damage("ModelDigestMismatch", "card.json", _change_a_byte("card.json")),
+    "scorer-missing": Damage("ModelNotFound", "scorer.json", _remove("scorer.json")),
+    "card-missing": Damage("ModelNotFound", "card.json", _remove("card.json")),
+    "other-digest": Damage(
+        "ModelDigestMismatch", "0000", declared={"digest": f"sha256:{'0' * 64}"}
+    ),
+    "wrong-password": Damage(
+        "ModelFetchFailed", "401", credentials={"username": "x", "password": "y"}
+    ),
+    "not-signed": Damage(
+        "ModelSignatureInvalid",
+        "model.sig",
+        declared={"signature": {"publicKey": {"configMap": "not-signed-ca", "key": "ca.crt"}}},
+    ),
+    "unknown-authority": Damage("ModelFetchFailed", "certificate", declared={"caBundle": None}),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(
+    ward: Ward, folder: Path, address: str, models: dict[str, Path]
+) -> Iterator[dict[str, Key]]:
+    """A RiskPredictor for each damage, all declared at once; one serves ward1 meanwhile."""
+    home = folder / "damaged"
+    home.mkdir()
+    with serve("http", address, home) as store:
+        keys = {}
+        for name, case in DAMAGES.items():
+            source = store.put(models["ward1"])
+            url = source["http"]["url"]
+            place = home / "site" / name
+            shutil.copytree(models["ward1"], place)
+            case.damage(place)
+            source = {"http": {"url": url.replace("risk/v2", name)}}
+            if case.credentials is not None:
+                store.credentials, kept = case.credentials, store.credentials
+                keys[name] = ward.declare(name, store, source, models["ward1"], **case.declared)
+                store.credentials = kept
+            else:
+                keys[name] = ward.declare(name, store, source, models["ward1"], **case.declared)
+        yield keys
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_model_is_refused_with_the_reason(
+    ward: Ward, refused: dict[str, Key], name: str
+) -> None:
+    body = ward.predictors.wait(refused[name], "False", DAMAGES[name].reason, within=120)
+    ready = next(c for c in body["status"]["conditions"] if c["type"] == "Ready")
+    print(f"{name}: {ready['reason']}: {ready['message']}")
+    assert DAMAGES[name].says in ready["message"]
+    assert body["status"].get("readyReplicas", 0) == 0
