@@ -9,7 +9,7 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,11 +63,20 @@ class Ward:
     predictors: Predictors
     cluster: LocalCluster
 
-    def declare(self, name: str, store: Store, source: Source, model: Path, **changed: Any) -> Key:
+    def declare(
+        self,
+        name: str,
+        store: Store,
+        source: Source,
+        model: Path,
+        credentials: Mapping[str, str] | None = None,
+        **changed: Any,
+    ) -> Key:
         """Declare one; ``changed`` are members of ``spec.model``."""
         key = Key(self.predictors.namespace, name)
         if store.credentials:
-            self._create(SECRET, f"{name}-store", {"stringData": dict(store.credentials)})
+            data = dict(store.credentials if credentials is None else credentials)
+            self._create(SECRET, f"{name}-store", {"stringData": data})
         if store.authority:
             self._create(
                 CONFIG_MAP, f"{name}-ca", {"data": {"ca.crt": store.authority.read_text()}}
@@ -180,7 +189,8 @@ def test_every_store_serves_one_model(
 ) -> None:
     """By its digest, whatever the way that it came."""
     status = ward.predictors.wait(served[name], within=180)["status"]
-    assert status["model"] == {"version": "ward1", "digest": digest_of(models["ward1"])}
+    served_model = (status["model"]["version"], status["model"]["digest"])
+    assert served_model == ("ward1", digest_of(models["ward1"]))
     assert status["image"] == "health-predictor:runtime"
     answer = ward.predict(served[name], foreign_model.ILL)
     assert (answer["risk_level"], answer["model_version"]) == ("Very high", "ward1")
@@ -271,33 +281,59 @@ DAMAGES = {
 @pytest.fixture(scope="module")
 def refused(
     ward: Ward, folder: Path, address: str, models: dict[str, Path]
-) -> Iterator[dict[str, Key]]:
-    """A RiskPredictor for each damage, all declared at once; one serves ward1 meanwhile."""
+) -> Iterator[tuple[Store, dict[str, Key]]]:
+    """A web server, and a RiskPredictor for each damage, all declared at once."""
     home = folder / "damaged"
     home.mkdir()
     with serve("http", address, home) as store:
         keys = {}
         for name, case in DAMAGES.items():
-            source = store.put(models["ward1"])
-            url = source["http"]["url"]
             place = home / "site" / name
             shutil.copytree(models["ward1"], place)
             case.damage(place)
-            source = {"http": {"url": url.replace("risk/v2", name)}}
-            if case.credentials is not None:
-                store.credentials, kept = case.credentials, store.credentials
-                keys[name] = ward.declare(name, store, source, models["ward1"], **case.declared)
-                store.credentials = kept
-            else:
-                keys[name] = ward.declare(name, store, source, models["ward1"], **case.declared)
-        yield keys
+            url = store.absent()["http"]["url"].replace("risk/nowhere", name)
+            source = {"http": {"url": url}}
+            credentials = store.credentials if case.credentials is None else case.credentials
+            keys[name] = ward.declare(
+                name, store, source, models["ward1"], credentials=credentials, **case.declared
+            )
+        yield store, keys
+
+
+def test_a_refused_model_leaves_the_former_one_serving(
+    ward: Ward, refused: tuple[Store, dict[str, Key]], models: dict[str, Path], folder: Path
+) -> None:
+    """Here one that answers its golden cases otherwise than its training recorded."""
+    store, _ = refused
+    key = ward.declare("former", store, store.put(models["ward1"]), models["ward1"])
+    ward.predictors.wait(key, within=120)
+    wrong = [
+        {"name": "well", "input": foreign_model.WELL, "probabilities": [0.25, 0.25, 0.25, 0.25]}
+    ]
+    other = foreign_model.write_artifact(
+        folder / "models" / "ward3",
+        foreign_model.FEATURES,
+        foreign_model.FORM,
+        "ward3",
+        [{"title": "Well", "record": foreign_model.WELL}],
+        golden_cases=wrong,
+    )
+    model = _model(key, store, store.put(other), other)
+    ward.predictors.patch(key, modelVersion="ward3", model=model)
+    body = ward.predictors.wait(key, "False", "ModelRejected", within=120)
+    status = body["status"]
+    (ready,) = [each for each in status["conditions"] if each["type"] == "Ready"]
+    print(f"golden case: {ready['reason']}: {ready['message']}")
+    assert "golden case 'well'" in ready["message"]
+    assert (status["readyReplicas"], status["servingVersion"]) == (1, "ward1")
+    assert ward.predict(key, foreign_model.ILL)["model_version"] == "ward1"
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_model_is_refused_with_the_reason(
-    ward: Ward, refused: dict[str, Key], name: str
+    ward: Ward, refused: tuple[Store, dict[str, Key]], name: str
 ) -> None:
-    body = ward.predictors.wait(refused[name], "False", DAMAGES[name].reason, within=120)
+    body = ward.predictors.wait(refused[1][name], "False", DAMAGES[name].reason, within=120)
     ready = next(c for c in body["status"]["conditions"] if c["type"] == "Ready")
     print(f"{name}: {ready['reason']}: {ready['message']}")
     assert DAMAGES[name].says in ready["message"]

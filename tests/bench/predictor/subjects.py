@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.predictor import mixed_model
 from unit.predictor.support import HEALTHY, PREDICTOR
 
 ENVIRONMENTS = Path.home() / ".cache/riskpredictor/bench"
 """Virtual environments of granian and the peers; README.md tells how to make them."""
 APPS = Path(__file__).resolve().parent / "apps"
 FLASK = "Flask constant on granian"
+MIXED = "riskpredictor, 20 features of every type"
 ROW = list(HEALTHY.values())
 V2 = {"inputs": [{"name": "vitals", "shape": [1, 4], "datatype": "FP64", "data": ROW}]}
 
@@ -60,14 +63,35 @@ def own(python: str) -> tuple[Subject, ...]:
     )
 
 
+def mixed(python: str, folder: Path) -> Subject:
+    """Return the product with a model of twenty features of every type, made in ``folder``."""
+    model, record = mixed_model.write(folder)
+    return Subject(MIXED, _serve(python, str(model)), body=record)
+
+
 def before(python: str, commit: str, checkout: Path) -> Subject:
-    """Return the product as of ``commit``, which is checked out in ``checkout``."""
+    """Return the product as of ``commit``, which is checked out in ``checkout``.
+
+    Its model is of its own training: an older server may not read the files of a newer one.
+    """
     environment = {"PYTHONPATH": str(checkout / "predictor")}
-    return Subject(f"riskpredictor at {commit}", _serve(python), environment=environment)
+    model = checkout / "model-of-bench"
+    train = [
+        python,
+        "-m",
+        "riskpredictor_server.train",
+        "--model-version",
+        "v1",
+        "--out",
+        str(model),
+    ]
+    subprocess.run(train, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
+    serve = _serve(python, str(model))
+    return Subject(f"riskpredictor at {commit}", serve, environment=environment)
 
 
-def _serve(python: str) -> tuple[str, ...]:
-    return (python, "-m", "riskpredictor_server", "--model", "{model}", "--port", "{port}")
+def _serve(python: str, model: str = "{model}") -> tuple[str, ...]:
+    return (python, "-m", "riskpredictor_server", "--model", model, "--port", "{port}")
 
 
 def usual() -> tuple[Subject, ...]:
