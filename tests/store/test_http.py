@@ -216,3 +216,15 @@ def test_no_proxy_for_hosts_that_are_excepted(server: WebServer, pod: Pod) -> No
         done = pod.fetch(server, source(server), HTTPS_PROXY=proxy.url, NO_PROXY=LOOPBACK)
         assert done.status == 0, done.log
         assert not proxy.tunnels
+
+
+def test_a_server_that_is_gone_is_not_needed_where_there_is_a_copy(
+    server: WebServer, pod: Pod, model: Path
+) -> None:
+    server.stop()
+    gone = pod.fetch(server, source(server), FETCH_TIMEOUT="1")
+    assert (gone.status, gone.reason) == (1, "ModelFetchFailed")
+    assert "Connection refused" in gone.message
+    done = pod.fetch(server, source(server), MODEL_COPY=str(model))
+    assert done.status == 0, done.log
+    assert "without the store" in done.log

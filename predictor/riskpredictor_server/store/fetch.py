@@ -130,13 +130,13 @@ def _failed(settings: FetchSettings, reason: str, message: str) -> int:
     log.error("%s: %s", reason, message)
     if settings.termination_log.exists():
         try:
-            settings.termination_log.write_bytes(_line(reason, message))
+            settings.termination_log.write_bytes(termination_line(reason, message))
         except OSError as error:
             log.warning("%s cannot be written: %s", settings.termination_log, error.strerror)
     return 1
 
 
-def _line(reason: str, message: str) -> bytes:
+def termination_line(reason: str, message: str) -> bytes:
     """Return the reason as one line of JSON that fits into a termination log."""
     while True:
         line = json.dumps({"reason": reason, "message": message}, ensure_ascii=False).encode()

@@ -14,7 +14,7 @@ from riskpredictor_server.store.transport import FetchContext, Source
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-_IDENTITIES = (
+IDENTITIES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -56,7 +56,7 @@ def _config(source: Source, context: FetchContext) -> S3Config:
         config["secret_access_key"] = context.credential("AWS_SECRET_ACCESS_KEY") or ""
         if token := context.credential("AWS_SESSION_TOKEN"):
             config["session_token"] = token
-    elif not any(os.environ.get(name) for name in _IDENTITIES):
+    elif not any(os.environ.get(name) for name in IDENTITIES):
         config["skip_signature"] = True
     return config
 
