@@ -183,6 +183,14 @@ def test_a_certificate_of_an_authority_that_is_not_declared(
     assert not server.site.requests
 
 
+def test_a_declared_authority_is_trusted_beside_those_of_the_system(
+    server: WebServer, pod: Pod, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "other", "Other CA").file
+    done = pod.fetch(server, source(server), authority=other, SSL_CERT_FILE=str(server.authority))
+    assert done.status == 0, done.log
+
+
 def test_a_bundle_without_certificates(server: WebServer, pod: Pod, tmp_path: Path) -> None:
     empty = tmp_path / "ca.crt"
     empty.write_text("not a certificate")

@@ -81,6 +81,14 @@ def test_a_certificate_of_an_authority_that_is_not_declared(
     assert "spec.model.caBundle" in done.message
 
 
+def test_a_declared_authority_is_trusted_beside_those_of_the_system(
+    s3: S3, pod: Pod, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "other", "Other CA").file
+    done = pod.fetch(s3, s3.source(), authority=other, SSL_CERT_FILE=str(s3.authority))
+    assert done.status == 0, done.log
+
+
 class TestAStoreThatMisbehaves:
     """A bucket that anybody may read, by plain HTTP, of a server that does as the test says."""
 

@@ -232,7 +232,7 @@ class TestTheCopyInTheCluster:
         caplog.set_level(logging.INFO)
         fetch(settings(target, artifact(), model_copy=str(tmp_path / "none")), {})
         assert load(target).version == "v1"
-        assert "there is no copy in the cluster yet" in caplog.messages
+        assert "there is no whole copy in the cluster yet" in caplog.messages
 
 
 class TestASignature:
@@ -360,8 +360,16 @@ def test_a_reason_fits_into_a_termination_log() -> None:
     ],
 )
 def test_a_wrong_setting_is_named_and_nothing_is_fetched(
-    changed: dict[str, str], message: str, target: Path, capsys: pytest.CaptureFixture[str]
+    changed: dict[str, str],
+    message: str,
+    target: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    ended = tmp_path / "termination-log"
+    ended.touch()
+    monkeypatch.setenv("RISKPREDICTOR_TERMINATION_LOG", str(ended))
     flags = {
         "--model": str(target),
         "--model-version": "v1",
@@ -371,6 +379,7 @@ def test_a_wrong_setting_is_named_and_nothing_is_fetched(
     }
     assert main(["fetch", *(f"{name}={value}" for name, value in flags.items())]) == 2
     assert message in capsys.readouterr().err
+    assert message in json.loads(ended.read_text())["message"]
     assert not target.exists()
 
 
