@@ -70,6 +70,15 @@ def test_virtual_host_style_through_a_proxy(s3: S3, pod: Pod) -> None:
         assert set(proxy.tunnels) == {f"models.{DOMAIN}:{port}"}
 
 
+def test_a_proxy_that_refuses_is_named(s3: S3, pod: Pod) -> None:
+    with tunnelling(LOOPBACK, "predictor:of-the-proxy") as proxy:
+        wrong = proxy.url.replace("of-the", "wrong")
+        done = pod.fetch(s3, s3.source(), HTTPS_PROXY=wrong)
+        assert (done.status, done.reason) == (1, "ModelFetchFailed"), done.log
+        assert f"{s3.endpoint}: the proxy refuses to connect" in done.message
+        assert "wrong-proxy" not in done.log + done.message
+
+
 @pytest.mark.parametrize("other", [False, True], ids=["no authority", "another authority"])
 def test_a_certificate_of_an_authority_that_is_not_declared(
     s3: S3, pod: Pod, tmp_path: Path, other: bool

@@ -47,6 +47,7 @@ _MISSING = (
 """What stores call a place that is not there; another 404 may be of a user who is not there."""
 _PASSING = {
     "dns error": f"the name cannot be resolved; {words.REACH}",
+    "TunnelUnsuccessful": f"the proxy refuses to connect; {words.REACH}",
     "tcp connect error": f"no connection; {words.REACH}",
     "kind: Timeout": f"no answer within the time allowed; {words.REACH}",
     "IncompleteBody": "the transfer broke off",

@@ -35,7 +35,7 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
             source["bucket"],
             prefix=source["prefix"].strip("/"),
             config=_config(source, context),
-            **options(context, source.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL")),
+            **options(context, _endpoint(source)),
         ),
         where,
     )
@@ -61,9 +61,14 @@ def _config(source: Source, context: FetchContext) -> S3Config:
     return config
 
 
+def _endpoint(source: Source) -> str | None:
+    endpoint: str | None = source.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL")
+    return endpoint
+
+
 def _style(source: Source) -> Any:
     """Path style is usual for own endpoints, virtual-host style for Amazon's."""
-    endpoint, bucket = source.get("endpoint"), source["bucket"]
+    endpoint, bucket = _endpoint(source), source["bucket"]
     path_style = source.get("pathStyle", bool(endpoint))
     if not endpoint:
         # Certificates of *.s3.amazonaws.com do not hold for a name with more dots.

@@ -87,7 +87,7 @@ class TestS3:
 
     @pytest.fixture(autouse=True)
     def no_identity(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in s3.IDENTITIES:
+        for name in (*s3.IDENTITIES, "AWS_ENDPOINT_URL"):
             monkeypatch.delenv(name, raising=False)
 
     @pytest.mark.parametrize(
@@ -112,6 +112,15 @@ class TestS3:
         config = opened(s3, {**self.SOURCE, **more}).config
         assert config.get("endpoint") == endpoint
         assert config["virtual_hosted_style_request"] == virtual
+
+    def test_an_endpoint_of_the_environment_counts_where_none_is_declared(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio.test")
+        store = opened(s3, self.SOURCE)
+        assert store.config["endpoint"] == "http://minio.test"
+        assert store.config["virtual_hosted_style_request"] == "false"
+        assert store.client_options["allow_http"] == "true"
 
     def test_the_secret_signs(self) -> None:
         secret = {
@@ -200,10 +209,11 @@ class TestAzure:
     [
         ({"http": {"url": "ftp://models.test"}}, "must begin with https://"),
         ({"http": {"url": "https://u:p@models.test"}}, "must hold no user name and password"),
+        ({"http": {"url": "https://models.test/für uns"}}, "must be percent-encoded"),
         ({"pvc": {"claimName": "c", "path": "../x"}}, "must be a path inside the volume"),
         ({"pvc": {"claimName": "c", "path": "/etc"}}, "must be a path inside the volume"),
     ],
-    ids=["scheme", "password", "out of the volume", "absolute"],
+    ids=["scheme", "password", "letters", "out of the volume", "absolute"],
 )
 def test_a_source_that_cannot_be_read_names_its_field(source: dict[str, Any], message: str) -> None:
     [kind] = source
