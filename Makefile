@@ -79,6 +79,10 @@ test-contract: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready ## CRD, roles, sa
 test-control-plane: $(VENV)/.ready ## Against two real API servers, each for half of the files
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/control_plane
 
+.PHONY: test-store
+test-store: $(VENV)/.ready ## The fetch step against real stores: S3, Azure, Google, web servers ...
+	$(PYTEST) -n 2 --dist loadfile tests/store
+
 .PHONY: test-e2e
 test-e2e: $(VENV)/.ready ## Real images and pods on a real node
 	$(PYTEST) tests/e2e

@@ -63,6 +63,8 @@ def suite(name: str, *arguments: str, cores: float = ALL, real: bool = False) ->
 
 SPREAD = ("-n", str(CORES * 3 // 2), "--dist", "worksteal")
 """In more processes than there are cores, for some tests wait."""
+STORES = ("-n", "2", "--dist", "loadfile")
+"""In two processes, each with stores of its own."""
 BY_FILE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """In two processes, each with a cluster of its own."""
 LAYERS = (
@@ -73,6 +75,7 @@ LAYERS = (
     suite("unit", *SPREAD, "tests/unit"),
     Layer("programs", ("make", "programs")),
     suite("contract", *SPREAD, "tests/contract"),
+    suite("store", *STORES, "tests/store", cores=0.6, real=True),
     suite("control plane", *BY_FILE, "tests/control_plane", cores=0.8, real=True),
     suite("pods", "tests/e2e", cores=0.8, real=True),
     suite("chaos", "tests/chaos", cores=0.4, real=True),

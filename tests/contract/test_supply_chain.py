@@ -187,6 +187,15 @@ def test_the_list_of_licences_has_every_package_and_its_text(image: str, made: P
     assert {canonicalize_name(name) for name in texts} == locked(image).keys()
 
 
+def test_what_is_compiled_into_a_wheel_is_listed_with_its_licence(made: Path) -> None:
+    text = (made / "predictor.licences.txt").read_text()
+    (parts,) = re.findall(r"obstore.cyclonedx.json\n=+\n\n((?:.+\n)+)", text)
+    named = (line.partition(": ") for line in parts.splitlines())
+    licences = {part: licence for part, _, licence in named}
+    assert any(part.startswith("object_store ") for part in licences)
+    assert not [part for part, licence in licences.items() if re.search(r"^$|GPL|None", licence)]
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

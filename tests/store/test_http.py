@@ -183,6 +183,14 @@ def test_a_certificate_of_an_authority_that_is_not_declared(
     assert not server.site.requests
 
 
+def test_a_declared_authority_is_trusted_beside_those_of_the_system(
+    server: WebServer, pod: Pod, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "other", "Other CA").file
+    done = pod.fetch(server, source(server), authority=other, SSL_CERT_FILE=str(server.authority))
+    assert done.status == 0, done.log
+
+
 def test_a_bundle_without_certificates(server: WebServer, pod: Pod, tmp_path: Path) -> None:
     empty = tmp_path / "ca.crt"
     empty.write_text("not a certificate")
@@ -216,3 +224,15 @@ def test_no_proxy_for_hosts_that_are_excepted(server: WebServer, pod: Pod) -> No
         done = pod.fetch(server, source(server), HTTPS_PROXY=proxy.url, NO_PROXY=LOOPBACK)
         assert done.status == 0, done.log
         assert not proxy.tunnels
+
+
+def test_a_server_that_is_gone_is_not_needed_where_there_is_a_copy(
+    server: WebServer, pod: Pod, model: Path
+) -> None:
+    server.stop()
+    gone = pod.fetch(server, source(server), FETCH_TIMEOUT="1")
+    assert (gone.status, gone.reason) == (1, "ModelFetchFailed")
+    assert "Connection refused" in gone.message
+    done = pod.fetch(server, source(server), MODEL_COPY=str(model))
+    assert done.status == 0, done.log
+    assert "without the store" in done.log

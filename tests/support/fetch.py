@@ -17,7 +17,10 @@ from riskpredictor_server.store import library
 if TYPE_CHECKING:
     from support.stores import Store
 
-FOREIGN = ("AWS_", "AZURE_", "GOOGLE_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_")
+FOREIGN = (
+    *("AWS_", "AZURE_", "GOOGLE_", "GCE_"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_"),
+)
 """Variables of this machine that a pod does not have."""
 
 

@@ -16,6 +16,7 @@ from localcluster.record import Cluster
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
 from support import argocd, debian, flux, fronts, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
+from support.stores import azure, gcs, s3
 
 RUNTIME_IMAGE = "health-predictor:runtime"
 """The server without a model, for models from a store."""
@@ -47,6 +48,9 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "Lua": lambda: debian.ensure("lua5.4"),
     "npm": lambda: debian.ensure("npm"),
     "faketime": lambda: debian.file_of("libfaketime", "libfaketimeMT.so.1"),
+    "Versity's S3 gateway": lambda: gobuild.ensure(s3.PROGRAM, ["versitygw"]),
+    "fake-gcs-server": lambda: gobuild.ensure(gcs.PROGRAM, ["fake-gcs-server"]),
+    "Azurite": azure.program,
     "nginx": fronts.nginx_program,
     "HAProxy": lambda: debian.ensure("haproxy"),
     "Java": lambda: debian.ensure("java", "default-jdk-headless"),

@@ -16,6 +16,7 @@ import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -77,15 +78,35 @@ def install(image: Image) -> Path:
 
 
 def licences(packages: Path) -> str:
-    """A table of the packages' licences and, below it, every licence file that they bring."""
+    """A table of the packages' licences; below it every licence file that they bring, and the
+    licences of what is compiled into them, for wheels that list that.
+    """
     hint = "use another package, or allow the licence in pyproject.toml, [tool.pip-licenses]"
     table = _run("pip-licenses", f"--python={_python(packages)}", hint=hint)
     texts = [
-        f"\n{'=' * 80}\n{path.relative_to(packages)}\n{'=' * 80}\n\n{path.read_text().rstrip()}\n"
+        f"\n{'=' * 80}\n{path.relative_to(packages)}\n{'=' * 80}\n\n{text.rstrip()}\n"
         for path in sorted(packages.glob("*.dist-info/**/*"))
-        if path.is_file() and LICENCE_FILE.match(path.name)
+        if (text := _licence_text(path))
     ]
     return table + "".join(texts)
+
+
+def _licence_text(path: Path) -> str:
+    """What a file of a package says about licences; empty if it says nothing."""
+    if path.parent.name == "sboms":
+        parts = json.loads(path.read_text())["components"]
+        return "\n".join(
+            f"{part['name']} {part['version']}:"
+            f" {' AND '.join(_licence(each) for each in part.get('licenses', ()))}"
+            for part in parts
+        )
+    return path.read_text() if path.is_file() and LICENCE_FILE.match(path.name) else ""
+
+
+def _licence(choice: dict[str, Any]) -> str:
+    """The licence of a component, one of the forms that CycloneDX has for it."""
+    licence = choice.get("license", {})
+    return str(choice.get("expression") or licence.get("id") or licence.get("name"))
 
 
 def bill(image: Image, packages: Path) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from obstore.store import AzureConfig
 
 
-_IDENTITIES = (
+IDENTITIES = (
     "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_CLIENT_SECRET",
     "AZURE_STORAGE_ACCOUNT_KEY",
@@ -53,6 +53,6 @@ def _config(source: Source, context: FetchContext) -> AzureConfig:
         config["account_key"] = key
     elif token := context.credential("AZURE_STORAGE_SAS_TOKEN"):
         config["sas_key"] = token.lstrip("?")
-    elif not any(os.environ.get(name) for name in _IDENTITIES):
+    elif not any(os.environ.get(name) for name in IDENTITIES):
         config["skip_signature"] = True
     return config

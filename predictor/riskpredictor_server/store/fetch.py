@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from riskpredictor_server.logs import configure, print_startup_error
 from riskpredictor_server.model.artifact import ArtifactError, load
-from riskpredictor_server.settings import SettingsError
+from riskpredictor_server.settings import PREFIX, SettingsError
 from riskpredictor_server.store import place
 from riskpredictor_server.store.credentials import read_credentials, read_file
 from riskpredictor_server.store.errors import FETCH_FAILED, NOT_FOUND, REJECTED, StoreError
@@ -38,6 +39,8 @@ def main(argv: Sequence[str]) -> int:
         settings = parse(argv)
     except SettingsError as error:
         print_startup_error(str(error), error.log_format)
+        path = os.environ.get(f"{PREFIX}TERMINATION_LOG", FetchSettings.termination_log)
+        _tell(Path(path), FETCH_FAILED, f"a setting of the fetch step is wrong: {error}")
         return 2
     configure(settings.log_format, settings.log_level)
     credentials: dict[str, str] = {}
@@ -96,7 +99,7 @@ def _take_copy(copy: str, wanted: Wanted, target: Path) -> bool:
         )
     except StoreError as error:
         if error.reason == NOT_FOUND:
-            log.info("there is no copy in the cluster yet")
+            log.info("there is no whole copy in the cluster yet")
         else:
             log.warning("the copy in the cluster is not used: %s: %s", error.reason, error.message)
         return False
@@ -128,15 +131,20 @@ def _context(settings: FetchSettings, credentials: dict[str, str]) -> FetchConte
 
 def _failed(settings: FetchSettings, reason: str, message: str) -> int:
     log.error("%s: %s", reason, message)
-    if settings.termination_log.exists():
-        try:
-            settings.termination_log.write_bytes(_line(reason, message))
-        except OSError as error:
-            log.warning("%s cannot be written: %s", settings.termination_log, error.strerror)
+    _tell(settings.termination_log, reason, message)
     return 1
 
 
-def _line(reason: str, message: str) -> bytes:
+def _tell(path: Path, reason: str, message: str) -> None:
+    """Write the reason to the termination log, which exists in a pod."""
+    if path.exists():
+        try:
+            path.write_bytes(termination_line(reason, message))
+        except OSError as error:
+            log.warning("%s cannot be written: %s", path, error.strerror)
+
+
+def termination_line(reason: str, message: str) -> bytes:
     """Return the reason as one line of JSON that fits into a termination log."""
     while True:
         line = json.dumps({"reason": reason, "message": message}, ensure_ascii=False).encode()

@@ -133,7 +133,9 @@ class HttpClient:
         said = f"HTTP {status} {error.reason}: {words.of_body(body)}".rstrip(": ")
         message = f"{said}; {words.advice(status)}"
         if status in _TRANSIENT:
-            raise TransientError(message, _retry_after(headers.get("retry-after")))
+            raise TransientError(
+                message, seconds_to_wait(headers.get("retry-after", ""), time.time())
+            )
         reason = NOT_FOUND if status in _MISSING else FETCH_FAILED
         raise StoreError(reason, f"{transfer.what}: {message}")
 
@@ -234,13 +236,11 @@ def _lower(headers: Message) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which is a number or a date."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
+def seconds_to_wait(retry_after: str, now: float) -> float | None:
+    """Return the seconds of a Retry-After field, a number or a date; None if it is neither."""
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - now)
     except ValueError:
         return None

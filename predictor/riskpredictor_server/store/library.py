@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from riskpredictor_server.model.artifact import CARD
+from riskpredictor_server.model.artifact import CARD, SIGNATURE
 from riskpredictor_server.store.errors import NOT_FOUND, StoreError
 from riskpredictor_server.store.folder import Folder
 from riskpredictor_server.store.http import HttpClient
 from riskpredictor_server.store.retry import Retries
 from riskpredictor_server.store.sources import Place, from_uri, place
 from riskpredictor_server.store.transport import FetchContext, Reader
-from riskpredictor_server.store.verification import CARD_LIMIT, SIGNATURE, read_artifact
+from riskpredictor_server.store.verification import CARD_LIMIT, read_artifact
 from riskpredictor_server.store.words import without_secrets
 
 log = logging.getLogger("riskpredictor")

@@ -47,6 +47,7 @@ _MISSING = (
 """What stores call a place that is not there; another 404 may be of a user who is not there."""
 _PASSING = {
     "dns error": f"the name cannot be resolved; {words.REACH}",
+    "TunnelUnsuccessful": f"the proxy refuses to connect; {words.REACH}",
     "tcp connect error": f"no connection; {words.REACH}",
     "kind: Timeout": f"no answer within the time allowed; {words.REACH}",
     "IncompleteBody": "the transfer broke off",
@@ -58,7 +59,7 @@ class Bucket:
 
     def __init__(self, store: ObjectStore, where: str, context: FetchContext) -> None:
         """``where`` names it in messages, such as ``s3://models/risk/v2``."""
-        self._store, self._where, self._context = store, where, context
+        self.store, self._where, self._context = store, where, context
 
     def read(self, name: str, limit: int) -> bytes:
         """See ``transport.Reader``."""
@@ -67,11 +68,11 @@ class Bucket:
     def write(self, files: Mapping[str, bytes]) -> str:
         """See ``transport.Writer``."""
         for name, data in files.items():
-            self._call(name, partial(obstore.put, self._store, name, data))
+            self._call(name, partial(obstore.put, self.store, name, data))
         return self._where
 
     def _get(self, name: str, limit: int) -> bytes:
-        result = obstore.get(self._store, name)
+        result = obstore.get(self.store, name)
         size = result.meta["size"]
         if size > limit:
             raise StoreError(
@@ -136,12 +137,15 @@ def _failure(error: Exception, what: str) -> Exception:
     message, _, causes = str(error).partition(_DEBUG)
     found = re.search(r"status code: (\d{3}) ?([^:]*)(?:: (.*))?", message, re.DOTALL)
     if found is None:
+        # It may be another than the store: what gives out tokens, or a proxy.
+        asked = re.search(r"https?://[^/\s]+", message)
+        host = f"{asked[0]}: " if asked else ""
         for pattern, meaning in _FINAL.items():
             if re.search(pattern, causes):
-                return StoreError(FETCH_FAILED, f"{what}: {meaning}")
+                return StoreError(FETCH_FAILED, f"{what}: {host}{meaning}")
         for pattern, meaning in _PASSING.items():
             if re.search(pattern, causes):
-                return TransientError(meaning)
+                return TransientError(host + meaning)
         return TransientError(f"{words.shorten(message)}; {words.REACH}")
     status, name, body = int(found[1]), found[2].strip(), found[3] or ""
     said = f"HTTP {status} {name}: {words.of_body(body.encode())}".rstrip(": ")

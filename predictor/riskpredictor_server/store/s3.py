@@ -14,7 +14,7 @@ from riskpredictor_server.store.transport import FetchContext, Source
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-_IDENTITIES = (
+IDENTITIES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -35,7 +35,7 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
             source["bucket"],
             prefix=source["prefix"].strip("/"),
             config=_config(source, context),
-            **options(context, source.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL")),
+            **options(context, _endpoint(source)),
         ),
         where,
     )
@@ -56,14 +56,19 @@ def _config(source: Source, context: FetchContext) -> S3Config:
         config["secret_access_key"] = context.credential("AWS_SECRET_ACCESS_KEY") or ""
         if token := context.credential("AWS_SESSION_TOKEN"):
             config["session_token"] = token
-    elif not any(os.environ.get(name) for name in _IDENTITIES):
+    elif not any(os.environ.get(name) for name in IDENTITIES):
         config["skip_signature"] = True
     return config
 
 
+def _endpoint(source: Source) -> str | None:
+    endpoint: str | None = source.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL")
+    return endpoint
+
+
 def _style(source: Source) -> Any:
     """Path style is usual for own endpoints, virtual-host style for Amazon's."""
-    endpoint, bucket = source.get("endpoint"), source["bucket"]
+    endpoint, bucket = _endpoint(source), source["bucket"]
     path_style = source.get("pathStyle", bool(endpoint))
     if not endpoint:
         # Certificates of *.s3.amazonaws.com do not hold for a name with more dots.

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from riskpredictor_server.model.artifact import CARD, JOBLIB, LINEAR
+from riskpredictor_server.model.artifact import CARD, JOBLIB, LINEAR, SIGNATURE
 from riskpredictor_server.store.errors import (
     DIGEST_MISMATCH,
     NOT_FOUND,
@@ -32,7 +32,6 @@ TOTAL_LIMIT = 256 * 1024 * 1024
 """Most bytes of the card, and of all files of an artifact."""
 FILES = (LINEAR, JOBLIB)
 """What a card may list."""
-SIGNATURE = "model.sig"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

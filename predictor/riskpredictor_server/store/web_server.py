@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, urlsplit
 
 from riskpredictor_server.store.errors import FETCH_FAILED, StoreError
@@ -27,6 +28,11 @@ def open(source: Source, context: FetchContext) -> Reader:  # noqa: A001 - as al
         raise StoreError(
             FETCH_FAILED,
             "spec.model.source.http.url: must begin with https:// or http://, and name a host",
+        )
+    if not re.fullmatch(r"[!-~]+", source["url"]):
+        raise StoreError(
+            FETCH_FAILED,
+            "spec.model.source.http.url: spaces and letters beyond ASCII must be percent-encoded",
         )
     if "@" in parts.netloc:
         raise StoreError(

@@ -18,6 +18,8 @@ from support.stores import Source
 from support.stores.server import Authority, host
 
 USERNAME, PASSWORD = "predictor", "a-secret-of-a-test"
+DATED = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+"""What an object store always tells."""
 Misbehaviour = Callable[["Handler"], None]
 """What the server does instead of answering with a file."""
 
@@ -55,15 +57,20 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.whole_or_rest(file.read_bytes(), fields)
 
+    def do_POST(self) -> None:
+        """Take the body, and answer as to a GET."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     def whole_or_rest(self, data: bytes, fields: Mapping[str, str]) -> None:
         """A file, or the range that was asked for."""
         tag = f'"{sha256(data).hexdigest()[:12]}"'
         if "range" in fields and fields.get("if-range") == tag:
             start = int(fields["range"].removeprefix("bytes=").rstrip("-"))
             span = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
-            self.answer(206, data[start:], {"ETag": tag, **span})
+            self.answer(206, data[start:], {"ETag": tag, **DATED, **span})
         else:
-            self.answer(200, data, {"ETag": tag})
+            self.answer(200, data, {"ETag": tag, **DATED})
 
     def answer(
         self, status: int, body: bytes, headers: Mapping[str, str] | None = None, cut: int = 0
@@ -144,12 +151,13 @@ def truncate(data: bytes, missing: int, headers: Mapping[str, str] | None = None
     return lambda handler: handler.answer(200, data, headers, cut=missing)
 
 
-def stall(data: bytes, seconds: float) -> Misbehaviour:
+def stall(data: bytes, seconds: float, headers: Mapping[str, str] | None = None) -> Misbehaviour:
     """Send the head and half of the body, then nothing more."""
 
     def misbehave(handler: Handler) -> None:
         handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
+        for name, value in {**(headers or {}), "Content-Length": str(len(data))}.items():
+            handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(data[: len(data) // 2])
         handler.wfile.flush()
