@@ -44,7 +44,7 @@ READ_SECONDS = 2.0
 """How long reading all files from a pod may take."""
 LOOK_SECONDS = 600.0
 """How often a copy is looked at again: somebody may have deleted or replaced it."""
-BACKOFF = Backoff(base=10.0, limit=600.0)
+BACKOFF = Backoff(base=5.0, limit=600.0)
 
 
 class Reader(Protocol):

@@ -6,6 +6,7 @@ import datetime
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from riskpredictor_operator import events, metrics
 from riskpredictor_operator.core import api, conditions, reasons
@@ -50,9 +51,7 @@ class StatusWriter:
             # It is negative after the clock was set back.
             if 0 <= passed < PROGRESS_SECONDS:
                 return PROGRESS_SECONDS - passed
-        # In a merge patch, null removes a field.
-        removed = {name: None for name in previous if name not in status}
-        patch = {**status, **removed}
+        patch = _merge_patch(previous, status)
         live = await self.client.patch_status(api.RISKPREDICTOR, key, uid, patch)
         self.cache.put(api.RISKPREDICTOR, live)
         self._written[key] = self.clock()
@@ -65,3 +64,15 @@ class StatusWriter:
         """Forget a RiskPredictor that is gone."""
         self._written.pop(key, None)
         metrics.forget_predictor(key)
+
+
+def _merge_patch(before: Body, after: Body) -> dict[str, Any]:
+    """The merge patch (RFC 7386) that makes one map the other: null removes a field, and maps are
+    merged."""
+    changed = {
+        name: _merge_patch(before[name], value)
+        if isinstance(value, dict) and isinstance(before.get(name), dict)
+        else value
+        for name, value in after.items()
+    }
+    return changed | {name: None for name in before if name not in after}

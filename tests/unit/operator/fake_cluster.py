@@ -186,9 +186,8 @@ class FakeCluster(Client):
             raise ApiError(404, "NotFound", f"{key} not found")
         if known["metadata"]["uid"] != uid:
             raise conflict("the object has another uid")
-        merged = {**(known.get("status") or {}), **status}
-        stays = {name: value for name, value in merged.items() if value is not None}
-        return copy.deepcopy(self.store(resource, {**known, "status": stays}))
+        merged = _merged(known.get("status") or {}, status)
+        return copy.deepcopy(self.store(resource, {**known, "status": merged}))
 
     async def watch_one(
         self,
@@ -216,6 +215,20 @@ class FakeCluster(Client):
 def conflict(message: str = "conflict") -> ApiError:
     """Somebody else was quicker."""
     return ApiError(409, "Conflict", message)
+
+
+def _merged(known: Body, patch: Body) -> Object:
+    """A merge patch (RFC 7386): null removes, maps are merged, all else is replaced."""
+    merged = dict(known)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            before = known.get(name)
+            merged[name] = _merged(before if isinstance(before, dict) else {}, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def _selected(body: Body, selector: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 
 def model(version: str = "v2", **files: bytes) -> dict[str, bytes]:
@@ -15,6 +16,6 @@ def model(version: str = "v2", **files: bytes) -> dict[str, bytes]:
     return {"card.json": card, **content}
 
 
-def digest_of(files: dict[str, bytes]) -> str:
+def digest_of(files: Mapping[str, bytes]) -> str:
     """The digest of a model."""
     return f"sha256:{hashlib.sha256(files['card.json']).hexdigest()}"
