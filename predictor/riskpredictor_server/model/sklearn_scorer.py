@@ -83,7 +83,14 @@ class PipelineScorer:
         import pandas
 
         known = zip(self._names, self.inputs, strict=True)
-        return pandas.DataFrame({own: columns[name] for own, name in known if name in columns})
+        # An object, lest pandas makes text of its own of it, with NaN for None.
+        return pandas.DataFrame(
+            {
+                own: pandas.Series(columns[name], dtype=columns[name].dtype)
+                for own, name in known
+                if name in columns
+            }
+        )
 
     def _column(self, is_text: bool, values: Sequence[Any]) -> Any:
         if is_text:

@@ -27,6 +27,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.training.columns import (
     Cell,
     Column,
@@ -173,8 +174,17 @@ def _clipped(cells: Sequence[Cell], low: float, high: float) -> list[Cell]:
 
 
 def hinge(of: Column, side: str, knot: float) -> Column:
-    """Return ``max(0, of - knot)`` (above) or ``max(0, knot - of)`` (below) of a scaled feature."""
-    factor = of.only
+    """Return ``max(0, of - knot)`` (above) or ``max(0, knot - of)`` (below) of one feature."""
+    factor, sign = of.only, 1.0 if side == "above" else -1.0
+    if not any(of.parts):
+        return constant(max(0.0, sign * (of.parts.get((), 0.0) - knot)))
+    if factor and factor.kind in ("equals", "missing"):
+        # Of two values, what becomes of them is a straight line.
+        low, high = (
+            max(0.0, sign * ((flag - factor.mean) / factor.scale - knot)) for flag in (0.0, 1.0)
+        )
+        flag = column(factor._replace(mean=0.0, scale=1.0))
+        return total([(1.0, constant(low)), (high - low, flag)])
     if factor is None or factor.kind or factor.scale <= 0:
         raise NotLinearError("bends what an earlier step computed")
     # (x - mean) / scale is above the knot where x is above mean + knot * scale.
@@ -389,10 +399,8 @@ def _function_transformer(transformer: FunctionTransformer, cells: Sequence[Cell
 
 
 def _hinges(cells: Sequence[Cell], terms: Sequence[Any]) -> list[Cell]:
-    from riskpredictor_server.model.vitals import VITAL_NAMES
-
     return [
-        hinge(numeric(cells[VITAL_NAMES.index(term.vital)]), term.side, float(term.knot))
+        hinge(numeric(cells[VITALS.index(term.vital)]), term.side, float(term.knot))
         for term in terms
     ]
 
