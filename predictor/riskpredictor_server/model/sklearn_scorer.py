@@ -7,26 +7,16 @@ table with names. Linear models therefore do not use it.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
 import math
-import re
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from riskpredictor_server.model.classifier_file import of_another_version, unpickle, written_by
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.scorer import Scored, ScoredMany
-
-_VERSION = re.compile(
-    rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4})(\d+\.\d+(?:\.\d+)?[a-z0-9.]*)", re.DOTALL
-)
-"""The version of scikit-learn in the state of a pickled estimator, of any protocol since 2."""
 
 
 class PipelineScorer:
@@ -39,9 +29,12 @@ class PipelineScorer:
 
     explains = False
 
-    def __init__(self, pipeline: Any, schema: Schema) -> None:
-        """Raises ValueError if it does not classify records of ``schema`` into its levels."""
-        self.pipeline, self.schema = pipeline, schema
+    def __init__(self, pipeline: Any, schema: Schema, written: str = "") -> None:
+        """``written`` is the version of scikit-learn that wrote it, if it was read from a file.
+
+        Raises ValueError if it does not classify records of ``schema`` into its levels.
+        """
+        self.pipeline, self.schema, self._written = pipeline, schema, written
         self.order, self.note = _order_of_levels(pipeline, schema.levels)
         """Where each level is in the classifier's classes; and what was assumed, if anything."""
         names = getattr(pipeline, "feature_names_in_", None)
@@ -55,13 +48,27 @@ class PipelineScorer:
                 f" {len(schema.names)} features: {', '.join(schema.names)}"
             )
         self._missing = None if _looks_for_none(pipeline) else math.nan
+        _refuse_changed_meaning(pipeline)
 
     def predict_proba(self, rows: Sequence[Values]) -> Any:
-        """Probabilities as an array of shape (n, levels), columns in the order of the levels."""
-        with warnings.catch_warnings():
-            # That a value is unknown to an encoder which was told to ignore it is no news.
-            warnings.simplefilter("ignore")
-            return self.pipeline.predict_proba(self._table(rows))[:, self.order]
+        """Probabilities as an array of shape (n, levels), columns in the order of the levels.
+
+        Raises whatever the classifier raises, and ValueError if it gives no probabilities.
+        """
+        table = self._table(rows)
+        try:
+            with warnings.catch_warnings():
+                # That a value is unknown to an encoder which was told to ignore it is no news.
+                warnings.simplefilter("ignore")
+                found = self.pipeline.predict_proba(table)[:, self.order]
+        except (AttributeError, ImportError, TypeError) as error:
+            other = of_another_version(self._written, error)
+            if other:
+                raise other from error
+            raise
+        if not np.isfinite(found).all():
+            raise ValueError("its probabilities are not numbers (NaN)")
+        return found
 
     def score(self, values: Values) -> Scored:
         """Score one record."""
@@ -74,9 +81,7 @@ class PipelineScorer:
     def _table(self, rows: Sequence[Values]) -> Any:
         columns = {
             feature.name: self._column(feature.type == "category", values)
-            for feature, values in zip(
-                self.schema.features, zip(*rows, strict=True), strict=True
-            )
+            for feature, values in zip(self.schema.features, zip(*rows, strict=True), strict=True)
         }
         if self._names is None:
             return np.column_stack([*columns.values()])
@@ -103,65 +108,16 @@ def load_pipeline(data: bytes, schema: Schema) -> PipelineScorer:
 
     Raises ValueError with what to do, and ModuleNotFoundError for a module that is not installed.
     """
-    return PipelineScorer(unpickle(data), schema)
-
-
-def unpickle(data: bytes) -> Any:
-    """Read what ``joblib.dump()`` wrote; raises ValueError and ModuleNotFoundError."""
-    import joblib
-    import sklearn
-
-    if not data.startswith((b"\x80", *_MAGIC)):
-        raise ValueError("it is no file of joblib.dump()")
-    written, installed = written_by(data), sklearn.__version__
-    try:
-        with warnings.catch_warnings():
-            # Whether an older version's classifier still answers the same is for golden cases.
-            warnings.simplefilter("ignore")
-            return joblib.load(io.BytesIO(data))
-    except Exception as error:  # a pickle can raise anything
-        if written not in ("", installed):
-            raise ValueError(
-                f"scikit-learn {written} wrote it and {installed}, which is installed, cannot read"
-                f" it ({error}): fit and dump it again with scikit-learn {installed}"
-            ) from error
-        if isinstance(error, ModuleNotFoundError):
-            raise
-        if isinstance(error, AttributeError) and "__main__" in str(error):
-            raise ValueError(
-                f"it uses what was defined in a notebook or script ({error}): move that into a"
-                " module which is installed where the classifier is served"
-            ) from error
-        raise ValueError(f"it is damaged or cut short, or no joblib file ({error})") from error
-
-
-_MAGIC = (b"x", b"\x1f\x8b", b"BZ", b"\xfd7zXZ", b"\x5d\x00")
-"""Of what joblib compresses: zlib, gzip, bz2, xz, lzma."""
-
-
-def written_by(data: bytes) -> str:
-    """Return the version of scikit-learn that wrote a joblib file; empty if it does not say."""
-    for content in _contents(data):
-        found = _VERSION.search(content)
-        if found:
-            return found[1].decode()
-    return ""
-
-
-def _contents(data: bytes) -> Iterator[bytes]:
-    yield data
-    for decompress in (zlib.decompress, gzip.decompress, bz2.decompress, lzma.decompress):
-        try:
-            yield decompress(data)
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
-            continue
+    return PipelineScorer(unpickle(data), schema, written_by(data))
 
 
 def _order_of_levels(pipeline: Any, levels: Sequence[str]) -> tuple[list[int], str]:
     if not hasattr(pipeline, "predict_proba"):
         kind = type(pipeline).__name__
         if not hasattr(pipeline, "predict"):
-            raise ValueError(f"it holds a {kind}, not a classifier: dump the fitted pipeline itself")
+            raise ValueError(
+                f"it holds a {kind}, not a classifier: dump the fitted pipeline itself"
+            )
         raise ValueError(
             f"it has no predict_proba, so no probabilities: calibrate the {kind}"
             " (CalibratedClassifierCV) or choose another classifier"
@@ -181,7 +137,9 @@ def _order_of_levels(pipeline: Any, levels: Sequence[str]) -> tuple[list[int], s
     if classes == [*range(len(levels))]:
         pairs = ", ".join(f"{number} is {level}" for number, level in enumerate(levels))
         return [*range(len(levels))], f"its classes are numbers, taken in this order: {pairs}"
-    raise ValueError(f"its classes are {classes}, they must be {[*levels]} or 0 to {len(levels) - 1}")
+    raise ValueError(
+        f"its classes are {classes}, they must be {[*levels]} or 0 to {len(levels) - 1}"
+    )
 
 
 def _inputs(names: Sequence[Any], schema: Schema) -> tuple[str, ...]:
@@ -218,3 +176,29 @@ def _estimators(estimator: Any) -> Iterator[Any]:
     for each in inner:
         if hasattr(each, "get_params"):
             yield from _estimators(each)
+
+
+def _refuse_changed_meaning(pipeline: Any) -> None:
+    """Refuse a regression from which the installed scikit-learn computes other probabilities.
+
+    Until 1.7, ``multi_class`` said how; later versions do not look at it.
+    """
+    for each in _estimators(pipeline):
+        how = getattr(each, "multi_class", None)
+        if type(each).__name__ not in ("LogisticRegression", "LogisticRegressionCV") or how is None:
+            continue
+        if "multi_class" in each.get_params():
+            continue  # that version knows it
+        several = len(each.classes_) > 2
+        if several and (how == "ovr" or each.solver == "liblinear"):
+            raise ValueError(
+                "it was fitted one level against the rest (multi_class='ovr') by an older"
+                " scikit-learn, and the installed one would compute other probabilities from it:"
+                " fit it again, as a multinomial LogisticRegression or with OneVsRestClassifier"
+            )
+        if not several and how == "multinomial":
+            raise ValueError(
+                "it was fitted for two levels with multi_class='multinomial' by an older"
+                " scikit-learn, and the installed one would compute other probabilities from it:"
+                " fit it again"
+            )

@@ -32,7 +32,7 @@ class Fill(Enum):
 
 
 class Factor(NamedTuple):
-    """``(g(x) - mean) / scale`` of a feature's value x; g by ``kind`` as in model/linear_form.py."""
+    """``(g(x) - mean) / scale`` of a feature's value x; g by ``kind``: see model/linear_form.py."""
 
     feature: str
     kind: str = ""
@@ -197,3 +197,22 @@ def one_of(cell: Raw, values: Iterable[Any], *, also_missing: bool) -> Column:
     if also_missing and none is Fill.NONE:
         factors.append(Factor(feature.name, "missing"))
     return column(*factors)
+
+
+def hinge(of: Column, side: str, knot: float) -> Column:
+    """Return ``max(0, of - knot)`` (above) or ``max(0, knot - of)`` (below) of one feature."""
+    factor, sign = of.only, 1.0 if side == "above" else -1.0
+    if not any(of.parts):
+        return constant(max(0.0, sign * (of.parts.get((), 0.0) - knot)))
+    if factor and factor.kind in ("equals", "missing"):
+        # Of two values, what becomes of them is a straight line.
+        low, high = (
+            max(0.0, sign * ((flag - factor.mean) / factor.scale - knot)) for flag in (0.0, 1.0)
+        )
+        flag = column(factor._replace(mean=0.0, scale=1.0))
+        return total([(1.0, constant(low)), (high - low, flag)])
+    if factor is None or factor.kind or factor.scale <= 0:
+        raise NotLinearError("bends what an earlier step computed")
+    # (x - mean) / scale is above the knot where x is above mean + knot * scale.
+    at = factor.mean + knot * factor.scale
+    return column(factor._replace(kind=side, at=at, mean=0.0))

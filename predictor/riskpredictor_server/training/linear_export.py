@@ -110,7 +110,9 @@ def _products(
     try:
         columns = [numeric(cell) for cell in cells]
     except MismatchError as error:
-        raise MismatchError(f"step {where} (LogisticRegression) {error}".replace("  ", " ")) from None
+        raise MismatchError(
+            f"step {where} (LogisticRegression) {error}".replace("  ", " ")
+        ) from None
     coefficients, intercepts = regression.coef_, regression.intercept_
     if len(coefficients) == 1:
         # Of two classes there is one row: the log-odds of the second, for a sigmoid.
@@ -132,7 +134,7 @@ def _products(
 
 
 def _fills(factors: set[Factor], schema: Schema) -> dict[str, Any]:
-    """Return what each optional feature is scored as where it was left out; None: none of its values."""
+    """Return what each optional feature is scored as where it was left out; None: no value."""
     found: dict[str, Any] = {}
     for factor in sorted(factors, key=repr):
         name = factor.feature
@@ -140,8 +142,8 @@ def _fills(factors: set[Factor], schema: Schema) -> dict[str, Any]:
             continue
         if factor.fill is Fill.OPEN:
             raise MismatchError(
-                f"{name} may be left out (required: false), but nothing in the pipeline fills it in:"
-                " fit it with a SimpleImputer, or declare it as required"
+                f"{name} may be left out (required: false), but nothing in the pipeline fills it"
+                " in: fit it with a SimpleImputer, or declare it as required"
             )
         if factor.fill is Fill.NEVER:
             continue

@@ -6,8 +6,8 @@ linear form raises NotLinearError; what the schema contradicts raises MismatchEr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,25 +31,23 @@ from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.training.columns import (
     Cell,
     Column,
-    Factor,
     Fill,
     MismatchError,
     NotLinearError,
     Raw,
     column,
     constant,
+    hinge,
     known_raw,
     missing,
     numeric,
-    one_of,
     total,
 )
+from riskpredictor_server.training.encoders import one_hot_encoder, ordinal_encoder, plain
 from riskpredictor_server.training.features import expand
 
 MOST_PRODUCTS = 2000
 """More are slower by this server than by scikit-learn."""
-MOST_CATEGORIES = 100
-"""Of an integer."""
 
 
 def transform(transformer: Any, cells: Sequence[Cell], where: str) -> list[Cell]:
@@ -59,11 +57,11 @@ def transform(transformer: Any, cells: Sequence[Cell], where: str) -> list[Cell]
     kind = type(transformer)
     if kind in _CONTAINERS:
         return _CONTAINERS[kind](transformer, cells, where)
+    if isinstance(transformer, SelectorMixin):
+        return [cells[index] for index in transformer.get_support(indices=True)]
+    if kind not in _RULES:
+        raise NotLinearError(f"step {where} ({kind.__name__}) has no linear form here")
     try:
-        if isinstance(transformer, SelectorMixin):
-            return [cells[index] for index in transformer.get_support(indices=True)]
-        if kind not in _RULES:
-            raise NotLinearError("has no linear form here")
         return _RULES[kind](transformer, cells)
     except (NotLinearError, MismatchError) as error:
         raise type(error)(f"step {where} ({kind.__name__}) {error}") from None
@@ -173,30 +171,11 @@ def _clipped(cells: Sequence[Cell], low: float, high: float) -> list[Cell]:
     return made
 
 
-def hinge(of: Column, side: str, knot: float) -> Column:
-    """Return ``max(0, of - knot)`` (above) or ``max(0, knot - of)`` (below) of one feature."""
-    factor, sign = of.only, 1.0 if side == "above" else -1.0
-    if not any(of.parts):
-        return constant(max(0.0, sign * (of.parts.get((), 0.0) - knot)))
-    if factor and factor.kind in ("equals", "missing"):
-        # Of two values, what becomes of them is a straight line.
-        low, high = (
-            max(0.0, sign * ((flag - factor.mean) / factor.scale - knot)) for flag in (0.0, 1.0)
-        )
-        flag = column(factor._replace(mean=0.0, scale=1.0))
-        return total([(1.0, constant(low)), (high - low, flag)])
-    if factor is None or factor.kind or factor.scale <= 0:
-        raise NotLinearError("bends what an earlier step computed")
-    # (x - mean) / scale is above the knot where x is above mean + knot * scale.
-    at = factor.mean + knot * factor.scale
-    return column(factor._replace(kind=side, at=at, mean=0.0))
-
-
 def _simple_imputer(imputer: SimpleImputer, cells: Sequence[Cell]) -> list[Cell]:
     if not (imputer.missing_values is None or imputer.missing_values != imputer.missing_values):
         raise NotLinearError(f"fills in what is {imputer.missing_values!r} (missing_values)")
     made = [
-        _filled(cell, _plain(value))
+        _filled(cell, plain(value))
         for cell, value in zip(cells, imputer.statistics_, strict=True)
         # A column without any value was left out of the table.
         if imputer.keep_empty_features or value == value
@@ -226,125 +205,6 @@ def _filled(cell: Cell, value: Any) -> Cell:
         kind = "a number" if feature.is_numeric else "text"
         raise MismatchError(f"fills {feature.name} with {value!r}, and the schema says {kind}")
     return Raw(feature, float(value) if feature.is_numeric else value)
-
-
-def _one_hot_encoder(encoder: OneHotEncoder, cells: Sequence[Cell]) -> list[Cell]:
-    unknown_counts = encoder.handle_unknown in ("infrequent_if_exist", "warn")
-    infrequent = getattr(encoder, "infrequent_categories_", None) or [None] * len(cells)
-    drops = [None] * len(cells) if encoder.drop_idx_ is None else encoder.drop_idx_
-    made: list[Cell] = []
-    for cell, own, rare, drop in zip(cells, encoder.categories_, infrequent, drops, strict=True):
-        known = _categorical(cell)
-        categories = [_plain(value) for value in own]
-        rare = {_key(_plain(value)) for value in rare} if rare is not None else set()
-        groups = [[value] for value in categories if _key(value) not in rare]
-        unseen = _unseen(known, categories, encoder.handle_unknown == "error")
-        dropped = None if drop is None else _key(categories[int(drop)])
-        if rare:
-            together = [value for value in categories if _key(value) in rare]
-            groups.append(together + (unseen if unknown_counts else []))
-        made += [
-            _is_one_of(known, group)
-            for group in groups
-            if dropped is None or dropped not in map(_key, group)
-        ]
-    return made
-
-
-def _ordinal_encoder(encoder: OrdinalEncoder, cells: Sequence[Cell]) -> list[Cell]:
-    if any(rare is not None for rare in getattr(encoder, "infrequent_categories_", ())):
-        raise NotLinearError("joins rare categories (min_frequency, max_categories)")
-    made: list[Cell] = []
-    for cell, own in zip(cells, encoder.categories_, strict=True):
-        known = _categorical(cell)
-        categories = [_plain(value) for value in own]
-        codes: list[tuple[Any, float]] = []
-        for code, value in enumerate(categories):
-            codes.append((value, encoder.encoded_missing_value if _is_missing(value) else code))
-        for value in _unseen(known, categories, encoder.handle_unknown == "error"):
-            codes.append((value, encoder.unknown_value))
-        if known.fill is not Fill.OPEN:
-            codes = [(value, code) for value, code in codes if not _is_missing(value)]
-        if not all(math.isfinite(code) for _, code in codes):
-            raise NotLinearError(f"leaves {known.feature.name} missing where it was left out")
-        made.append(total((float(code), _is_one_of(known, [value])) for value, code in codes))
-    return made
-
-
-def _categorical(cell: Cell) -> Raw:
-    if isinstance(cell, Column):
-        raise NotLinearError("takes what was computed for categories")
-    known = known_raw(cell)
-    if known.feature.type == "number":
-        raise NotLinearError(
-            f"takes the number {known.feature.name} for categories: declare it as an integer"
-        )
-    if known.feature.type == "integer":
-        name, fill = known.feature.name, known.fill
-        if fill is not Fill.NEVER and not (isinstance(fill, float) and fill.is_integer()):
-            raise NotLinearError(
-                f"takes {name}, which may be left out, for categories: fill in a whole number"
-            )
-        if known.feature.maximum - known.feature.minimum > MOST_CATEGORIES:
-            raise NotLinearError(f"takes {name} for more than {MOST_CATEGORIES} categories")
-    return known
-
-
-def _unseen(cell: Raw, categories: Sequence[Any], refused: bool) -> list[Any]:
-    """Return the values of a feature that an encoder has not seen; NaN stands for a missing one."""
-    feature = cell.feature
-    if feature.type == "integer":
-        accepted = [float(value) for value in range(int(feature.minimum), int(feature.maximum) + 1)]
-    else:
-        accepted = [*feature.choices]
-    if isinstance(cell.fill, str) and cell.fill not in accepted:
-        accepted.append(cell.fill)
-    known = {_key(value) for value in categories}
-    strange = [
-        value for value in categories if not _is_missing(value) and value not in accepted
-    ]
-    if strange:
-        raise MismatchError(
-            f"knows {feature.name} as {_listed(strange)}, which the schema does not declare:"
-            f" {feature.span()}"
-        )
-    unseen = [value for value in accepted if _key(value) not in known]
-    if unseen and refused:
-        raise MismatchError(
-            f"has never seen {feature.name} as {_listed(unseen)}, which the schema declares: fit it"
-            ' with handle_unknown="ignore" or with records of all values'
-        )
-    if cell.fill is Fill.OPEN and not any(map(_is_missing, categories)):
-        if refused:
-            raise MismatchError(
-                f"has never seen {feature.name} left out: declare it as required, or fit the"
-                " pipeline with records that lack it"
-            )
-        unseen.append(math.nan)
-    return unseen
-
-
-def _is_one_of(cell: Raw, values: Sequence[Any]) -> Column:
-    feature = cell.feature
-    if feature.type == "integer":
-        return total((1.0, _equals(cell, float(value))) for value in values)
-    own = [value for value in values if not _is_missing(value)]
-    also_missing = len(own) < len(values) and cell.fill is Fill.OPEN
-    if isinstance(cell.fill, str) and cell.fill in own and cell.fill not in feature.values:
-        own.remove(cell.fill)
-        also_missing = True
-    if feature.type == "boolean":
-        own = [bool(value) for value in own]
-    return one_of(cell, own, also_missing=also_missing)
-
-
-def _equals(cell: Raw, value: float) -> Column:
-    """Return whether a whole number is ``value``, as a tent of hinges: 1 or 0."""
-    feature = numeric(cell)
-    return total(
-        (weight, hinge(feature, "above", value + offset))
-        for weight, offset in ((1.0, -1.0), (-2.0, 0.0), (1.0, 1.0))
-    )
 
 
 def _polynomial_features(transformer: PolynomialFeatures, cells: Sequence[Cell]) -> list[Cell]:
@@ -381,10 +241,10 @@ def _spline_transformer(transformer: SplineTransformer, cells: Sequence[Cell]) -
                     (-1 / (high - low), hinge(feature, "above", high)),
                 ]
             )
-            for low, high in zip(knots, knots[1:], strict=False)
+            for low, high in pairwise(knots)
         ]
         edges = [constant(1.0), *ramps, constant(0.0)]
-        tents = [total([(1.0, a), (-1.0, b)]) for a, b in zip(edges, edges[1:], strict=False)]
+        tents = [total([(1.0, a), (-1.0, b)]) for a, b in pairwise(edges)]
         made += tents if transformer.include_bias else tents[:-1]
     return made
 
@@ -405,23 +265,6 @@ def _hinges(cells: Sequence[Cell], terms: Sequence[Any]) -> list[Cell]:
     ]
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value
-
-
-def _key(value: Any) -> Any:
-    """Make missing values equal to each other."""
-    return math.nan if _is_missing(value) else value
-
-
-def _listed(values: Sequence[Any]) -> str:
-    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
-
-
 _CONTAINERS: dict[type, Callable[[Any, Sequence[Cell], str], list[Cell]]] = {
     Pipeline: _pipeline,
     ColumnTransformer: _column_transformer,
@@ -433,8 +276,8 @@ _RULES: dict[type, Callable[[Any, Sequence[Cell]], list[Cell]]] = {
     MaxAbsScaler: _max_abs_scaler,
     RobustScaler: _robust_scaler,
     SimpleImputer: _simple_imputer,
-    OneHotEncoder: _one_hot_encoder,
-    OrdinalEncoder: _ordinal_encoder,
+    OneHotEncoder: one_hot_encoder,
+    OrdinalEncoder: ordinal_encoder,
     PolynomialFeatures: _polynomial_features,
     SplineTransformer: _spline_transformer,
     FunctionTransformer: _function_transformer,

@@ -27,7 +27,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from riskpredictor_server.model.schema import Schema, Values, read_schema
+from riskpredictor_server.model.declaration import read_schema
+from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.training.probes import generated
 
 if TYPE_CHECKING:
@@ -162,7 +163,9 @@ SHAPES: Mapping[str, Callable[[], Any]] = {
         SplineTransformer(3, degree=1, include_bias=False), PolynomialFeatures(2)
     ),
     "one-hot less the first": lambda: _texts(
-        SimpleImputer(strategy="most_frequent"), OneHotEncoder(drop="first"), StandardScaler(with_mean=False)
+        SimpleImputer(strategy="most_frequent"),
+        OneHotEncoder(drop="first"),
+        StandardScaler(with_mean=False),
     ),
     "one-hot of gaps as a word of their own": lambda: _texts(
         SimpleImputer(strategy="constant", fill_value="unknown"), OneHotEncoder(drop="if_binary")
