@@ -6,7 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
-import pickle  # noqa: S403 - for the names of its errors
+import pickle
 import re
 import warnings
 import zlib
@@ -62,10 +62,10 @@ def of_another_version(written: str, error: Exception) -> ValueError | None:
     installed = sklearn.__version__
     if written in ("", installed):
         return None
+    reason = next(iter(str(error).splitlines()), repr(error))
     return ValueError(
         f"scikit-learn {written} wrote it, and scikit-learn {installed}, which is installed, cannot"
-        f" use it ({str(error).splitlines()[0] if str(error) else error!r}): fit and dump it again"
-        f" with scikit-learn {installed}"
+        f" use it ({reason}): fit and dump it again with scikit-learn {installed}"
     )
 
 

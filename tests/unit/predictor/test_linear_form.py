@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
-    FunctionTransformer,
-    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
@@ -50,7 +41,6 @@ from unit.predictor.pipelines import (
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
-from riskpredictor_server.training.columns import MismatchError, NotLinearError
 from riskpredictor_server.training.linear_export import TOLERANCE, check_form, linear_form
 from riskpredictor_server.training.probes import generated
 
