@@ -465,15 +465,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a version that cannot be read": (
         lambda: of_another_version(good(), (b"linear_model._logistic", b"linear_model.xlogistic")),
         (
-            f"scikit-learn 1.2.2 wrote it, and scikit-learn {sklearn.__version__}, which is installed,"
-            " cannot use it (No module named 'sklearn.linear_model.xlogistic'): fit and dump it again"
+            f"scikit-learn 1.2.2 wrote it, and scikit-learn {sklearn.__version__}, which is"
+            " installed, cannot use it (No module named 'sklearn.linear_model.xlogistic'): fit"
+            f" and dump it again with scikit-learn {sklearn.__version__}"
         ),
     ),
     "a version that cannot be used": (
         without_the_state_of_this_version,
         (
-            f"scikit-learn 1.2.2 wrote it, and scikit-learn {sklearn.__version__}, which is installed,"
-            " cannot use it ('SimpleImputer' object has no attribute '_fill_dtype')"
+            f"scikit-learn 1.2.2 wrote it, and scikit-learn {sklearn.__version__}, which is"
+            " installed, cannot use it ('SimpleImputer' object has no attribute '_fill_dtype')"
         ),
     ),
     "one level against the rest": (
