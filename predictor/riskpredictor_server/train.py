@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from riskpredictor_server.model.artifact import VERSION
+from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.training.recipes import DEFAULT_RECIPE, RECIPES
 
 
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return _fail("--classifier needs --data FILE.csv: records to measure the classifier on")
     # Imported here, so that --help and argument errors do not wait a second for scikit-learn.
     try:
-        from riskpredictor_server.training.dataset import RecordsError
+        from riskpredictor_server.training.dataset import RecordsError, read_csv
         from riskpredictor_server.training.fit import train
         from riskpredictor_server.training.import_model import ClassifierError, import_model
     except ModuleNotFoundError as error:
@@ -76,7 +77,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         target = {"model_version": args.model_version, "out": args.out, "step": step}
         if args.classifier:
-            import_model(args.classifier, args.data, **target)
+            step(f"reading {args.data}")
+            vitals, labels = read_csv(args.data)
+            rows = [tuple(row) for row in vitals.tolist()]
+            import_model(args.classifier, VITALS, rows, labels, **target)
         else:
             train(recipe, args.data, records=args.records, seed=seed, **target)
     except (RecordsError, ClassifierError) as error:

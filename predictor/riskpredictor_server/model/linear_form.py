@@ -29,7 +29,7 @@ class Factor(NamedTuple):
     scale: float
 
     def value(self, x: Any, left_out: bool) -> float:
-        """Compute the factor; x is never None, for a value is filled in."""
+        """Compute the factor; x is what is filled in where the feature was left out."""
         found: float
         if self.kind == "above":
             found = max(0.0, x - self.at)
@@ -59,7 +59,7 @@ class LinearForm(NamedTuple):
     intercepts: tuple[float, ...]
     terms: tuple[Term, ...]
     fills: tuple[Any, ...]
-    """Per feature, the value that is scored where it was left out; None if it must be there."""
+    """Per feature, the value that is scored where it was left out; None for none of its values."""
 
 
 def read_form(document: Any, schema: Schema) -> LinearForm:
@@ -82,7 +82,8 @@ def read_form(document: Any, schema: Schema) -> LinearForm:
         raise ValueError(f"levels must be {', '.join(schema.levels)}, as in the card")
     for factor in (factor for term in form.terms for factor in term.factors):
         feature = schema.features[factor.feature]
-        if not feature.required and form.fills[factor.feature] is None:
+        needs_value = factor.kind not in ("equals", "missing")
+        if needs_value and not feature.required and form.fills[factor.feature] is None:
             raise ValueError(f"fills: {feature.name} may be left out, so a value must be there")
     return form
 

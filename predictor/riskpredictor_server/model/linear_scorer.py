@@ -58,7 +58,7 @@ class LinearScorer:
         )
         self._choices = tuple(self._of_choice.items())
         self._fills = form.fills
-        self._has_optional = any(fill is not None for fill in form.fills)
+        self._has_optional = not all(feature.required for feature in schema.features)
 
     def _add(self, term: Term, features: Sequence[Feature]) -> None:
         share, middles = _relative(term.weights)
@@ -93,11 +93,13 @@ class LinearScorer:
             self._middles[k] -= weight * mean
 
     def _add_choices(self, feature: Feature, factor: Factor, weights: Sequence[float]) -> None:
-        table = self._of_choice.setdefault(
-            factor.feature, dict.fromkeys(feature.choices, (0.0, ()))
-        )
+        # None: left out and scored as none of its values, which only comparisons can be.
+        none = () if feature.required or factor.kind != "equals" else (None,)
+        choices = (*feature.choices, *none)
+        table = self._of_choice.setdefault(factor.feature, {})
         share, middles = _relative(weights)
-        for choice in feature.choices:
+        for choice in choices:
+            table.setdefault(choice, (0.0, ()))
             value = factor.value(choice, left_out=False)
             amounts = (share * value, tuple((k, w * value) for k, w in middles))
             table[choice] = _plus(table[choice], amounts)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from riskpredictor_server.model.artifact import ArtifactError
-from riskpredictor_server.model.sklearn_scorer import load_pipeline
-from riskpredictor_server.model.vitals import EXAMPLES, VITALS
-from riskpredictor_server.training.dataset import read_csv
+from riskpredictor_server.model.classifier_file import written_by
+from riskpredictor_server.model.schema import Schema, Values
+from riskpredictor_server.model.sklearn_scorer import PipelineScorer, load_pipeline
+from riskpredictor_server.training.columns import NotLinearError
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
+from riskpredictor_server.training.linear_export import check_form, linear_form
+from riskpredictor_server.training.probes import generated, one_by_one, typical
+
+_CHECKED = 2000
+"""Generated records that are compared with predict_proba; as many of the file are, too."""
 
 
 class ClassifierError(ValueError):
@@ -19,7 +26,9 @@ class ClassifierError(ValueError):
 
 def import_model(
     classifier: Path,
-    data: Path,
+    schema: Schema,
+    rows: Sequence[Values],
+    labels: Sequence[str],
     *,
     model_version: str,
     out: Path,
@@ -27,9 +36,9 @@ def import_model(
 ) -> None:
     """Package a joblib file as the artifact folder ``out``; ``step`` is told the progress.
 
-    ``data`` is a CSV file of records that the classifier has not seen: they evaluate it, and are
+    ``rows`` and ``labels`` are records that the classifier has not seen: they evaluate it, and are
     the baseline of warnings and of the drift index.
-    Raises ClassifierError, RecordsError and OSError (of ``out``).
+    Raises ClassifierError and OSError (of ``out``).
     """
     step(f"reading {classifier}")
     try:
@@ -37,35 +46,96 @@ def import_model(
     except OSError as error:
         raise ClassifierError(f"{classifier}: cannot be read: {error.strerror}") from error
     try:
-        scorer = load_pipeline(content, VITALS)
-    except Exception as error:  # a pickle can raise anything
+        scorer = load_pipeline(content, schema)
+        form = _form(scorer, rows, step)
+        _try_every_value(scorer, rows)
+    except ModuleNotFoundError as error:
         raise ClassifierError(
-            f"{classifier}: not a classifier that can be served: {error};"
-            " it must be written by joblib.dump(), fitted on the four raw vitals"
+            f"{classifier}: needs the module {error.name}, which is not installed here"
         ) from error
-    step(f"evaluating on {data}")
-    vitals, labels = read_csv(data)
-    try:
-        metrics = evaluate(scorer.predict_proba(vitals), labels)
-    except Exception as error:  # so can what was in it
-        raise ClassifierError(f"{classifier}: cannot score {data}: {error}") from error
+    except Exception as error:  # a pickle can raise anything, and so can what was in it
+        raise ClassifierError(f"{classifier}: cannot be served: {error}") from error
+    if scorer.note:
+        step(scorer.note)
+    step(f"evaluating on {len(rows)} records")
     kind = type(scorer.pipeline).__name__
+    written = written_by(content)
     trained = Trained(
         model_version=model_version,
-        schema=VITALS,
-        recipe={"name": kind, "summary": f"a {kind} of scikit-learn, fitted elsewhere"},
+        schema=schema,
+        recipe={
+            "name": kind,
+            "summary": f"a {kind} of scikit-learn, fitted elsewhere"
+            + (f" with version {written}" if written else ""),
+        },
         source="records of a CSV file",
         seed=None,
-        rows=[tuple(row) for row in vitals.tolist()],
+        rows=rows,
         labels=labels,
-        metrics=metrics,
+        metrics=evaluate(scorer.predict_proba(rows), labels),
         scorer=scorer,
         joblib=content,
-        golden=[(each["title"], each["record"]) for each in EXAMPLES],
-        examples=EXAMPLES,
+        golden=_golden(schema, rows, labels),
+        examples=_examples(schema, rows, labels),
+        form=form,
     )
     try:
         export(trained, out, step)
     except ArtifactError as error:
         raise ClassifierError(f"{classifier}: {error}") from error
-    step(f"wrote {out}: serve it with scikit-learn (the extra sklearn, EXTRAS=sklearn)")
+    how = "without" if form else "with"
+    step(f"wrote {out}: serve it {how} scikit-learn" + ("" if form else " (EXTRAS=sklearn)"))
+
+
+def _form(
+    scorer: PipelineScorer, rows: Sequence[Values], step: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Return the content of scorer.json, or None after telling why there is none."""
+    try:
+        form = linear_form(scorer, rows)
+        compared = [*rows[:_CHECKED], *generated(scorer.schema, _CHECKED, seed=0)]
+        difference = check_form(form, scorer, compared)
+    except NotLinearError as error:
+        step(f"not exported to the linear form: {error}")
+        return None
+    terms = len(form["terms"])
+    step(
+        f"exported to the linear form: {terms} terms, on {len(compared)} records at most"
+        f" {difference:.0e} from predict_proba"
+    )
+    return form
+
+
+def _try_every_value(scorer: PipelineScorer, rows: Sequence[Values]) -> None:
+    """Score the records of the file and every value that the schema accepts; raises ValueError."""
+    tried = dict(one_by_one(scorer.schema))
+    try:
+        scorer.predict_proba([*rows, *tried.values()])
+    except Exception:
+        for what, values in tried.items():
+            try:
+                scorer.predict_proba([values])
+            except Exception as error:
+                raise ValueError(f"cannot score {what}: {error}") from error
+        raise
+
+
+def _golden(
+    schema: Schema, rows: Sequence[Values], labels: Sequence[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    cases = [*typical(schema, rows, labels).items(), *one_by_one(schema)]
+    return [(name, _record(schema, values)) for name, values in cases]
+
+
+def _examples(
+    schema: Schema, rows: Sequence[Values], labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "record": _record(schema, values)}
+        for title, values in typical(schema, rows, labels).items()
+    ]
+
+
+def _record(schema: Schema, values: Values) -> dict[str, Any]:
+    named = zip(schema.names, values, strict=True)
+    return {name: value for name, value in named if value is not None}

@@ -14,6 +14,8 @@ from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Feature, Schema
 
 FILLS: dict[str, Any] = {"lactate": 1.2, "ward": "B"}
+# Left out, ward is none of its values then.
+NO_WARD: dict[str, Any] = {"lactate": 1.2, "ward": None}
 weight = st.floats(-3, 3)
 
 
@@ -23,7 +25,7 @@ def by_definition(
     """Probabilities, contributions and baseline, straight from the definition of the format."""
     given_values = dict(zip(WARD.names, values, strict=True))
     filled: dict[str, Any] = {
-        name: FILLS.get(name) if x is None else x for name, x in given_values.items()
+        name: form["fills"].get(name) if x is None else x for name, x in given_values.items()
     }
     logits = list(form["intercepts"])
     shares = dict.fromkeys(WARD.names, 0.0)
@@ -79,7 +81,7 @@ forms = st.fixed_dictionaries(
         "format": st.just("riskpredictor-scorer/2"),
         "levels": st.just(list(WARD.levels)),
         "intercepts": st.lists(weight, min_size=4, max_size=4),
-        "fills": st.just(FILLS),
+        "fills": st.sampled_from([FILLS, NO_WARD, {"lactate": 1.2}]),
         "terms": st.lists(terms, min_size=1, max_size=8),
     }
 )
