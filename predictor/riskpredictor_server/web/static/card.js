@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, drawing, element, percent } from "./dom.js";
+import { schema } from "./schema.js";
 
 function table(caption, head, rows) {
   const node = element("table");
@@ -52,37 +53,80 @@ function reliability(bins, records) {
   return both;
 }
 
-function tables(card) {
-  const metrics = card.metrics;
-  const levels = metrics.confusion.levels;
-  const round = (value) => String(Math.round(value * 10) / 10);
-  const span = (range) => `${round(range.minimum)} to ${round(range.maximum)}`;
-  return [
-    table("Inputs", ["Vital", "Unit", "Accepted", "Trained on", "Mean"], card.features.map((feature) => [
-      feature.name, feature.unit, span(feature.accepted), span(feature.trained_on), round(feature.mean),
-    ])),
-    table(`Per level, on ${metrics.records} held-out records`, ["Level", "Precision", "Recall", "F1", "Records"],
-      levels.map((level) => {
+// One decimal, and three digits of what is small.
+const round = (value) =>
+  String(Math.abs(value) < 10 ? Number(value.toPrecision(3)) : Math.round(value * 10) / 10);
+const span = ({ minimum, maximum }) => `${round(minimum)} to ${round(maximum)}`;
+const choice = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
+const shares = ({ values, shares: each }) =>
+  values.map((value, index) => `${choice(value)} ${percent(each[index])}`).join(", ");
+
+function monotone({ declared, holds, detail }) {
+  return `${declared}: ${holds ? "holds" : `does not hold${detail ? `, ${detail}` : ""}`}`;
+}
+
+// The columns of the table of features; those of a later line only if a feature has something there.
+const COLUMNS = [
+  ["Unit", (row) => row.unit ?? ""],
+  ["Accepted", (row) => (row.baseline?.values ? row.baseline.values.map(choice).join(", ") : span(row.accepted ?? row))],
+  ["Trained on", (row) => (row.baseline?.values ? shares(row.baseline) : span(row.trained_on))],
+  ["Mean", (row) => (row.mean === undefined ? "" : round(row.mean))],
+];
+const MORE_COLUMNS = [
+  ["Left out", (row) => (row.left_out === undefined ? "" : percent(row.left_out).replaceAll(" ", "\u00a0"))],
+  ["Scored instead", (row) => (row.fill === undefined || row.fill === null ? "" : choice(row.fill))],
+  ["Risk", (row) => (row.monotone ? monotone(row.monotone) : "")],
+];
+
+function features(rows) {
+  const columns = [...COLUMNS, ...MORE_COLUMNS.filter(([, text]) => rows.some((row) => text(row)))];
+  return table("Inputs", [schema.title, ...columns.map(([name]) => name)],
+    rows.map((row) => [row.name, ...columns.map(([, text]) => text(row))]));
+}
+
+function tables({ features: rows, levels: all, metrics }) {
+  const found = [features(rows)];
+  if (metrics?.per_class) {
+    found.push(table(`Per level, on ${metrics.records} held-out records`, ["Level", "Precision", "Recall", "F1", "Records"],
+      all.filter((level) => level in metrics.per_class).map((level) => {
         const row = metrics.per_class[level];
         return [level, row.precision.toFixed(2), row.recall.toFixed(2), row.f1.toFixed(2), row.support];
-      })),
-    table("Confusion: how often each true level was predicted as each level", ["True level", ...levels],
-      levels.map((level, row) => [level, ...metrics.confusion.counts[row]])),
-  ];
+      })));
+  }
+  if (metrics?.confusion) {
+    const { levels, counts } = metrics.confusion;
+    found.push(table("Confusion: how often each true level was predicted as each level", ["True level", ...levels],
+      levels.map((level, row) => [level, ...counts[row]])));
+  }
+  return found;
+}
+
+// What a card says in sentences; parts that it lacks are left out.
+function sentences({ model_version: version, model_type: kind, recipe, data, metrics, intended_use: use }) {
+  const figures = [
+    ["Held-out accuracy", metrics?.accuracy, percent],
+    ["Brier score", metrics?.brier, (value) => value.toFixed(3)],
+    ["calibration error", metrics?.expected_calibration_error, (value) => value.toFixed(3)],
+  ].filter(([, value]) => typeof value === "number").map(([name, value, text]) => `${name} ${text(value)}`);
+  return [
+    [`Version ${version}${kind ? `: ${kind}` : ""}.`, recipe?.summary && `Recipe: ${recipe.summary}.`],
+    [
+      data?.records && `${data.records} ${data.source} records.`,
+      figures.length && `${figures.join(", ")}.`,
+      use && `Intended use: ${use}.`,
+    ],
+  ].map((parts) => parts.filter(Boolean).join(" "));
 }
 
 async function showCard() {
   const body = byId("card-body");
   try {
     const { answer: card } = await ask("model");
-    const metrics = card.metrics;
+    const { metrics } = card;
     body.replaceChildren(
-      element("p", "", `Version ${card.model_version}: ${card.model_type}. Recipe: ${card.recipe.summary}.`),
-      element("p", "", `${card.data.records} ${card.data.source} records. Held-out accuracy ` +
-        `${percent(metrics.accuracy)}, Brier score ${metrics.brier.toFixed(3)}, calibration error ` +
-        `${metrics.expected_calibration_error.toFixed(3)}. Intended use: ${card.intended_use}.`),
+      ...sentences(card).map((text) => element("p", "", text)),
       ...tables(card),
-      reliability(metrics.reliability, metrics.records),
+      ...(metrics?.reliability?.length ? [reliability(metrics.reliability, metrics.records)] : []),
       element("p", "meta", `scorer.json SHA-256 ${card.files["scorer.json"] ?? "none"}`),
     );
     return true;
