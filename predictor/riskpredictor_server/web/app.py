@@ -16,8 +16,8 @@ from riskpredictor_server.api.openapi import document
 from riskpredictor_server.api.problems import RefusedError, Reply, for_path, is_of_protocol, problem
 from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
+from riskpredictor_server.web import reference
 from riskpredictor_server.web.form import element_id, form_of, keypad
-from riskpredictor_server.web.reference import allowed, variants
 
 log = logging.getLogger("riskpredictor")
 
@@ -64,8 +64,7 @@ def create_app(service: Service) -> Flask:
             api=api,
             example=example,
             service=service,
-            variants=variants,
-            allowed=allowed,
+            reference=reference,
         )
 
     @app.before_request

@@ -4,7 +4,8 @@ import { ask } from "./api.js";
 import { byId, drawing, element, percent } from "./dom.js";
 import { schema } from "./schema.js";
 
-function table(caption, head, rows) {
+// Regions of a page have names of their own: `label`, if there may be another of the same caption.
+function table(caption, head, rows, label = caption) {
   const node = element("table");
   node.append(element("caption", "", caption));
   const headRow = node.createTHead().insertRow();
@@ -24,7 +25,7 @@ function table(caption, head, rows) {
   // Wide tables scroll on a phone: by keyboard too.
   box.tabIndex = 0;
   box.setAttribute("role", "region");
-  box.setAttribute("aria-label", caption);
+  box.setAttribute("aria-label", label);
   box.append(node);
   return box;
 }
@@ -81,7 +82,7 @@ const MORE_COLUMNS = [
 function features(rows) {
   const columns = [...COLUMNS, ...MORE_COLUMNS.filter(([, text]) => rows.some((row) => text(row)))];
   return table("Inputs", [schema.title, ...columns.map(([name]) => name)],
-    rows.map((row) => [row.name, ...columns.map(([, text]) => text(row))]));
+    rows.map((row) => [row.name, ...columns.map(([, text]) => text(row))]), "Inputs of the model");
 }
 
 function tables({ features: rows, levels: all, metrics }) {

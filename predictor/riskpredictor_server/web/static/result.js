@@ -111,6 +111,8 @@ export function showResult(answer, pod, description) {
   const result = byId("result");
   result.hidden = false;
   result.classList.remove("away");
+  const panel = byId("result-panel");
+  panel.scrollTop = 0;
   // On a phone it is below the form.
-  byId("result-panel").scrollIntoView({ block: "nearest" });
+  panel.scrollIntoView({ block: "nearest" });
 }
