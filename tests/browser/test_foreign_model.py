@@ -298,6 +298,45 @@ def test_the_model_card_shows_features_of_every_type(page: Page) -> None:
     assert levels == foreign_model.LEVELS
 
 
+def test_the_model_card_says_how_far_its_figures_may_be_off_and_what_does_not_hold(
+    page: Page,
+) -> None:
+    def told(route: Route) -> None:
+        card = route.fetch().json()
+        card["metrics"] |= {
+            "intervals": {
+                "level": 0.95,
+                "method": "bootstrap of records",
+                "accuracy": [0.91, 0.97],
+                "recall": {"Low": [0.88, 0.99], "High": None},
+                "calibration_slope": [0.8, 1.25],
+                "calibration_intercept": None,
+            },
+            "calibration": {
+                "of": "Very high against the other levels",
+                "intercept": -0.12,
+                "slope": 1.04,
+            },
+        }
+        fall = "P(Very high) falls from 0.4 to 0.2"
+        card["features"][0]["monotone"] |= {"holds": False, "detail": fall}
+        route.fulfill(json=card)
+
+    page.route("**/model", told)
+    page.get_by_text("Model card").click()
+    body = page.locator("#card-body")
+    expect(body).to_contain_text("Held-out accuracy 94.0 % (91.0 % to 97.0 %)")
+    expect(body).to_contain_text("intercept \N{MINUS SIGN}0.12, slope 1.04 (0.80 to 1.25); 0 and 1 are right")
+    expect(body).to_contain_text("95 % intervals (bootstrap of records)")
+    rows = page.get_by_role("table", name="Per level").locator("tbody tr")
+    expect(rows.nth(0)).to_contain_text("0.94 (0.88 to 0.99)")
+    expect(rows.nth(2)).not_to_contain_text("(")
+    expect(body.locator(".warnings")).to_have_text(
+        "Risk of respiratory_rate was declared as rises outside 12..20, and that does not hold:"
+        " P(Very high) falls from 0.4 to 0.2"
+    )
+
+
 def test_a_model_card_of_little_still_opens(page: Page) -> None:
     def bare(route: Route) -> None:
         card = route.fetch().json()

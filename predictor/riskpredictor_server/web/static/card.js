@@ -62,9 +62,8 @@ const choice = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") :
 const shares = ({ values, shares: each }) =>
   values.map((value, index) => `${choice(value)} ${percent(each[index])}`).join(", ");
 
-function monotone({ declared, holds, detail }) {
-  return `${declared}: ${holds ? "holds" : `does not hold${detail ? `, ${detail}` : ""}`}`;
-}
+const between = (interval, text) => (interval ? ` (${text(interval[0])} to ${text(interval[1])})` : "");
+const fixed = (digits) => (value) => value.toFixed(digits).replace("-", "−");
 
 // The columns of the table of features; those of a later line only if a feature has something there.
 const COLUMNS = [
@@ -76,7 +75,7 @@ const COLUMNS = [
 const MORE_COLUMNS = [
   ["Left out", (row) => (row.left_out === undefined ? "" : percent(row.left_out).replaceAll(" ", "\u00a0"))],
   ["Scored instead", (row) => (row.fill === undefined || row.fill === null ? "" : choice(row.fill))],
-  ["Risk", (row) => (row.monotone ? monotone(row.monotone) : "")],
+  ["Risk", ({ monotone }) => (monotone ? `${monotone.declared}: ${monotone.holds ? "holds" : "does not hold"}` : "")],
 ];
 
 function features(rows) {
@@ -85,13 +84,22 @@ function features(rows) {
     rows.map((row) => [row.name, ...columns.map(([, text]) => text(row))]), "Inputs of the model");
 }
 
+// What a model does that its schema says no model of it should do.
+function broken(rows) {
+  const list = element("ul", "warnings");
+  list.append(...rows.filter(({ monotone }) => monotone && !monotone.holds).map(({ name, monotone }) =>
+    element("li", "", `Risk of ${name} was declared as ${monotone.declared}, and that does not hold: ${monotone.detail}`)));
+  return list;
+}
+
 function tables({ features: rows, levels: all, metrics }) {
-  const found = [features(rows)];
+  const found = [features(rows), broken(rows)];
   if (metrics?.per_class) {
     found.push(table(`Per level, on ${metrics.records} held-out records`, ["Level", "Precision", "Recall", "F1", "Records"],
       all.filter((level) => level in metrics.per_class).map((level) => {
         const row = metrics.per_class[level];
-        return [level, row.precision.toFixed(2), row.recall.toFixed(2), row.f1.toFixed(2), row.support];
+        const recall = row.recall.toFixed(2) + between(metrics.intervals?.recall?.[level], fixed(2));
+        return [level, row.precision.toFixed(2), recall, row.f1.toFixed(2), row.support];
       })));
   }
   if (metrics?.confusion) {
@@ -102,20 +110,32 @@ function tables({ features: rows, levels: all, metrics }) {
   return found;
 }
 
+// Figures with their intervals; those that a card lacks are left out.
+function figures(metrics) {
+  const { intervals = {}, calibration } = metrics;
+  const figure = (name, value, interval, text) =>
+    typeof value === "number" ? [`${name} ${text(value)}${between(interval, text)}`] : [];
+  const all = [
+    ...figure("Held-out accuracy", metrics.accuracy, intervals.accuracy, percent),
+    ...figure("Brier score", metrics.brier, null, fixed(3)),
+    ...figure("calibration error", metrics.expected_calibration_error, intervals.expected_calibration_error, fixed(3)),
+  ];
+  const line = [
+    ...figure("intercept", calibration?.intercept, intervals.calibration_intercept, fixed(2)),
+    ...figure("slope", calibration?.slope, intervals.calibration_slope, fixed(2)),
+  ];
+  return [
+    all.length && `${all.join(", ")}.`,
+    line.length && `Calibration of ${calibration.of}: ${line.join(", ")}; 0 and 1 are right.`,
+    intervals.method && `In parentheses: ${Math.round(100 * intervals.level)} % intervals (${intervals.method}).`,
+  ];
+}
+
 // What a card says in sentences; parts that it lacks are left out.
 function sentences({ model_version: version, model_type: kind, recipe, data, metrics, intended_use: use }) {
-  const figures = [
-    ["Held-out accuracy", metrics?.accuracy, percent],
-    ["Brier score", metrics?.brier, (value) => value.toFixed(3)],
-    ["calibration error", metrics?.expected_calibration_error, (value) => value.toFixed(3)],
-  ].filter(([, value]) => typeof value === "number").map(([name, value, text]) => `${name} ${text(value)}`);
   return [
     [`Version ${version}${kind ? `: ${kind}` : ""}.`, recipe?.summary && `Recipe: ${recipe.summary}.`],
-    [
-      data?.records && `${data.records} ${data.source} records.`,
-      figures.length && `${figures.join(", ")}.`,
-      use && `Intended use: ${use}.`,
-    ],
+    [data?.records && `${data.records} ${data.source} records.`, ...figures(metrics ?? {}), use && `Intended use: ${use}.`],
   ].map((parts) => parts.filter(Boolean).join(" "));
 }
 
