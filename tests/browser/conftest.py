@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
+from browser.axe import source
 from browser.chromium import chromium
 from playwright.sync_api import Browser, BrowserContext, Page
 from unit.predictor.support import ServerProcess
@@ -33,6 +34,11 @@ def server() -> Iterator[ServerProcess]:
 def browser() -> Iterator[Browser]:
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    return source()
 
 
 @pytest.fixture

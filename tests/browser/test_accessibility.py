@@ -2,41 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-from typing import Any
-
 import pytest
+from browser.axe import violations
 from browser.conftest import Visit
 from playwright.sync_api import Page, expect
 from unit.predictor.support import ServerProcess
-
-from support import debian
-
-FOLDER = Path(__file__).parent
-AXE = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    if not AXE.exists():
-        command = [debian.ensure("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        first = subprocess.run(command, cwd=FOLDER, check=False, timeout=600, capture_output=True)
-        if first.returncode:
-            subprocess.run(command, cwd=FOLDER, check=True, timeout=600, capture_output=True)
-    return AXE.read_text(encoding="utf-8")
-
-
-def violations(page: Page, axe: str) -> list[str]:
-    # By the debugger, not by a script element: the page's policy forbids foreign scripts.
-    page.evaluate(axe)
-    found: Any = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
-    return [
-        f"{problem['id']}: {problem['help']}: {node['target']}"
-        for problem in found["violations"]
-        for node in problem["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])

@@ -35,18 +35,18 @@ class Unit:
     offset: float = 0.0
 
     @cached_property
-    def _ratio(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         # 1.8 is 9/5 as people mean it; the binary number 1.8 is not.
         return Fraction(repr(self.scale)).as_integer_ratio()
 
     def to_own(self, value: float) -> float:
         """Convert a value in this unit to the feature's own."""
-        numerator, denominator = self._ratio
+        numerator, denominator = self.ratio
         return value * numerator / denominator + self.offset
 
     def from_own(self, value: float) -> float:
         """Convert a value in the feature's own unit to this one."""
-        numerator, denominator = self._ratio
+        numerator, denominator = self.ratio
         return (value - self.offset) * denominator / numerator
 
 

@@ -16,6 +16,8 @@ from riskpredictor_server.api.openapi import document
 from riskpredictor_server.api.problems import RefusedError, Reply, for_path, is_of_protocol, problem
 from riskpredictor_server.api.routes import ROUTES, Call, Route
 from riskpredictor_server.api.service import Service
+from riskpredictor_server.web import reference
+from riskpredictor_server.web.form import element_id, form_of, keypad
 
 log = logging.getLogger("riskpredictor")
 
@@ -46,7 +48,10 @@ def create_app(service: Service) -> Flask:
     @app.get("/")
     def index() -> str:
         """Render the form for predictions."""
-        return render_template("index.html", model=service.model, service=service)
+        form = form_of(service.model)
+        return render_template(
+            "index.html", form=form, service=service, element_id=element_id, keypad=keypad
+        )
 
     @app.get("/docs")
     def docs() -> str:
@@ -54,7 +59,13 @@ def create_app(service: Service) -> Flask:
         model = service.model
         api = document(service.settings, model) if model else None
         example = json.dumps(model.examples[0]["record"]) if model else ""
-        return render_template("docs.html", api=api, example=example, service=service)
+        return render_template(
+            "docs.html",
+            api=api,
+            example=example,
+            service=service,
+            reference=reference,
+        )
 
     @app.before_request
     def begin() -> None:

@@ -3,9 +3,10 @@
 const TIMEOUT_MS = 10000;
 
 export class Refusal extends Error {
-  constructor(message, errors = []) {
+  constructor(message, errors = [], model = null) {
     super(message);
     this.errors = errors;
+    this.model = model;
   }
 }
 
@@ -22,7 +23,8 @@ async function exchange(path, options) {
   }
 }
 
-// The decoded answer and the pod that gave it. Raises Refusal, with one entry per bad field.
+// The decoded answer and the pod that gave it. Raises Refusal, with one entry per bad field and the
+// version of the model that refused.
 export async function ask(path, options = {}) {
   const { response, text } = await exchange(path, options);
   let answer;
@@ -32,6 +34,9 @@ export async function ask(path, options = {}) {
     // A proxy's own error page, for example.
     throw new Refusal(`Something between this page and the service answered: HTTP ${response.status}.`);
   }
-  if (!response.ok) throw new Refusal(answer.detail ?? `HTTP ${response.status}`, answer.errors);
+  if (!response.ok) {
+    const model = response.headers.get("X-Model-Version");
+    throw new Refusal(answer.detail ?? `HTTP ${response.status}`, answer.errors, model);
+  }
   return { answer, pod: response.headers.get("X-Served-By") ?? "an unnamed pod" };
 }

@@ -2,8 +2,10 @@
 
 import { ask } from "./api.js";
 import { byId, drawing, element, percent } from "./dom.js";
+import { schema } from "./schema.js";
 
-function table(caption, head, rows) {
+// Regions of a page have names of their own: `label`, if there may be another of the same caption.
+function table(caption, head, rows, label = caption) {
   const node = element("table");
   node.append(element("caption", "", caption));
   const headRow = node.createTHead().insertRow();
@@ -23,7 +25,7 @@ function table(caption, head, rows) {
   // Wide tables scroll on a phone: by keyboard too.
   box.tabIndex = 0;
   box.setAttribute("role", "region");
-  box.setAttribute("aria-label", caption);
+  box.setAttribute("aria-label", label);
   box.append(node);
   return box;
 }
@@ -52,37 +54,100 @@ function reliability(bins, records) {
   return both;
 }
 
-function tables(card) {
-  const metrics = card.metrics;
-  const levels = metrics.confusion.levels;
-  const round = (value) => String(Math.round(value * 10) / 10);
-  const span = (range) => `${round(range.minimum)} to ${round(range.maximum)}`;
-  return [
-    table("Inputs", ["Vital", "Unit", "Accepted", "Trained on", "Mean"], card.features.map((feature) => [
-      feature.name, feature.unit, span(feature.accepted), span(feature.trained_on), round(feature.mean),
-    ])),
-    table(`Per level, on ${metrics.records} held-out records`, ["Level", "Precision", "Recall", "F1", "Records"],
-      levels.map((level) => {
+// One decimal, and three digits of what is small.
+const round = (value) =>
+  String(Math.abs(value) < 10 ? Number(value.toPrecision(3)) : Math.round(value * 10) / 10);
+const span = ({ minimum, maximum }) => `${round(minimum)} to ${round(maximum)}`;
+const choice = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
+const shares = ({ values, shares: each }) =>
+  values.map((value, index) => `${choice(value)} ${percent(each[index])}`).join(", ");
+
+const between = (interval, text) => (interval ? ` (${text(interval[0])} to ${text(interval[1])})` : "");
+const fixed = (digits) => (value) => value.toFixed(digits).replace("-", "−");
+
+// The columns of the table of features; those of a later line only if a feature has something there.
+const COLUMNS = [
+  ["Unit", (row) => row.unit ?? ""],
+  ["Accepted", (row) => (row.baseline?.values ? row.baseline.values.map(choice).join(", ") : span(row.accepted ?? row))],
+  ["Trained on", (row) => (row.baseline?.values ? shares(row.baseline) : span(row.trained_on))],
+  ["Mean", (row) => (row.mean === undefined ? "" : round(row.mean))],
+];
+const MORE_COLUMNS = [
+  ["Left out", (row) => (row.left_out === undefined ? "" : percent(row.left_out).replaceAll(" ", "\u00a0"))],
+  ["Scored instead", (row) => (row.fill === undefined || row.fill === null ? "" : choice(row.fill))],
+  ["Risk", ({ monotone }) => (monotone ? `${monotone.declared}: ${monotone.holds ? "holds" : "does not hold"}` : "")],
+];
+
+function features(rows) {
+  const columns = [...COLUMNS, ...MORE_COLUMNS.filter(([, text]) => rows.some((row) => text(row)))];
+  return table("Inputs", [schema.title, ...columns.map(([name]) => name)],
+    rows.map((row) => [row.name, ...columns.map(([, text]) => text(row))]), "Inputs of the model");
+}
+
+// What a model does that its schema says no model of it should do.
+function broken(rows) {
+  const list = element("ul", "warnings");
+  list.append(...rows.filter(({ monotone }) => monotone && !monotone.holds).map(({ name, monotone }) =>
+    element("li", "", `Risk of ${name} was declared as ${monotone.declared}, and that does not hold: ${monotone.detail}`)));
+  return list;
+}
+
+function tables({ features: rows, levels: all, metrics }) {
+  const found = [features(rows), broken(rows)];
+  if (metrics?.per_class) {
+    found.push(table(`Per level, on ${metrics.records} held-out records`, ["Level", "Precision", "Recall", "F1", "Records"],
+      all.filter((level) => level in metrics.per_class).map((level) => {
         const row = metrics.per_class[level];
-        return [level, row.precision.toFixed(2), row.recall.toFixed(2), row.f1.toFixed(2), row.support];
-      })),
-    table("Confusion: how often each true level was predicted as each level", ["True level", ...levels],
-      levels.map((level, row) => [level, ...metrics.confusion.counts[row]])),
+        const recall = row.recall.toFixed(2) + between(metrics.intervals?.recall?.[level], fixed(2));
+        return [level, row.precision.toFixed(2), recall, row.f1.toFixed(2), row.support];
+      })));
+  }
+  if (metrics?.confusion) {
+    const { levels, counts } = metrics.confusion;
+    found.push(table("Confusion: how often each true level was predicted as each level", ["True level", ...levels],
+      levels.map((level, row) => [level, ...counts[row]])));
+  }
+  return found;
+}
+
+// Figures with their intervals; those that a card lacks are left out.
+function figures(metrics) {
+  const { intervals = {}, calibration } = metrics;
+  const figure = (name, value, interval, text) =>
+    typeof value === "number" ? [`${name} ${text(value)}${between(interval, text)}`] : [];
+  const all = [
+    ...figure("Held-out accuracy", metrics.accuracy, intervals.accuracy, percent),
+    ...figure("Brier score", metrics.brier, null, fixed(3)),
+    ...figure("calibration error", metrics.expected_calibration_error, intervals.expected_calibration_error, fixed(3)),
   ];
+  const line = [
+    ...figure("intercept", calibration?.intercept, intervals.calibration_intercept, fixed(2)),
+    ...figure("slope", calibration?.slope, intervals.calibration_slope, fixed(2)),
+  ];
+  return [
+    all.length && `${all.join(", ")}.`,
+    line.length && `Calibration of ${calibration.of}: ${line.join(", ")}; 0 and 1 are right.`,
+    intervals.method && `In parentheses: ${Math.round(100 * intervals.level)} % intervals (${intervals.method}).`,
+  ];
+}
+
+// What a card says in sentences; parts that it lacks are left out.
+function sentences({ model_version: version, model_type: kind, recipe, data, metrics, intended_use: use }) {
+  return [
+    [`Version ${version}${kind ? `: ${kind}` : ""}.`, recipe?.summary && `Recipe: ${recipe.summary}.`],
+    [data?.records && `${data.records} ${data.source} records.`, ...figures(metrics ?? {}), use && `Intended use: ${use}.`],
+  ].map((parts) => parts.filter(Boolean).join(" "));
 }
 
 async function showCard() {
   const body = byId("card-body");
   try {
     const { answer: card } = await ask("model");
-    const metrics = card.metrics;
+    const { metrics } = card;
     body.replaceChildren(
-      element("p", "", `Version ${card.model_version}: ${card.model_type}. Recipe: ${card.recipe.summary}.`),
-      element("p", "", `${card.data.records} ${card.data.source} records. Held-out accuracy ` +
-        `${percent(metrics.accuracy)}, Brier score ${metrics.brier.toFixed(3)}, calibration error ` +
-        `${metrics.expected_calibration_error.toFixed(3)}. Intended use: ${card.intended_use}.`),
+      ...sentences(card).map((text) => element("p", "", text)),
       ...tables(card),
-      reliability(metrics.reliability, metrics.records),
+      ...(metrics?.reliability?.length ? [reliability(metrics.reliability, metrics.records)] : []),
       element("p", "meta", `scorer.json SHA-256 ${card.files["scorer.json"] ?? "none"}`),
     );
     return true;

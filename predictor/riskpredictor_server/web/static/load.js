@@ -1,7 +1,10 @@
 // The scaling demo's controls, and what they show while it runs and when it is over.
 
+import { Refusal, ask } from "./api.js";
 import { bar, byId, element } from "./dom.js";
+import { patients } from "./patients.js";
 import { BATCH, Run, quantile } from "./run.js";
+import { schema } from "./schema.js";
 
 const TICK_MS = 500;
 // A Service with several pods has shown a second one by then.
@@ -68,14 +71,21 @@ function summarise(run) {
   byId("load-summary").replaceChildren(element("strong", "", "Done. "), parts.join(" "));
 }
 
-async function start(button) {
-  const buttons = document.querySelectorAll(".load, #load-seconds");
-  const run = new Run(Number(button.dataset.users), Number(byId("load-seconds").value));
+// Records like those that the model was trained on; raises Refusal.
+async function ofTraining() {
+  const { answer: card } = await ask("model");
+  const rows = schema.features.map(({ name }) => card.features.find((row) => row.name === name));
+  if (rows.includes(undefined)) throw new Refusal(`model ${card.model_version} asks for other inputs: reload this page`);
+  return (count, seed) => patients(count, seed, schema.features, rows);
+}
+
+async function go(button) {
+  const users = Number(button.dataset.users);
+  const seconds = Number(byId("load-seconds").value);
+  byId("load-summary").textContent = `Running: ${users} users for ${seconds} seconds.`;
+  const run = new Run(users, seconds, await ofTraining());
   const rates = [];
-  buttons.forEach((each) => (each.disabled = true));
-  button.setAttribute("aria-pressed", "true");
   byId("load-live").hidden = false;
-  byId("load-summary").textContent = `Running: ${run.users} users for ${run.seconds} seconds.`;
   const stop = byId("load-stop");
   stop.disabled = false;
   stop.onclick = () => run.stop();
@@ -85,6 +95,17 @@ async function start(button) {
   draw(run, rates);
   summarise(run);
   stop.disabled = true;
+}
+
+async function start(button) {
+  const buttons = document.querySelectorAll(".load, #load-seconds");
+  buttons.forEach((each) => (each.disabled = true));
+  button.setAttribute("aria-pressed", "true");
+  try {
+    await go(button);
+  } catch (refusal) {
+    byId("load-summary").textContent = `The load did not start: ${refusal.message}`;
+  }
   button.setAttribute("aria-pressed", "false");
   buttons.forEach((each) => (each.disabled = false));
 }

@@ -3,53 +3,38 @@
 import { ask } from "./api.js";
 import { setUpCard } from "./card.js";
 import { byId } from "./dom.js";
+import { describeRecord, fields, readRecord, showErrors, writeRecord } from "./fields.js";
 import { setUpLoad } from "./load.js";
-import { clearResult, showResult } from "./result.js";
-import { setUpTemperature } from "./temperature.js";
+import { clearResult, isAnswer, showResult } from "./result.js";
+import { form, schema } from "./schema.js";
 
-const form = byId("vitals");
-const fields = [...form.querySelectorAll("[data-field]")];
-const names = fields.map((field) => field.dataset.field);
-const titles = Object.fromEntries(
-  names.map((name) => [name, form.querySelector(`label[for=${name}]`).textContent]),
-);
-const unit = form.elements.temperature_unit;
-const temperature = setUpTemperature(form.elements.temperature, unit, byId("temperature-hint"));
-// The latest question. An answer to any other is about vital signs that the form no longer shows.
+const inputs = schema.title.toLowerCase();
+const names = new Set(fields.map(({ feature }) => feature.name));
+// The latest question. An answer to any other is about values that the form no longer shows.
 let asking = null;
 
-function readForm() {
-  const record = {};
-  for (const name of names) {
-    const { value } = form.elements[name];
-    if (value !== "") record[name] = Number(value);
-  }
-  if (unit.value !== "F") record.temperature_unit = unit.value;
-  return record;
+// A roll-out may have put another model behind this page, with a record of its own.
+function changedTo(model) {
+  return `The service now answers with model ${model}, which asks for other inputs. Reload this page.`;
 }
 
-function describe(record) {
-  const parts = fields.map(({ dataset: { field, unit: own } }) =>
-    `${titles[field].toLowerCase()} ${record[field]} ${field === "temperature" ? `°${unit.value}` : own}`);
-  const text = parts.join(", ");
-  return text[0].toUpperCase() + text.slice(1);
+function isForeign(refusal) {
+  return refusal.model && refusal.model !== schema.version &&
+    refusal.errors.some(({ field, problem }) => !names.has(field) || problem === "unknown_field");
 }
 
-function showErrors(errors, detail = "") {
-  const byField = new Map(errors.map((error) => [error.field, error.detail]));
-  for (const name of names) {
-    let text = byField.get(name) ?? "";
-    // The browser hands out no value of "12e": to the service it was missing.
-    if (form.elements[name].validity.badInput) text = text.replace(/^required/, "must be a number");
-    form.querySelector(`[data-field=${name}]`).classList.toggle("bad", text !== "");
-    form.elements[name].setAttribute("aria-invalid", String(text !== ""));
-    // The service says how a program tells the unit.
-    byId(`${name}-error`).textContent = text.replace(/say so with "temperature_unit": "(.)"/, "choose °$1");
-  }
-  const first = names.find((name) => byField.has(name));
-  if (first) form.elements[first].focus();
-  byId("form-error").textContent = first ? "" : detail;
-  return first ? "Correct the marked vital signs, then predict again." : "The service gave no prediction.";
+function refuse(refusal) {
+  const errors = refusal.errors ?? [];
+  if (isForeign(refusal)) return fail(changedTo(refusal.model));
+  if (!showErrors(errors)) return fail(refusal.message);
+  byId("form-error").textContent = "";
+  clearResult(`Correct the marked ${inputs}, then predict again.`);
+}
+
+function fail(text) {
+  showErrors([]);
+  byId("form-error").textContent = text;
+  clearResult("The service gave no prediction.");
 }
 
 function drop(text) {
@@ -63,33 +48,32 @@ async function predict(event) {
   drop("Asking the service…");
   const mine = new AbortController();
   asking = mine;
-  const record = readForm();
-  const patient = { titles, description: describe(record), unit: unit.value };
+  const description = describeRecord();
   let show;
   try {
     const { answer, pod } = await ask("predict", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(record),
+      body: JSON.stringify(readRecord()),
       signal: mine.signal,
     });
     show = () => {
+      if (!isAnswer(answer)) return fail(changedTo(answer.model_version));
       showErrors([]);
-      showResult(answer, pod, patient);
+      byId("form-error").textContent = "";
+      showResult(answer, pod, description);
     };
   } catch (refusal) {
-    show = () => clearResult(showErrors(refusal.errors ?? [], refusal.message));
+    show = () => refuse(refusal);
   }
   if (asking === mine) show();
 }
 
 form.addEventListener("submit", predict);
-form.addEventListener("input", () => drop("The vital signs changed: predict again."));
+form.addEventListener("input", () => drop(`The ${inputs} changed: predict again.`));
 for (const chip of document.querySelectorAll(".chip")) {
   chip.addEventListener("click", () => {
-    const values = chip.dataset.vitals.split(",");
-    names.forEach((name, index) => (form.elements[name].value = values[index]));
-    temperature.set(form.elements.temperature.value, "F");
+    writeRecord(JSON.parse(chip.dataset.record));
     form.requestSubmit();
   });
 }

@@ -1,19 +1,7 @@
-// The demo's patients: the clinical pictures that the model's synthetic training data is made of.
+// The demo's patients: each value drawn from what the model card says of the training records.
 //
 // Numbers drawn evenly from the accepted ranges would be patients that nobody has, and would raise
-// the alert on input drift after every demo. As in synthetic.py: share of the patients, then mean
-// and standard deviation of each vital, then bpm per mmHg of systolic pressure.
-
-const STATES = [
-  { share: 0.5, rate: [75, 9], pressure: [124, 13], temperature: [98.2, 0.6], oxygen: [97.6, 1.0], slope: 0 },
-  { share: 0.14, rate: [84, 10], pressure: [118, 14], temperature: [101.2, 1.0], oxygen: [95.4, 1.8], slope: -0.1 },
-  { share: 0.12, rate: [104, 14], pressure: [128, 18], temperature: [99.4, 1.2], oxygen: [89.0, 3.5], slope: 0 },
-  { share: 0.12, rate: [112, 14], pressure: [89, 12], temperature: [101.0, 2.4], oxygen: [92.5, 3.2], slope: -0.4 },
-  { share: 0.05, rate: [43, 6], pressure: [108, 20], temperature: [97.6, 0.7], oxygen: [96.0, 1.8], slope: 0 },
-  { share: 0.03, rate: [54, 10], pressure: [100, 17], temperature: [93.6, 1.6], oxygen: [94.0, 2.4], slope: 0 },
-  { share: 0.04, rate: [92, 13], pressure: [219, 13], temperature: [98.5, 0.6], oxygen: [95.8, 1.8], slope: 0 },
-];
-const FEVER_BPM_PER_F = 5.5;
+// the alert on input drift after every demo. Values are drawn independently of each other.
 
 // Mulberry32: the same patients in every demo, so that two runs compare.
 function random(seed) {
@@ -26,27 +14,41 @@ function random(seed) {
   };
 }
 
-const clip = (value, low, high) => Math.min(high, Math.max(low, value));
-
-function patient(state, draw) {
-  // Box and Muller's normal deviates.
-  const normal = ([mean, deviation]) =>
-    mean + deviation * Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
-  const temperature = normal(state.temperature);
-  const pressure = normal(state.pressure);
-  const rate = normal(state.rate) + FEVER_BPM_PER_F * (temperature - state.temperature[0]) +
-    state.slope * (pressure - state.pressure[0]);
-  return {
-    heart_rate: Math.round(clip(rate, 20, 300)),
-    blood_pressure: Math.round(clip(pressure, 40, 300)),
-    temperature: Math.round(10 * clip(temperature, 77, 113)) / 10,
-    oxygen_level: Math.round(clip(normal(state.oxygen), 40, 100)),
-  };
+// The index of a share, with the probability of that share.
+function pick(shares, draw) {
+  let left = draw() * shares.reduce((sum, share) => sum + share, 0);
+  const found = shares.findIndex((share) => (left -= share) < 0);
+  return found < 0 ? shares.findLastIndex((share) => share > 0) : found;
 }
 
-// So many patients, of each picture its share; another seed, other patients.
-export function patients(count, seed) {
+// A multiple of the step in a bin between deciles. The outer bins are wide, and most of their
+// patients near the inner edge.
+function numberIn(bin, { edges }, { minimum, maximum }, step, draw) {
+  const isLast = bin === edges.length;
+  const low = bin ? edges[bin - 1] : minimum;
+  const high = isLast ? maximum : edges[bin];
+  const first = Math.ceil(low / step - 1e-9);
+  // A value at an edge belongs to the bin above it.
+  const last = isLast ? Math.floor(high / step + 1e-9) : Math.ceil(high / step - 1e-9) - 1;
+  if (last < first) return low;
+  let share = draw();
+  if (isLast) share *= share;
+  else if (!bin) share = 1 - (1 - share) ** 2;
+  const multiple = first + Math.min(last - first, Math.floor(share * (last - first + 1)));
+  return Number((multiple * step).toPrecision(12));
+}
+
+function value(feature, { left_out: leftOut = 0, baseline, trained_on: span }, draw) {
+  if (!feature.required && draw() < leftOut) return undefined;
+  const index = pick(baseline.shares, draw);
+  if (baseline.values) return baseline.values[index];
+  return numberIn(index, baseline, span, feature.step, draw);
+}
+
+// So many patients; another seed, other patients. `features` are those of the form, `rows` those of
+// the model card, in the same order.
+export function patients(count, seed, features, rows) {
   const draw = random(seed);
-  return STATES.flatMap((state) =>
-    Array.from({ length: Math.round(count * state.share) }, () => patient(state, draw)));
+  return Array.from({ length: count }, () =>
+    Object.fromEntries(features.map((feature, index) => [feature.name, value(feature, rows[index], draw)])));
 }

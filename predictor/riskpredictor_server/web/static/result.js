@@ -1,19 +1,29 @@
-// The result: the verdict, why, and for whom. It never outlives the vital signs that it is about.
+// The result: the verdict, why, and for whom. It never outlives the values that it is about.
 
 import { bar, byId, element, percent } from "./dom.js";
-import { celsius } from "./temperature.js";
+import { fields } from "./fields.js";
+import { schema } from "./schema.js";
+import { convert, rough } from "./units.js";
 
-const LEVELS = ["Low", "Medium", "High"];
+const { levels, noun, title } = schema;
+const last = levels.length - 1;
+// Degrees from the middle of the gauge to where the needle points if the highest level is certain.
+const WIDEST = Math.max(70, 90 - 90 / levels.length);
+// Of more contributions than this, the largest come first and the others are folded away.
+const MANY = 12;
+const SHOWN = 10;
 const EFFECTS = { 1: "raises the risk", 0: "does not move the risk", "-1": "lowers the risk" };
 const SIGNS = { 1: "+", 0: "", "-1": "−" };
 const SIDES = { 1: "up", 0: "", "-1": "down" };
 
 function say(level, text) {
-  const known = LEVELS.includes(level);
-  byId("verdict").className = `verdict ${known ? level : ""}`;
+  const index = levels.findIndex(({ name }) => name === level);
+  const known = index >= 0;
+  byId("verdict").className = known ? `verdict known ${levels[index].shade}` : "verdict";
   byId("level").textContent = level;
-  byId("level-noun").textContent = known ? " risk" : "";
-  byId("confidence").textContent = text;
+  byId("level-noun").textContent = known ? noun : "";
+  // What a level means shows in its name, or else in its place among the others.
+  byId("confidence").textContent = known && !noun ? `level ${index + 1} of ${levels.length}, ${text}` : text;
 }
 
 // Keeps its place on the page, so that nothing jumps when the next answer comes.
@@ -33,47 +43,76 @@ function contribution(title, amount, widest) {
   return item;
 }
 
-function showContributions(contributions, titles) {
+function showContributions(contributions) {
   const list = byId("contributions");
   byId("contributions-axis").hidden = !contributions;
   if (!contributions) {
-    list.replaceChildren(element("li", "", "This model does not explain single vitals."));
+    list.replaceChildren(element("li", "", `This model does not explain single ${title.toLowerCase()}.`));
     return;
   }
   const widest = Math.max(...Object.values(contributions).map(Math.abs), 1);
-  list.replaceChildren(
-    ...Object.entries(titles).map(([name, title]) => contribution(title, contributions[name], widest)),
-  );
+  const rows = fields.map(({ feature }) => ({ title: feature.title, amount: contributions[feature.name] }));
+  if (rows.length > MANY) rows.sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
+  const items = rows.map((row) => contribution(row.title, row.amount, widest));
+  const shown = rows.length > MANY ? SHOWN : rows.length;
+  list.replaceChildren(...items.slice(0, shown), ...folded(items.slice(shown)));
 }
 
-// In the unit that was entered, too: the service warns in °F.
-function warningText({ detail, trained_on: span }, unit) {
-  if (unit !== "C" || span?.unit !== "°F") return detail;
-  const [low, high] = [span.minimum, span.maximum].map((value) => celsius(value).toFixed(1));
-  return detail.replace("°F", `°F (${low} to ${high} °C)`);
+function folded(items) {
+  if (!items.length) return [];
+  const details = element("details");
+  const list = element("ul", "shares");
+  list.append(...items);
+  details.append(element("summary", "", `${items.length} smaller ones`), list);
+  const row = element("li", "rest");
+  row.append(details);
+  return [row];
 }
 
-// `patient` has the titles of the vitals by name, a description in words, and the unit.
-export function showResult(answer, pod, patient) {
-  const { titles } = patient;
-  say(answer.risk_level, `${percent(answer.confidence)} confidence`);
-  byId("patient").textContent = patient.description;
-  const { Low, High } = answer.probabilities;
-  byId("needle").style.transform = `rotate(${70 * (High - Low)}deg)`;
-  byId("probabilities").replaceChildren(
-    ...LEVELS.map((level) => bar(level, answer.probabilities[level], percent(answer.probabilities[level]), level)),
-  );
-  showContributions(answer.contributions, titles);
+// In the unit that was entered, too: the service warns in the feature's own.
+function warningText({ detail, trained_on: span }, { feature, unit }) {
+  const own = feature.units?.[0];
+  if (unit === own || span?.unit !== own.label) return detail;
+  const [low, high] = [span.minimum, span.maximum].map((value) => rough(convert(value, own, unit)));
+  return detail.replace(own.label, () => `${own.label} (${low} to ${high} ${unit.label})`);
+}
+
+function showWarnings(warnings) {
+  const byName = new Map(fields.map((field) => [field.feature.name, field]));
   byId("warnings").replaceChildren(
-    ...answer.warnings.map((warning) =>
-      element("li", "", `${titles[warning.field]}: ${warningText(warning, patient.unit)}`)),
+    ...warnings.map((warning) => {
+      const field = byName.get(warning.field);
+      return element("li", "", `${field.feature.title}: ${warningText(warning, field)}`);
+    }),
   );
+}
+
+// Whether an answer is about the record and the levels that this page knows.
+export function isAnswer({ probabilities, contributions }) {
+  const same = (object, names) => Object.keys(object).length === names.length && names.every((name) => name in object);
+  return same(probabilities, levels.map(({ name }) => name)) &&
+    (!contributions || same(contributions, fields.map(({ feature }) => feature.name)));
+}
+
+export function showResult(answer, pod, description) {
+  say(answer.risk_level, `${percent(answer.confidence)} confidence`);
+  byId("patient").textContent = description;
+  // The expected level, on a scale from -1, the lowest, to 1.
+  const expected = levels.reduce((sum, { name }, index) => sum + answer.probabilities[name] * ((2 * index) / last - 1), 0);
+  byId("needle").style.transform = `rotate(${WIDEST * expected}deg)`;
+  byId("probabilities").replaceChildren(
+    ...levels.map(({ name, shade }) => bar(name, answer.probabilities[name], percent(answer.probabilities[name]), shade)),
+  );
+  showContributions(answer.contributions);
+  showWarnings(answer.warnings);
   byId("meta").textContent =
     `Model ${answer.model_version}, answered by ${pod}, request ${answer.request_id}. ` +
-    "Contributions are log-odds of High against Low.";
+    `Contributions are log-odds of ${levels[last].name} against ${levels[0].name}.`;
   const result = byId("result");
   result.hidden = false;
   result.classList.remove("away");
+  const panel = byId("result-panel");
+  panel.scrollTop = 0;
   // On a phone it is below the form.
-  byId("result-panel").scrollIntoView({ block: "nearest" });
+  panel.scrollIntoView({ block: "nearest" });
 }

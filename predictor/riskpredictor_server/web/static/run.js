@@ -3,8 +3,6 @@
 // Each user sends one batch, waits for the answer, thinks, and sends the next. Browsers open few
 // connections to one server, so users queue for them: what is counted is what the browser achieved.
 
-import { patients } from "./patients.js";
-
 export const BATCH = 100;
 export const WINDOW_MS = 5000;
 const THINK_MS = 100;
@@ -13,8 +11,10 @@ const AFTER_ERROR_MS = 1000;
 const TIMEOUT_MS = 10000;
 
 export class Run {
-  constructor(users, seconds) {
+  // `patients` makes a number of records from a seed.
+  constructor(users, seconds, patients) {
     this.users = users;
+    this.patients = patients;
     this.seconds = seconds;
     this.begun = performance.now();
     this.ends = this.begun + 1000 * seconds;
@@ -45,7 +45,7 @@ export class Run {
   }
 
   async user(number) {
-    const body = JSON.stringify({ instances: patients(BATCH, number + 1) });
+    const body = JSON.stringify({ instances: this.patients(BATCH, number + 1) });
     while (!this.over) {
       const ok = await this.request(body);
       await this.pause(ok ? THINK_MS * (0.5 + Math.random()) : AFTER_ERROR_MS);
