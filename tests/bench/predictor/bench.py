@@ -214,7 +214,7 @@ class Bench:
 
 
 def row_us(folder: Path, *records: dict[str, Any]) -> float:
-    """Return the microseconds of CPU to score a row in a batch of 1,000, of these records in turn."""
+    """Return the microseconds of CPU to score a row of a batch of 1,000 of these records."""
     model = load(folder)
     reader = RecordReader(model.schema, records[0])
     rows = reader.read_many(list(islice(cycle(records), 1000)), "instances")
