@@ -50,14 +50,14 @@ def with_levels(*names: str) -> Form:
 
 
 def test_no_part_of_the_web_page_names_a_feature() -> None:
-    """Features come from models; what is written into a template or script would be untrue of most."""
+    """Features come from models: what a template or script says of one is untrue of most."""
     texts = {
         path.name: path.read_text(encoding="utf-8")
         for path in WEB.rglob("*")
         if path.suffix in (".py", ".js", ".html", ".css")
     }
     assert {"index.html", "fields.js", "form.py"} <= set(texts)
-    words = [*VITALS.names, *(feature.title for feature in VITALS.features), "vital"]
+    words = [*VITALS.names, *(feature.title for feature in VITALS.features), "vital sign"]
     found = [(name, word) for name, text in texts.items() for word in words if word in text]
     assert found == []
 
