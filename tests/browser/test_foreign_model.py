@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +104,22 @@ def test_what_is_optional_may_be_left_out_and_the_result_says_what_was_scored(pa
     assert "lactate" not in records[0]
     expect(page.locator("#patient")).to_contain_text("lactate not given")
     expect(page.locator("#warnings")).to_contain_text("Lactate: left out: 1.2 mmol/L")
+
+
+def test_abbreviations_are_written_as_the_model_writes_them(visit: Visit, tmp_path: Path) -> None:
+    rows = [
+        {**foreign_model.FEATURES[2], "name": name, "title": title, "unit": ""}
+        for name, title in (("ph", "pH"), ("spo2", "SpO2"), ("inr", "INR"), ("age", "Age in years"))
+    ]
+    form = {**foreign_model.FORM, "terms": [], "fills": {}}
+    example = {"title": "Well", "record": {"ph": 7.4, "spo2": 9, "age": 20}}
+    folder = foreign_model.write_artifact(tmp_path / "model", rows, form, "short1", [example])
+    with ServerProcess(folder) as server:
+        page = visit(server.url)
+        page.get_by_role("button", name="Well").click()
+        expect(page.locator("#patient")).to_have_text(
+            "pH 7.4, SpO2 9, INR not given, age in years 20"
+        )
 
 
 def test_a_half_written_optional_number_is_not_taken_for_left_out(page: Page) -> None:
@@ -379,6 +396,21 @@ def test_an_answer_with_other_levels_is_not_shown_as_if_it_had_ours(page: Page) 
     predict(page)
     expect(page.locator("#form-error")).to_contain_text("model ward2, which asks for other inputs")
     expect(page.locator("#result")).to_be_hidden()
+
+
+def test_a_warning_about_a_field_that_is_not_on_the_page_is_shown_by_its_name(page: Page) -> None:
+    def other(route: Route) -> None:
+        answer = route.fetch().json()
+        answer |= {"contributions": None, "warnings": [{"field": "age", "detail": "left out"}]}
+        route.fulfill(json=answer)
+
+    page.route("**/predict", other)
+    fill(page)
+    predict(page)
+    expect(page.locator("#warnings")).to_have_text("age: left out")
+    expect(page.locator("#contributions")).to_have_text(
+        "This model does not explain single inputs."
+    )
 
 
 def test_by_keyboard_alone(page: Page) -> None:

@@ -19,6 +19,8 @@ from riskpredictor_server.web.app import create_app
 from riskpredictor_server.web.form import Form, keypad
 from support import foreign_model
 
+WEB = Path(create_app.__code__.co_filename).parent
+
 
 def page_of(folder: Path) -> str:
     client = create_app(Service(Settings(model=folder, pod_name="pod"))).test_client()
@@ -45,6 +47,19 @@ def renamed(folder: Path, *names: str) -> Path:
 
 def with_levels(*names: str) -> Form:
     return Form(Schema(VITALS.features, names), "v1", [])
+
+
+def test_no_part_of_the_web_page_names_a_feature() -> None:
+    """Features come from models: what a template or script says of one is untrue of most."""
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in WEB.rglob("*")
+        if path.suffix in (".py", ".js", ".html", ".css")
+    }
+    assert {"index.html", "fields.js", "form.py"} <= set(texts)
+    words = [*VITALS.names, *(feature.title for feature in VITALS.features), "vital sign"]
+    found = [(name, word) for name, text in texts.items() for word in words if word in text]
+    assert found == []
 
 
 def test_nothing_of_the_default_model_is_on_the_page_of_another(tmp_path: Path) -> None:
@@ -131,7 +146,7 @@ def test_levels_have_colours_of_their_own_from_lowest_to_highest(count: int) -> 
     assert len(set(shades)) == count
     assert shades[0] == "low"
     assert shades[-1] == "high"
-    css = (Path(create_app.__code__.co_filename).parent / "static/page.css").read_text()
+    css = (WEB / "static/page.css").read_text(encoding="utf-8")
     for shade in shades:
         assert f".{shade} {{ --shade:" in css
 

@@ -47,9 +47,8 @@ class Field {
     else this.control.value = text;
   }
 
-  describe() {
+  describe(title) {
     const { value } = this;
-    const title = within(this.feature.title);
     if (value === undefined) return `${title} not given`;
     const unit = this.unit?.label ? ` ${this.unit.label}` : "";
     return `${title} ${this.feature.type === "boolean" ? YES_NO[value] : value}${unit}`;
@@ -85,10 +84,10 @@ export function writeRecord(record) {
 
 // The record in words, in the units that were entered.
 export function describeRecord() {
-  const parts = fields.slice(0, MOST_WORDS).map((field) => field.describe());
+  const parts = fields.slice(0, MOST_WORDS).map((field, index) =>
+    field.describe(index ? within(field.feature.title) : field.feature.title));
   if (fields.length > MOST_WORDS) parts.push(`and ${fields.length - MOST_WORDS} more`);
-  const text = parts.join(", ");
-  return text[0].toUpperCase() + text.slice(1);
+  return parts.join(", ");
 }
 
 // Marks the fields that are refused, and no others. Returns whether there were any.

@@ -23,14 +23,14 @@ function pick(shares, draw) {
 
 // A multiple of the step in a bin between deciles. The outer bins are wide, and most of their
 // patients near the inner edge.
-function numberIn(bin, { edges }, { minimum, maximum }, step, draw) {
+function numberIn(bin, { edges }, { minimum, maximum }, { step, type }, draw) {
   const isLast = bin === edges.length;
   const low = bin ? edges[bin - 1] : minimum;
   const high = isLast ? maximum : edges[bin];
   const first = Math.ceil(low / step - 1e-9);
   // A value at an edge belongs to the bin above it.
   const last = isLast ? Math.floor(high / step + 1e-9) : Math.ceil(high / step - 1e-9) - 1;
-  if (last < first) return low;
+  if (last < first) return type === "integer" ? Math.ceil(low) : low;
   let share = draw();
   if (isLast) share *= share;
   else if (!bin) share = 1 - (1 - share) ** 2;
@@ -42,7 +42,7 @@ function value(feature, { left_out: leftOut = 0, baseline, trained_on: span }, d
   if (!feature.required && draw() < leftOut) return undefined;
   const index = pick(baseline.shares, draw);
   if (baseline.values) return baseline.values[index];
-  return numberIn(index, baseline, span, feature.step, draw);
+  return numberIn(index, baseline, span, feature, draw);
 }
 
 // So many patients; another seed, other patients. `features` are those of the form, `rows` those of

@@ -82,6 +82,8 @@ function showWarnings(warnings) {
   byId("warnings").replaceChildren(
     ...warnings.map((warning) => {
       const field = byName.get(warning.field);
+      // A model that answers without contributions may, in a roll-out, warn of a field that is not here.
+      if (!field) return element("li", "", `${warning.field}: ${warning.detail}`);
       return element("li", "", `${field.feature.title}: ${warningText(warning, field)}`);
     }),
   );
