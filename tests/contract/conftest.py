@@ -56,9 +56,3 @@ def _made(environment: str) -> Path:
 def kserve_python() -> Path:
     """The Python that has KServe's client, installed."""
     return _made("kserve") / "bin" / "python"
-
-
-@pytest.fixture(scope="session")
-def stores_python() -> Path:
-    """The Python that has MLflow and the OpenSSF model signer, installed."""
-    return _made("stores") / "bin" / "python"

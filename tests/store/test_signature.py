@@ -26,6 +26,7 @@ from unit.predictor.support import artifact
 
 from riskpredictor_server.store.errors import SIGNATURE_INVALID, StoreError
 from riskpredictor_server.store.signature import SIGNATURE, verify
+from support.stores import environment
 
 CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1(),
@@ -54,16 +55,17 @@ Signed = Callable[[str, str], Path]
 
 
 @pytest.fixture(scope="module")
-def signed(stores_python: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
+def signed(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
     """Makes a copy of a model's folder, signed with a key by the signer's command line."""
     made: dict[tuple[str, str], Path] = {}
+    python = environment.python()
 
     def sign(version: str, key: str) -> Path:
         if (version, key) not in made:
             folder = tmp_path_factory.mktemp("signed") / version
             shutil.copytree(artifact(version), folder)
             done = subprocess.run(
-                [stores_python, "-m", "model_signing", "sign", "key", folder,
+                [python, "-m", "model_signing", "sign", "key", folder,
                  "--private_key", keys / f"{key}.pem", "--signature", folder / SIGNATURE],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
