@@ -80,7 +80,7 @@ class MLflow:
         return self.source("models:/nowhere/1")
 
     def register(self, folder: Path, *kinds: str) -> list[tuple[str, str]]:
-        """Register a folder as a ``run`` or a ``model``; returns number and source of each version."""
+        """Register a folder as a ``run`` or a ``model``; returns numbers and sources."""
         done = subprocess.run(
             # -P: the folder of the script is no place to import from; it has an http.py.
             [self._python, "-P", CLIENT, folder, NAME, *kinds],
