@@ -73,7 +73,7 @@ test-unit: $(VENV)/.ready ## Pure logic (seconds)
 	$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: test-contract
-test-contract: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready $(STORES)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+test-contract: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
 	$(PYTEST) $(SPREAD) tests/contract
 
 .PHONY: test-control-plane
@@ -81,7 +81,7 @@ test-control-plane: $(VENV)/.ready ## Against two real API servers, each for hal
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/control_plane
 
 .PHONY: test-store
-test-store: $(VENV)/.ready ## The fetch step against real stores: S3, Azure, Google, web servers ...
+test-store: $(VENV)/.ready $(STORES)/.ready ## The fetch step against real stores: S3, Azure, Google, registries, MLflow ...
 	$(PYTEST) -n 2 --dist loadfile tests/store
 
 .PHONY: test-e2e

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ class Registry:
         self._home, self.data = home, home / "data"
         self.authority: Path | None = None
         self.host = f"{host(address)}:{free_port(address)}"
-        self.scheme = "https" if secure else "http"
+        # A reference says which only if it is not what a client takes for granted.
+        loopback = ip_address(address).is_loopback
+        self._scheme = "" if secure != loopback else f"http{'s' * secure}://"
         self.credentials: Mapping[str, str] = {}
         tls = {}
         if secure:
@@ -86,7 +89,7 @@ class Registry:
 
     def reference(self, ending: str, repository: str = REPOSITORY) -> str:
         """A reference in this registry: ``:TAG``, ``@DIGEST`` or both."""
-        return f"{self.scheme}://{self.host}/{repository}{ending}"
+        return f"{self._scheme}{self.host}/{repository}{ending}"
 
     def source(self, ending: str) -> Source:
         """A place in it."""
