@@ -85,6 +85,7 @@ WHOLE = gzip.compress(tar(("card.json", b"{}" * 5000)))
         pytest.param(WHOLE[: len(WHOLE) // 2], id="cut"),
         pytest.param(WHOLE[:40] + b"\0" * 20 + WHOLE[60:], id="damaged"),
         pytest.param(b"\x1f\x8bnot gzip", id="not gzip"),
+        pytest.param(WHOLE[:10] + b"\xff" * 50, id="not deflate"),
         pytest.param(b"\x28\xb5\x2f\xfd" + bytes(600), id="zstd"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, cast
 
@@ -140,6 +141,18 @@ def test_what_is_not_mlflow_is_told(answer: Any, uri: str) -> None:
     error = refusal(source(uri), answer)
     assert error.reason == FETCH_FAILED
     assert "does not answer as MLflow does; check spec.model.source.mlflow.server" in error.message
+
+
+def test_an_alias_is_resolved_to_what_it_means_now() -> None:
+    http = Recorded(
+        {"model_version": {"version": "7"}},
+        {"artifact_uri": "mlflow-artifacts:/0"},
+        b'{"model_version": "v2"}',
+    )
+    digest = "sha256:" + hashlib.sha256(b'{"model_version": "v2"}').hexdigest()
+    assert mlflow.resolve(source("models:/ward%20risk@best"), context(http)) == mlflow.Resolved(
+        "models:/ward%20risk/7", "ward risk", "7", digest, "v2"
+    )
 
 
 @pytest.mark.parametrize("card", [b"<html>", b"[]", b"{}", b"1"])
