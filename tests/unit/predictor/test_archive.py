@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 
@@ -74,6 +75,8 @@ def test_a_bomb_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "unpacks to more than 1048576 bytes" in refusal(data)
 
 
+LONG = gzip.compress(tar(("card.json", b"".join(b"%d," % i for i in range(16_000)))))
+NOISE = sha256(b"2000").digest() * 8
 WHOLE = gzip.compress(tar(("card.json", b"{}" * 5000)))
 
 
@@ -85,7 +88,7 @@ WHOLE = gzip.compress(tar(("card.json", b"{}" * 5000)))
         pytest.param(WHOLE[: len(WHOLE) // 2], id="cut"),
         pytest.param(WHOLE[:40] + b"\0" * 20 + WHOLE[60:], id="damaged"),
         pytest.param(b"\x1f\x8bnot gzip", id="not gzip"),
-        pytest.param(WHOLE[:10] + b"\xff" * 50, id="not deflate"),
+        pytest.param(LONG[:9000] + NOISE + LONG[9256:], id="damaged in the file"),
         pytest.param(b"\x28\xb5\x2f\xfd" + bytes(600), id="zstd"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from riskpredictor_server.store import oci
 from riskpredictor_server.store.docker_config import account_of
 from riskpredictor_server.store.errors import FETCH_FAILED, REJECTED, StoreError
 from riskpredictor_server.store.http import Answer, HttpClient
@@ -210,3 +211,35 @@ def test_an_answer_that_is_no_object_is_told(body: bytes) -> None:
     with pytest.raises(StoreError, match=r"the token of r\.example/risk: not") as caught:
         registry(http).get("a", 9)
     assert caught.value.reason == REJECTED
+
+
+# A registry that answers with something else
+
+
+def opened(reference: str, *answers: bytes) -> str:
+    """The message of the refusal."""
+    http = Recorded(*(Answer(200, {}, body) for body in answers))
+    context = FetchContext(cast(HttpClient, http), Retries(1), {})
+    with pytest.raises(StoreError) as caught:
+        oci.open({"reference": reference}, context).read("card.json", 9)
+    return f"{caught.value.reason}: {caught.value.message}"
+
+
+def test_another_manifest_than_the_one_declared_is_refused() -> None:
+    message = opened(f"r.example/risk@{DIGEST}", b'{"layers": []}')
+    assert message.startswith(f"ModelDigestMismatch: the manifest {DIGEST} of r.example/risk is")
+
+
+def test_another_blob_than_the_one_named_is_refused() -> None:
+    layer = {
+        "digest": DIGEST, "size": 2, "mediaType": "application/json",
+        "annotations": {"org.opencontainers.image.title": "card.json"},
+    }  # fmt: skip
+    message = opened("r.example/risk:v2", json.dumps({"layers": [layer]}).encode(), b"{}")
+    assert message.startswith(f"ModelDigestMismatch: the blob {DIGEST} of r.example/risk is")
+
+
+def test_what_is_no_manifest_is_refused() -> None:
+    assert "the manifest v2 of r.example/risk: not valid JSON" in opened("r.example/risk:v2", b"x")
+    message = opened("r.example/risk:v2", b'{"blobs": []}')
+    assert message.startswith("ModelRejected: the manifest v2 of r.example/risk lists no layers")
