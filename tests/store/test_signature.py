@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from unit.predictor.support import artifact
 
+from riskpredictor_server.model.artifact import SIGNATURE
 from riskpredictor_server.store.errors import SIGNATURE_INVALID, StoreError
-from riskpredictor_server.store.signature import SIGNATURE, verify
+from riskpredictor_server.store.signature import verify
 from support.stores import environment
 
 CURVES: dict[str, ec.EllipticCurve] = {

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import orjson
 
+from riskpredictor_server.model.artifact import SIGNATURE
 from riskpredictor_server.store.errors import SIGNATURE_INVALID, StoreError
 
-SIGNATURE = "model.sig"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -12,7 +12,7 @@ from riskpredictor_server.store import oci
 from riskpredictor_server.store.docker_config import account_of
 from riskpredictor_server.store.errors import FETCH_FAILED, REJECTED, StoreError
 from riskpredictor_server.store.http import Answer, HttpClient
-from riskpredictor_server.store.registry import Reference, Registry
+from riskpredictor_server.store.registry import Reference, Registry, digest_of
 from riskpredictor_server.store.retry import Retries
 from riskpredictor_server.store.transport import FetchContext
 
@@ -237,6 +237,19 @@ def test_another_blob_than_the_one_named_is_refused() -> None:
     }  # fmt: skip
     message = opened("r.example/risk:v2", json.dumps({"layers": [layer]}).encode(), b"{}")
     assert message.startswith(f"ModelDigestMismatch: the blob {DIGEST} of r.example/risk is")
+
+
+def test_a_file_of_model_pack_is_named_by_its_path() -> None:
+    layer = {
+        "digest": digest_of(b"{}"), "size": 2,
+        "mediaType": "application/vnd.cncf.model.weight.config.v1.raw",
+        "annotations": {"org.cncf.model.filepath": "risk/card.json"},
+    }  # fmt: skip
+    manifest = json.dumps({"layers": [layer]}).encode()
+    http = Recorded(Answer(200, {}, manifest), Answer(200, {}, b"{}"))
+    context = FetchContext(cast(HttpClient, http), Retries(1), {})
+    reader = oci.open({"reference": "r.example/risk:v2"}, context)
+    assert reader.read("card.json", 9) == b"{}"
 
 
 def test_what_is_no_manifest_is_refused() -> None:
