@@ -21,6 +21,7 @@ VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 AUDIT := build/audit
 KSERVE := build/kserve
+STORES := build/stores
 COMMIT_TIME = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
 LOCAL := python3 tools/cluster/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
@@ -80,7 +81,7 @@ test-control-plane: $(VENV)/.ready ## Against two real API servers, each for hal
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/control_plane
 
 .PHONY: test-store
-test-store: $(VENV)/.ready ## The fetch step against real stores: S3, Azure, Google, web servers ...
+test-store: $(VENV)/.ready $(STORES)/.ready ## The fetch step against real stores: S3, Azure, Google, registries, MLflow ...
 	$(PYTEST) -n 2 --dist loadfile tests/store
 
 .PHONY: test-e2e
@@ -115,7 +116,7 @@ test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
 
 .PHONY: programs
-programs: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready ## Build, fetch and install what the tests run (minutes, once)
+programs: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready $(STORES)/.ready ## Build, fetch and install what the tests run (minutes, once)
 	$(PY) -m support.programs
 
 .PHONY: check
@@ -190,6 +191,7 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
 	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
 	$(UV_COMPILE) requirements-kserve.in -o requirements-kserve.lock
+	$(UV_COMPILE) requirements-stores.in -o requirements-stores.lock
 
 .PHONY: wheels
 wheels: $(VENV)/.ready ## Is there a wheel of every locked package for each Python and system? (asks the index)
@@ -234,4 +236,11 @@ $(KSERVE)/.ready: requirements-kserve.lock $(VENV)/.ready
 	@echo "setting up $(KSERVE) from requirements-kserve.lock ..."
 	@$(VENV)/bin/uv venv --quiet --clear $(KSERVE)
 	@$(VENV)/bin/uv pip install --quiet --python $(KSERVE)/bin/python --require-hashes -r requirements-kserve.lock
+	@touch $@
+
+# MLflow's server and the OpenSSF model signer, for the tests of the fetch step.
+$(STORES)/.ready: requirements-stores.lock $(VENV)/.ready
+	@echo "setting up $(STORES) from requirements-stores.lock ..."
+	@$(VENV)/bin/uv venv --quiet --clear $(STORES)
+	@$(VENV)/bin/uv pip install --quiet --python $(STORES)/bin/python --require-hashes -r requirements-stores.lock
 	@touch $@

@@ -16,7 +16,7 @@ from localcluster.record import Cluster
 from riskdemo.install import OPERATOR_IMAGE, VERSIONS
 from support import argocd, debian, flux, fronts, helm, kinds, prometheus
 from support.cluster import ROOT, build_image
-from support.stores import azure, gcs, s3
+from support.stores import azure, gcs, oci, s3
 
 RUNTIME_IMAGE = "health-predictor:runtime"
 """The server without a model, for models from a store."""
@@ -51,6 +51,8 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "Versity's S3 gateway": lambda: gobuild.ensure(s3.PROGRAM, ["versitygw"]),
     "fake-gcs-server": lambda: gobuild.ensure(gcs.PROGRAM, ["fake-gcs-server"]),
     "Azurite": azure.program,
+    "docker-registry": oci.registry_program,
+    "oras": lambda: gobuild.ensure(oci.ORAS, ["oras"]),
     "nginx": fronts.nginx_program,
     "HAProxy": lambda: debian.ensure("haproxy"),
     "Java": lambda: debian.ensure("java", "default-jdk-headless"),

@@ -150,8 +150,8 @@ def _check_signature(
             raise
         raise StoreError(
             SIGNATURE_INVALID,
-            f"{where} has no {SIGNATURE}, and spec.model.signature wants one: sign the folder with"
-            f" model_signing sign key FOLDER --private-key KEY, and put {SIGNATURE} beside {CARD}",
+            f"{where} has no {SIGNATURE}, and spec.model.signature wants one: sign the folder,"
+            f" and put {SIGNATURE} beside {CARD}: {signature.SIGN}",
         ) from error
     signature.verify(signed, files, public_key)
     log.info("%s: by the declared key", SIGNATURE)

@@ -37,7 +37,7 @@ class Store(Protocol):
         ...
 
 
-NAMES = ("s3", "gcs", "azure", "http", "pvc")
+NAMES = ("s3", "gcs", "azure", "http", "pvc", "oci", "mlflow")
 """Modules of this folder that are stores."""
 
 

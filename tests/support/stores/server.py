@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ class Server:
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **(environment or {})}, start_new_session=True,
             )  # fmt: skip
 
         def listens() -> bool:
@@ -46,8 +47,9 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Kill it; it may have ended already."""
-        self._process.kill()
+        """Kill it and what it started; it may have ended already."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
