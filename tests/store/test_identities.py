@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -105,3 +106,24 @@ def test_gke_workload_identity(stores: Stores, pod: Pod, provider: WebServer, mo
     assert done.status == 0, done.log
     paths = {path.partition("?")[0] for path, _ in provider.site.requests}
     assert paths == {"/computeMetadata/v1/instance/service-accounts/default/token"}
+
+
+def test_aks_workload_identity(pod: Pod, provider: WebServer, model: Path, tmp_path: Path) -> None:
+    """The provider is also the store, for the emulator knows no tokens without HTTPS."""
+    shutil.copytree(model, provider.root / "models" / "risk" / "v2")
+    provider.site.guarded = False
+    (tmp_path / "token").write_text("token-of-the-service-account")
+    provider.misbehave(answer(json.dumps({"access_token": "token-of-the-pod", "expires_in": 3600})))
+    source = {
+        "account": "hospital", "container": "models", "prefix": "risk/v2", "endpoint": provider.url,
+    }  # fmt: skip
+    done = pod.fetch(
+        provider, {"azure": source}, credentials={},
+        AZURE_FEDERATED_TOKEN_FILE=str(tmp_path / "token"),
+        AZURE_CLIENT_ID="client", AZURE_TENANT_ID="tenant", AZURE_AUTHORITY_HOST=provider.url,
+    )  # fmt: skip
+    assert done.status == 0, done.log
+    [asked, *read] = provider.site.requests
+    assert asked[0] == "/tenant/oauth2/v2.0/token"
+    assert {fields["authorization"] for _, fields in read} == {"Bearer token-of-the-pod"}
+    assert len(read) == 3

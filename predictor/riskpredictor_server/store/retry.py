@@ -47,9 +47,10 @@ class Retries:
         Raises StoreError FETCH_FAILED after the last attempt and at the deadline, with the message
         of the last TransientError; ``what`` opens the message. Any other error passes.
         """
+        failure = what
         for number in range(1, self.attempts + 1):
             if not self.left():
-                raise StoreError(FETCH_FAILED, f"{what}: {self._out_of_time()}")
+                raise StoreError(FETCH_FAILED, f"{failure}; {self._out_of_time()}")
             try:
                 return attempt()
             except TransientError as error:

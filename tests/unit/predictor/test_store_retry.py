@@ -87,6 +87,15 @@ def test_a_time_after_the_deadline_is_not_waited_for() -> None:
     assert clock.pauses == []
 
 
+def test_a_pause_that_took_too_long_hides_no_failure() -> None:
+    clock = Clock()
+    store = Store(clock, BUSY)
+    trying = Retries(10, clock=lambda: clock.now, sleep=lambda _: clock.sleep(11), uniform=max)
+    with pytest.raises(StoreError, match=r"^GET x: busy; the time for the whole fetch, 10 s, is"):
+        trying.call("GET x", store)
+    assert store.asked == 1
+
+
 def test_the_deadline_is_of_all_calls_together() -> None:
     clock = Clock()
     of_a_fetch = retries(clock, seconds=10)
@@ -94,7 +103,7 @@ def test_the_deadline_is_of_all_calls_together() -> None:
     assert of_a_fetch.left() == 1
     assert of_a_fetch.call("GET y", Store(clock, takes=1)) == "answer"
     last = Store(clock)
-    with pytest.raises(StoreError, match="GET z: the time for the whole fetch, 10 s, is over"):
+    with pytest.raises(StoreError, match="GET z; the time for the whole fetch, 10 s, is over"):
         of_a_fetch.call("GET z", last)
     assert last.asked == 0
 
