@@ -26,7 +26,8 @@ OTHER_PROGRAMS = frozenset(
         "IDLE_TIMEOUT", "KEEPALIVE_REQUESTS", "KUBERNETES_TOOLS", "MAX_BATCH", "MAX_BODY_BYTES",
         "MAX_CONNECTIONS", "MAX_LAG", "MAX_PENDING", "MAX_PENDING_BYTES", "MODEL", "MODEL_CA",
         "MODEL_CLAIM", "MODEL_COPY", "MODEL_CREDENTIALS", "MODEL_DIGEST", "MODEL_INCOMING",
-        "MODEL_NAME", "MODEL_PUBLIC_KEY", "MODEL_SOURCE", "MODEL_VERSION", "POD_NAME", "PORT", "STATE", "TERMINATION_LOG",
+        "MODEL_NAME", "MODEL_PUBLIC_KEY", "MODEL_SOURCE", "MODEL_VERSION", "POD_NAME",
+        "PORT", "STATE", "TERMINATION_LOG",
     )
 )  # fmt: skip
 """Variables of the predictor, the kubectl plug-in and tools/cluster, which a developer may have
