@@ -42,8 +42,9 @@ AT_A_TIME = 4
 """Predictors that are looked at side by side."""
 READ_SECONDS = 2.0
 """How long reading all files from a pod may take."""
-LOOK_SECONDS = 600.0
-"""How often a copy is looked at again: somebody may have deleted or replaced it."""
+LOOK_SECONDS = 300.0
+"""After how long a pass has the copies looked at again: somebody may have deleted or replaced one.
+Less than the time between two periodic passes."""
 BACKOFF = Backoff(base=5.0, limit=600.0)
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from release import chart as packaging
 from riskpredictor_operator import __version__
+from riskpredictor_operator.core import api
 from riskpredictor_operator.settings import Settings, load
 from support.cluster import ROOT
 from support.helm import CHART, Helm, Object, documents, kustomize
@@ -90,16 +91,22 @@ def test_both_ways_install_the_same(helm: Helm, values: Any, folders: list[str])
     assert common(helm.template(values)) == wanted
 
 
-def test_the_predictors_policy_is_that_of_the_policies_folder(helm: Helm) -> None:
+def test_the_predictors_policies_are_those_of_the_policies_folder(helm: Helm) -> None:
     namespaces = ["wards", "lab"]
     more = (
         by_id(helm.template({"networkPolicy": {"predictors": {"namespaces": namespaces}}})).keys()
         - by_id(helm.template()).keys()
     )
-    assert more == {("NetworkPolicy", namespace, "riskpredictors") for namespace in namespaces}
-    policy = yaml.safe_load((ROOT / "deploy/policies/predictors.yaml").read_text())
+    policies = {
+        policy["metadata"]["name"]: policy
+        for path in (ROOT / "deploy/policies").glob("*.yaml")
+        for policy in [yaml.safe_load(path.read_text())]
+    }
+    assert set(policies) == {"riskpredictors", "riskpredictors-model-stores"}
+    assert more == {("NetworkPolicy", where, name) for where in namespaces for name in policies}
     rendered = by_id(helm.template({"networkPolicy": {"predictors": {"namespaces": ["wards"]}}}))
-    assert rendered["NetworkPolicy", "wards", "riskpredictors"]["spec"] == policy["spec"]
+    for name, policy in policies.items():
+        assert rendered["NetworkPolicy", "wards", name]["spec"] == policy["spec"]
 
 
 def test_whoever_uninstalls_keeps_the_definition_and_so_every_riskpredictor(helm: Helm) -> None:
@@ -139,8 +146,9 @@ def test_the_operator_pod_states_what_quotas_demand(helm: Helm) -> None:
 def reaches(policy: Object, protocol: str, port: int, address: str) -> bool:
     """Whether a NetworkPolicy lets its pods open a connection."""
     for rule in policy["spec"]["egress"]:
-        blocks = [ip_network(peer["ipBlock"]["cidr"]) for peer in rule.get("to", ())]
-        here = not blocks or any(ip_address(address) in block for block in blocks)
+        peers = rule.get("to", ())
+        blocks = [ip_network(peer["ipBlock"]["cidr"]) for peer in peers if "ipBlock" in peer]
+        here = not peers or any(ip_address(address) in block for block in blocks)
         ports = [(p["protocol"], p.get("port", port)) for p in rule["ports"]]
         if here and (protocol, port) in ports:
             return True
@@ -177,6 +185,11 @@ def test_the_policy_can_be_narrowed_to_the_api_server(helm: Helm) -> None:
         assert not reaches(policy, "TCP", 6443, other)
         assert not reaches(policy, "TCP", 443, address)
         assert reaches(policy, "UDP", 53, other), "the name server is elsewhere"
+    (pods,) = [rule for rule in policy["spec"]["egress"] if "podSelector" in str(rule)]
+    assert pods["ports"] == [{"protocol": "TCP", "port": api.CONTAINER_PORT}]
+    (peer,) = pods["to"]
+    (chosen,) = peer["podSelector"]["matchExpressions"]
+    assert (chosen["key"], peer["namespaceSelector"]) == (api.LABEL_MODEL_SOURCE, {})
     only = {"networkPolicy": {"operator": {"apiServer": {"addresses": ["10.0.0.0/24"]}}}}
     policy = by_id(helm.template(only))["NetworkPolicy", SYSTEM, OPERATOR]
     assert reaches(policy, "TCP", 8443, "10.0.0.10")
@@ -257,6 +270,7 @@ OTHER = Settings(
     namespace="wards",
     operator_namespace="leases",
     image_repository="registry.example/risk",
+    runtime_image="registry.example/risk:server",
     max_rolls=1_000_000,
     workers=32,
     resync_seconds=90.5,
@@ -273,6 +287,7 @@ VALUES_OF_OTHER: dict[str, Any] = {
     "watchNamespace": "wards",
     "settings": {
         "operatorNamespace": "leases", "imageRepository": "registry.example/risk",
+        "runtimeImage": "registry.example/risk:server",
         "maxRolls": 1_000_000, "workers": 32, "resyncSeconds": 90.5, "leaderElection": True,
         "leaseName": "other", "leaseSeconds": 30, "httpHost": "0.0.0.0", "httpPort": 9000,
         "requestSeconds": 2.5, "logFormat": "human", "logLevel": "debug",

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from riskpredictor_operator import controller as _controller
 from riskpredictor_operator.core import api
+from riskpredictor_operator.core.model import IN_CLUSTER, SOURCES
 from riskpredictor_server.metrics import Metrics
 from support import prometheus
 from support.cluster import ROOT
@@ -196,3 +197,14 @@ def test_the_network_policies_let_in_what_is_asked_for_and_nothing_else() -> Non
     assert predictors["ingress"] == [{"ports": [{"protocol": "TCP", "port": api.CONTAINER_PORT}]}]
     assert "egress" not in predictors, "a predictor asks nobody"
     assert set(predictors["policyTypes"]) == {"Ingress", "Egress"}
+
+
+def test_only_pods_whose_model_comes_over_the_network_may_ask_for_it() -> None:
+    stores = _document("policies/model-stores.yaml")["spec"]
+    (chosen,) = stores["podSelector"]["matchExpressions"]
+    assert (chosen["key"], chosen["operator"]) == (api.LABEL_MODEL_SOURCE, "In")
+    assert set(chosen["values"]) == set(SOURCES) - IN_CLUSTER
+    assert stores["policyTypes"] == ["Egress"], "what they let in is in the other policy"
+    (rule,) = stores["egress"]
+    assert {"protocol": "TCP"} in rule["ports"]
+    assert {"protocol": "UDP", "port": 53} in rule["ports"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from unit.operator.models import model
 
+from riskpredictor_operator.core.model_copy import FORMER_COPIES
+from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import (
     DEPLOYMENT,
@@ -17,6 +20,7 @@ from support.api import (
 )
 from support.audit import Mark, granted_rights, used_rights
 from support.cluster import LocalCluster
+from support.pod_server import copy_of, declared, lead_to, serving, until
 from support.predictors import Predictors
 
 
@@ -42,6 +46,7 @@ def test_its_roles_grant_what_the_audit_log_shows_and_nothing_else(
         for resource in (DEPLOYMENT, SERVICE):
             predictors.break_beyond_update(key, resource)
             predictors.wait(key)
+        _keep_copies(api, predictors, key)
         second = operators.OperatorProcess(operator_config, tmp_path / "standby.log")
         second.wait_for("standing by")
         first.stop()
@@ -65,6 +70,18 @@ def test_its_roles_grant_what_the_audit_log_shows_and_nothing_else(
         and entry["objectRef"].get("namespace", key.namespace) == key.namespace
     ]
     assert not refused
+
+
+def _keep_copies(api: Api, predictors: Predictors, key: Key) -> None:
+    """Serve one model from a store more than copies are kept of."""
+    for number in range(FORMER_COPIES + 2):
+        files = model(f"w{number}")
+        predictors.patch(key, **declared(files))
+        predictors.wait(key)
+        with serving(files) as server:
+            lead_to(api, key, server)
+            until(api, key, "Kept")
+    eventually(lambda: copy_of(api, key, model("w0")) is None, what="the oldest copy goes")
 
 
 def test_it_never_writes_spec_or_metadata_of_a_riskpredictor(

@@ -9,13 +9,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from unit.operator.models import model
 
-from riskpredictor_operator.core.api import ANNOTATION_LAST_APPLIED, CHILDREN, EVENT
+from riskpredictor_operator.core.api import (
+    ANNOTATION_LAST_APPLIED,
+    CHILDREN,
+    CONFIG_MAP,
+    EVENT,
+)
 from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, Body, eventually
 from support.cluster import LocalCluster
+from support.pod_server import copy_of, declared, lead_to, serving, until
 from support.predictors import Predictors
+
+V2 = model("v2")
 
 
 @pytest.mark.parametrize("form", ["human", "json"])
@@ -30,10 +39,11 @@ def test_what_is_confidential_stays_where_it_is(
     token = yaml.safe_load(operator_config.read_text())["users"][0]["user"]["token"]
     sentinels = {
         where: f"{where}-{secrets.token_hex(12)}"
-        for where in ("secret", "annotation", "template", "pods", "environment")
+        for where in ("secret", "annotation", "template", "pods", "environment", "store", "ca")
     }
     namespace, key = predictors.namespace, Key(predictors.namespace, "risk")
     _secret(api, namespace, sentinels["secret"])
+    _of_the_store(api, namespace, sentinels["store"], sentinels["ca"])
     log = tmp_path / "operator.log"
     process = operators.OperatorProcess(
         operator_config, log, "--log-level=debug", f"--log-format={form}",
@@ -62,6 +72,7 @@ def test_what_is_confidential_stays_where_it_is(
         template = api.need(DEPLOYMENT, key)["spec"]["template"]
         assert template["metadata"]["annotations"]["example.com/token"] == sentinels["template"]
         _through_everything(api, predictors, key, sentinels["pods"])
+        _through_a_store(api, predictors, key)
     finally:
         process.stop()
     told = {
@@ -69,9 +80,14 @@ def test_what_is_confidential_stays_where_it_is(
         "Events": json.dumps(api.items(EVENT, namespace)),
         "status": json.dumps([b["status"] for b in api.items(RISKPREDICTOR, namespace)]),
         "children": json.dumps([_metadata(api.need(r, key)) for r in CHILDREN]),
+        "the record": json.dumps(api.need(DEPLOYMENT, key)["metadata"]).replace(
+            sentinels["template"], ""
+        ),
+        "the copy": json.dumps(copy_of(api, key, V2)),
     }
     assert f"{key}: Ready" in told["log"]
     assert "ApplyRefused" in told["Events"]
+    assert "keeps a copy of the model" in told["log"]
     confidential = {**sentinels, "token": token, "signature": token.rpartition(".")[2]}
     leaks = [
         f"{what} in {where}"
@@ -98,6 +114,30 @@ def _secret(api: Api, namespace: str, value: str) -> None:
         "stringData": {".dockerconfigjson": json.dumps(auths)},
     }  # fmt: skip
     api.request("POST", f"/api/v1/namespaces/{namespace}/secrets", body)
+
+
+def _of_the_store(api: Api, namespace: str, password: str, ca: str) -> None:
+    """What spec.model names: credentials, and certificates that are nobody else's business."""
+    metadata = {"name": "model-store", "namespace": namespace}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata,
+              "stringData": {"AWS_SECRET_ACCESS_KEY": password}}  # fmt: skip
+    api.request("POST", f"/api/v1/namespaces/{namespace}/secrets", secret)
+    bundle = {"metadata": {**metadata, "name": "private-ca"}, "data": {"ca.crt": ca}}
+    api.create(CONFIG_MAP, bundle)
+
+
+def _through_a_store(api: Api, predictors: Predictors, key: Key) -> None:
+    """A model from a store, and the copy of it."""
+    whole = declared(V2)
+    whole["model"] |= {
+        "credentialsSecret": {"name": "model-store"},
+        "caBundle": {"configMap": "private-ca", "key": "ca.crt"},
+    }
+    predictors.patch(key, **whole)
+    predictors.wait(key)
+    with serving(V2) as server:
+        lead_to(api, key, server)
+        until(api, key, "Kept")
 
 
 def _through_everything(api: Api, predictors: Predictors, key: Key, sentinel: str) -> None:

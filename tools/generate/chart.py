@@ -26,6 +26,7 @@ COPIES = {
     "riskpredictors.yaml": "crds/riskpredictors.yaml",
     "rbac.yaml": "deploy/operator/base/cluster-wide/rbac.yaml",
     "predictors-policy.yaml": "deploy/policies/predictors.yaml",
+    "model-stores-policy.yaml": "deploy/policies/model-stores.yaml",
     "operator-monitor.yaml": "deploy/monitoring/operator.yaml",
     "predictors-monitor.yaml": "deploy/monitoring/predictors.yaml",
     "rules.yaml": "deploy/monitoring/rules.yaml",

@@ -18,6 +18,7 @@ from riskpredictor_operator.settings import (
     own_namespace,
 )
 from riskpredictor_server.settings import Settings as PredictorSettings
+from riskpredictor_server.store.settings import FetchSettings
 from support.cluster import ROOT
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -140,7 +141,9 @@ def test_nor_are_those_of_our_other_programs() -> None:
     texts = [path.read_text() for folder in tools for path in folder.glob("*.py")]
     read = {name for text in texts for name in re.findall(r"\b_?RISKPREDICTOR_[A-Z_]+", text)}
     predictors = {
-        "RISKPREDICTOR_" + field.name.upper() for field in dataclasses.fields(PredictorSettings)
+        "RISKPREDICTOR_" + field.name.upper()
+        for kind in (PredictorSettings, FetchSettings)
+        for field in dataclasses.fields(kind)
     }
     shared = {"RISKPREDICTOR_" + name.upper() for name in FIELDS}
     assert (read | predictors) - shared == OTHER_PROGRAMS
