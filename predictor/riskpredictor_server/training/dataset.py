@@ -80,7 +80,7 @@ class _RowReader:
         self.faults: list[str] = []
         self._file, self._schema, self._columns = file, schema, columns
         self._target, self._group = target, group
-        self._reader = RecordReader(schema, {})
+        self._reader = RecordReader(schema, {schema.names[0]: None})
         self._marks: dict[str, tuple[str, int]] = {}
 
     def read(self, line: int, cells: Sequence[str]) -> None:
@@ -132,7 +132,7 @@ class _RowReader:
         if feature.type == "boolean":
             return csv_file.boolean(text)
         if feature.type == "category":
-            return csv_file.category(text, feature.values)
+            return text
         value = csv_file.number(text, decimal_comma=self._file.decimal_comma)
         mark = next((mark for mark in ".," if mark in text), None)
         if mark:

@@ -11,6 +11,7 @@ from riskpredictor_server.model.classifier_file import written_by
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer, load_pipeline
 from riskpredictor_server.training.columns import NotLinearError
+from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.linear_export import check_form, linear_form
@@ -27,8 +28,7 @@ class ClassifierError(ValueError):
 def import_model(
     classifier: Path,
     schema: Schema,
-    rows: Sequence[Values],
-    labels: Sequence[str],
+    data: Dataset,
     *,
     model_version: str,
     out: Path,
@@ -36,10 +36,11 @@ def import_model(
 ) -> None:
     """Package a joblib file as the artifact folder ``out``; ``step`` is told the progress.
 
-    ``rows`` and ``labels`` are records that the classifier has not seen: they evaluate it, and are
-    the baseline of warnings and of the drift index.
+    ``data`` are records that the classifier has not seen: they evaluate it, and are the baseline of
+    warnings and of the drift index.
     Raises ClassifierError and OSError (of ``out``).
     """
+    rows, labels = data.rows, data.labels
     step(f"reading {classifier}")
     try:
         content = classifier.read_bytes()
@@ -58,6 +59,10 @@ def import_model(
     if scorer.note:
         step(scorer.note)
     step(f"evaluating on {len(rows)} records")
+    try:
+        metrics = evaluate(scorer.predict_proba(rows), labels, schema.levels, data.groups)
+    except ValueError as error:
+        raise ClassifierError(f"{classifier}: cannot be served: {error}") from error
     kind = type(scorer.pipeline).__name__
     written = written_by(content)
     trained = Trained(
@@ -72,7 +77,7 @@ def import_model(
         seed=None,
         rows=rows,
         labels=labels,
-        metrics=evaluate(scorer.predict_proba(rows), labels),
+        metrics=metrics,
         scorer=scorer,
         joblib=content,
         golden=_golden(schema, rows, labels),

@@ -47,6 +47,8 @@ class MonotoneRegression:
         table = expand(rows, self.terms_, schema.names, self.fills_)
         # A rare value must not escape the penalty, so indicators stay 0 and 1.
         fixed = np.array([term.is_indicator for term in self.terms_], dtype=bool)
+        # An indicator contributes nothing where it is as in the mean record, as the others do.
+        self.centre_ = np.where(fixed, table.mean(axis=0), 0.0)
         self.mean_ = np.where(fixed, 0.0, table.mean(axis=0))
         spread = table.std(axis=0)
         self.scale_ = np.where(fixed | (spread == 0), 1.0, spread)

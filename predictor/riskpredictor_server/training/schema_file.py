@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import yaml
 
-from riskpredictor_server.model.schema import Path, Schema, SchemaError, place, read_schema
+from riskpredictor_server.model.declaration import Path, SchemaError, place, read_schema
+from riskpredictor_server.model.schema import Schema
 
 _MOST_BYTES: Final = 1 << 20
 _MEMBERS: Final = ("title", "levels", "features")
