@@ -80,7 +80,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail("--classifier needs --data FILE.csv: records to measure the classifier on")
     for flag in ("schema", "target", "group"):
         if getattr(args, flag) is not None and not args.data:
-            return _fail(f"--{flag} needs --data FILE.csv: synthetic patients have the four vital signs")
+            return _fail(
+                f"--{flag} needs --data FILE.csv: synthetic patients have the four vital signs"
+            )
     if args.schema and args.recipe:
         return _fail("--recipe is for the four vital signs; a schema has one recipe, leave it out")
     # Imported here, so that --help and argument errors do not wait a second for scikit-learn.

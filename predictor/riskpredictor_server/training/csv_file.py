@@ -1,7 +1,7 @@
 """Reads the cells of a CSV file as spreadsheets and data frames write it, and says what it is not.
 
-Read: UTF-8 with or without a byte order mark; commas, semicolons or tabs, told by the header; Excel's
-line ``sep=;``; quotes, any line ends, empty lines. Spaces around a cell are not part of it.
+Read: UTF-8 with or without a byte order mark; commas, semicolons or tabs, told by the header;
+Excel's line ``sep=;``; quotes, any line ends, empty lines. Spaces around a cell are not part of it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def read_cells(path: Path, wanted: Sequence[str]) -> CsvFile:
     skipped = 1 if named else 0
     separator = named[1] if named else _separator(lines, wanted)
     if separator not in SEPARATORS:
-        raise RecordsError(f"{path}: line 1: sep={separator}: must be a comma, a semicolon or a tab")
+        raise RecordsError(
+            f"{path}: line 1: sep={separator}: must be a comma, a semicolon or a tab"
+        )
     rows: list[tuple[int, list[str]]] = []
     reader = csv.reader(lines[skipped:], delimiter=separator, strict=True)
     try:
@@ -82,7 +84,8 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise RecordsError(
-            f"{path}: line {line}: byte {content[error.start]:#04x} is not UTF-8; save it as CSV UTF-8"
+            f"{path}: line {line}: byte {content[error.start]:#04x} is not UTF-8;"
+            " save it as CSV UTF-8"
         ) from error
 
 
@@ -128,11 +131,14 @@ def number(text: str, *, decimal_comma: bool) -> float:
     if _DECIMAL_COMMA.fullmatch(text):
         if not decimal_comma:
             raise ValueError(
-                "is no number: a decimal comma is read only in files separated by semicolons or tabs"
+                "is no number: a decimal comma is read only in files that are separated by"
+                " semicolons or tabs"
             )
         text = text.replace(",", ".")
     if not _NUMBER.fullmatch(text):
-        raise ValueError("is no number: write digits, at most one decimal mark, and no units or spaces")
+        raise ValueError(
+            "is no number: write digits, at most one decimal mark, and no units or spaces"
+        )
     value = float(text)
     if not math.isfinite(value):
         raise ValueError("is no number: it is too large")

@@ -41,7 +41,9 @@ def read_csv(path: Path, schema: Schema, target: str = LABEL, group: str | None 
     if target in schema.fields:
         raise RecordsError(f"column {target} is a feature; it cannot be the target as well")
     if group in (target, *schema.fields):
-        raise RecordsError(f"column {group} is a feature or the target; it cannot be the group as well")
+        raise RecordsError(
+            f"column {group} is a feature or the target; it cannot be the group as well"
+        )
     wanted = [*schema.names, target, *([group] if group else [])]
     file = read_cells(path, wanted)
     columns = {name: index for index, name in enumerate(file.header) if name}
@@ -107,13 +109,15 @@ class _RowReader:
         try:
             self.rows.append(self._reader.read(record))
         except InvalidRecordError as invalid:
-            for error in invalid.errors:
-                name = error["field"]
+            for wrong in invalid.errors:
+                name = wrong["field"]
                 text = cells[self._columns[name]] if name in self._columns else ""
-                self._fault(line, f"column {name}: value {text!r}: ", error["detail"])
+                self._fault(line, f"column {name}: value {text!r}: ", wrong["detail"])
         self.labels.append(label)
 
-    def _add(self, line: int, cells: Sequence[str], feature: Feature, record: dict[str, Any]) -> None:
+    def _add(
+        self, line: int, cells: Sequence[str], feature: Feature, record: dict[str, Any]
+    ) -> None:
         name, text = feature.name, cells[self._columns[feature.name]]
         where = f"column {name}: "
         unit = feature.unit_field if feature.units and feature.unit_field in self._columns else None
@@ -138,7 +142,9 @@ class _RowReader:
         if mark:
             first, since = self._marks.setdefault(feature.name, (mark, line))
             if first != mark:
-                raise ValueError(f"the decimal mark is {first!r} since line {since}; use one per column")
+                raise ValueError(
+                    f"the decimal mark is {first!r} since line {since}; use one per column"
+                )
         # Data frames write whole numbers of a column with empty cells as 12.0.
         return int(value) if feature.type == "integer" and value == int(value) else value
 

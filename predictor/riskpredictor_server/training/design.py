@@ -1,18 +1,18 @@
 """Chooses the terms of a schema's features, and the constraints that keep a declared direction.
 
-A feature whose risk is declared becomes chains of terms. Outwards along a chain, away from where the
-feature is normal, each term adds to the slope of the ones before it; the constraint is that the slope
-of every segment, the sum so far, is none that lowers the risk (see ``monotone.py``).
+A feature whose risk is declared becomes chains of terms. Outwards along a chain, away from where
+the feature is normal, each term adds to the slope of the ones before it; the constraint is that the
+slope of every segment, the sum so far, is none that lowers the risk (see ``monotone.py``).
 
 - A number that rises outside of a band: hinges at the band's edge and in the middle of what lies
   beyond, on each side. Inside of the band nothing changes.
-- One that rises or falls: its value, and hinges at the median and the outermost tenth on the side of
-  risk.
+- One that rises or falls: its value, and hinges at the median and the outermost tenth on the side
+  of risk.
 - A boolean or a category in ascending order: an indicator per value but the least risky. The steps
   between successive values are constrained.
 - Without a declaration: the value and hinges at the quantiles 0.1, 0.5 and 0.9 (the knots that
-  Harrell, Regression Modeling Strategies, 2015, table 2.3, takes for three), an indicator per value,
-  without a constraint.
+  Harrell, Regression Modeling Strategies, 2015, table 2.3, takes for three), an indicator per
+  value, without a constraint.
 - A feature that may be left out also has an indicator of that, where the caller wants it.
 """
 
@@ -43,8 +43,8 @@ MIN_LEFT_OUT: Final = 10
 class Chain:
     """Successive terms of a feature, outwards from where it is normal.
 
-    ``signs`` are -1 for a term that grows against the direction of risk. With ``steps`` the terms are
-    indicators of successive values, of which one is 1: then the weights themselves must not
+    ``signs`` are -1 for a term that grows against the direction of risk. With ``steps`` the terms
+    are indicators of successive values, of which one is 1: then the weights themselves must not
     fall, not their sums. A chain that is not ``bounded`` has no constraint.
     """
 
@@ -65,7 +65,7 @@ class Chain:
 
 
 def fills_of(schema: Schema, rows: Sequence[Values]) -> dict[str, Any]:
-    """Per feature that may be left out, what is scored instead: the median or the most frequent value.
+    """Per feature that may be left out, what is scored instead: median or most frequent value.
 
     Of a feature that no record has, the middle of its range or its first value.
     """
@@ -75,10 +75,12 @@ def fills_of(schema: Schema, rows: Sequence[Values]) -> dict[str, Any]:
         if feature.required:
             continue
         if feature.is_numeric:
-            fills[feature.name] = median(known) if known else (feature.minimum + feature.maximum) / 2
+            fills[feature.name] = (
+                median(known) if known else (feature.minimum + feature.maximum) / 2
+            )
         else:
             counts = Counter(known)
-            fills[feature.name] = max(feature.choices, key=lambda value: counts[value])  # noqa: B023
+            fills[feature.name] = max(feature.choices, key=lambda value: counts[value])
     return fills
 
 
@@ -188,13 +190,19 @@ def unseen(schema: Schema, rows: Sequence[Values]) -> list[str]:
         elif absent and not feature.is_numeric:
             notes.append(f"{feature.name}: no record is {', '.join(map(_shown, absent))}")
         elif feature.is_numeric and min(known) == max(known):
-            notes.append(f"{feature.name}: every record has {min(known):g}; it will not change an answer")
+            notes.append(
+                f"{feature.name}: every record has {min(known):g}; it will not change an answer"
+            )
         elif feature.risk and feature.risk.band:
             low, high = feature.risk.band
             if min(known) >= low:
-                notes.append(f"{feature.name}: no record is below {low:g}; risk will not rise there")
+                notes.append(
+                    f"{feature.name}: no record is below {low:g}; risk will not rise there"
+                )
             if max(known) <= high:
-                notes.append(f"{feature.name}: no record is above {high:g}; risk will not rise there")
+                notes.append(
+                    f"{feature.name}: no record is above {high:g}; risk will not rise there"
+                )
     return notes
 
 

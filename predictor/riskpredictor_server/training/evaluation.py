@@ -33,8 +33,8 @@ def evaluate(
     """Compute the metrics of held-out predictions for the model card.
 
     ``probabilities`` has shape (n, levels); ``truth`` has n levels; ``groups`` says per record whom
-    it belongs to, for the intervals, which ``seed`` decides. Raises ValueError if a probability is no
-    number.
+    it belongs to, for the intervals, which ``seed`` decides. Raises ValueError if a probability is
+    no number.
     Brier is the multiclass score of Brier (1950): mean squared distance of the probability vector
     from the one-hot truth, 0 to 2. ECE is the expected calibration error of the predicted class
     over 10 equal-width bins (Guo et al. 2017). Log loss takes a probability of 0, which a forest

@@ -28,7 +28,7 @@ from riskpredictor_server.training.recipes import Recipe
 from riskpredictor_server.training.regression import MonotoneRegression
 from riskpredictor_server.training.split import FOLDS, Part, duplicates, folds_of, shared, split
 from riskpredictor_server.training.synthetic import generate
-from riskpredictor_server.training.typical import golden, typical
+from riskpredictor_server.training.typical import examples_of, golden
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +104,11 @@ def train(
         "accuracy_std": float(np.std(scores)),
     }
     metrics["also_fitted"] = _tell_shared(known, held_out, step if source else None)
-    examples = typical(schema, data.rows, data.labels) if schema is not VITALS else {}
+    examples = {}
+    if schema is not VITALS:
+        examples = examples_of(
+            schema, data.rows, data.labels, lambda rows: scorer.score_many(rows).probabilities
+        )
     buffer = io.BytesIO()
     joblib.dump(scorer.estimator, buffer)
     trained = Trained(
@@ -125,7 +129,7 @@ def train(
         joblib=buffer.getvalue(),
         golden=golden(schema, examples) if examples else _vital_cases(),
         examples=[
-            {"title": f"Typical of {level}", "record": record} for level, record in examples.items()
+            {"title": f"Example of {level}", "record": record} for level, record in examples.items()
         ]
         or EXAMPLES,
         form=scorer.linear_form(),
@@ -203,7 +207,7 @@ def _cross_validate(
 def _estimator(recipe: Recipe, schema: Schema, indicators: frozenset[str]) -> Any:
     if recipe.monotone:
         return MonotoneRegression(schema, recipe.inverse_regularisation, recipe.terms, indicators)
-    arguments = {"terms": recipe.terms, "names": schema.names, "fills": {}}
+    arguments: dict[str, Any] = {"terms": recipe.terms, "names": schema.names, "fills": {}}
     return Pipeline(
         [
             ("terms", FunctionTransformer(expand, kw_args=arguments)),

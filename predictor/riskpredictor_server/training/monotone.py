@@ -1,8 +1,8 @@
 """Fits multinomial logistic regression that keeps to the declared direction of each feature's risk.
 
-The model gives level k the logit ``b_k + w_k · f(x)`` for terms ``f`` of the features. Walk along one
-feature x away from its normal band, all else being equal, and let ``s_k`` be the slope of the logit
-of level k: the sum of ``w_k`` over the active terms of x. The log odds of reaching level k,
+The model gives level k the logit ``b_k + w_k · f(x)`` for terms ``f`` of the features. Walk along
+one feature x away from its normal band, all else being equal, and let ``s_k`` be the slope of the
+logit of level k: the sum of ``w_k`` over the active terms of x. The log odds of reaching level k,
 ``log(sum over i >= k of exp(logit_i)) - log(sum over i < k of exp(logit_i))``, then have the slope
 (mean of ``s_i`` over i >= k) - (mean of ``s_i`` over i < k), each mean weighted by the levels'
 probabilities. If ``s_0 <= s_1 <= ... <= s_last``, no mean above k is less than one below it, so
@@ -44,10 +44,11 @@ def fit_weights(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Minimise the penalised log loss; return weights of shape (count, p) and intercepts (count,).
 
-    ``terms`` are standardised, of shape (n, p); ``levels`` are n indices below ``count``. The gaps of
-    two successive levels are ``basis @ u`` for p variables u, of which those that are ``bounded`` are
-    0 or more. The objective is that of scikit-learn's LogisticRegression: the log loss summed over
-    records times C, plus half the squared weights; intercepts are free. Raises FitError.
+    ``terms`` are standardised, of shape (n, p); ``levels`` are n indices below ``count``. The gaps
+    of two successive levels are ``basis @ u`` for p variables u, of which those that are
+    ``bounded`` are 0 or more. The objective is that of scikit-learn's LogisticRegression: the log
+    loss summed over records times C, plus half the squared weights; intercepts are free. Raises
+    FitError.
     """
     n, p = terms.shape
     # Weights of a level: the gaps below it, less the mean of the levels, which the penalty wants 0.
@@ -72,7 +73,9 @@ def fit_weights(
         penalised = penalty * (level_gram @ slopes @ gram)
         loss = float((total[:, 0] - (logits * truth).sum(axis=1)).mean())
         loss += 0.5 * float((penalised * slopes).sum())
-        return loss, np.concatenate([(residual.T @ columns + penalised).ravel(), residual.sum(axis=0)])
+        return loss, np.concatenate(
+            [(residual.T @ columns + penalised).ravel(), residual.sum(axis=0)]
+        )
 
     free = (None, None)
     limits = [(0.0, None) if bound else free for bound in bounded] * (count - 1)
@@ -82,7 +85,12 @@ def fit_weights(
         jac=True,
         method="L-BFGS-B",
         bounds=[*limits, *[free] * (count - 1)],
-        options={"maxiter": _ITERATIONS, "maxfun": 2 * _ITERATIONS, "ftol": 1e-15, "gtol": _GRADIENT},
+        options={
+            "maxiter": _ITERATIONS,
+            "maxfun": 2 * _ITERATIONS,
+            "ftol": 1e-15,
+            "gtol": _GRADIENT,
+        },
     )
     if not np.isfinite(found.fun) or found.nit >= _ITERATIONS:
         raise FitError(f"the fit found no minimum ({found.message}); train on more records")

@@ -28,7 +28,11 @@ def check_monotone(
     fall was found.
     """
     count = len(backgrounds)
-    spread = [backgrounds[i * count // BACKGROUNDS] for i in range(BACKGROUNDS)] if count > BACKGROUNDS else backgrounds
+    spread = (
+        [backgrounds[i * count // BACKGROUNDS] for i in range(BACKGROUNDS)]
+        if count > BACKGROUNDS
+        else backgrounds
+    )
     return {
         feature.name: _check(score, schema, feature, spread)
         for feature in schema.features

@@ -1,7 +1,7 @@
 """Recipes: how each model version is trained.
 
-They do not change, a better one gets a new name; v2 was changed once, because it was wrong: far from
-normal it took a racing heart for a good sign (decision 0019).
+They do not change, a better one gets a new name; v2 was changed once, because it was wrong: far
+from normal it took a racing heart for a good sign (decision 0019).
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ _NORMAL_BAND = (
     Term("temperature", "above", 100.4),
     Term("oxygen_level", "below", 96),
 )
-# v2 adds the bands where NEWS2 gives 2 or 3 points, so the slope can change there. Of the heart rate
-# that of 3 points: from 110 on alone, too few patients of 1000 have nothing else to tell a slope.
+# v2 adds the bands where NEWS2 gives 2 or 3 points, so the slope can change there. Of the heart
+# rate that of 3 points: from 110 on alone, too few patients of 1000 have nothing else to tell a
+# slope.
 _SEVERE_BANDS = (
     Term("heart_rate", "above", 130),
     Term("blood_pressure", "below", 100),

@@ -1,4 +1,4 @@
-"""A classifier of scikit-learn's kind over the records of a schema, monotone where it declares so."""
+"""A classifier of scikit-learn's kind over a schema's records, monotone where it says so."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ class MonotoneRegression:
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """Probabilities of shape (n, levels) in the order of the levels."""
-        table = (expand(rows, self.terms_, self.schema.names, self.fills_) - self.mean_) / self.scale_
+        table = (
+            expand(rows, self.terms_, self.schema.names, self.fills_) - self.mean_
+        ) / self.scale_
         probabilities: NDArray[np.float64] = softmax(table @ self.coef_.T + self.intercept_, axis=1)
         return probabilities

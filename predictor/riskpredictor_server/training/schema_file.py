@@ -1,7 +1,7 @@
 """Reads a schema file: the declaration of a model's features and levels in YAML, with line numbers.
 
-The file is read by the core schema of YAML 1.2, in which only true and false are booleans and 010 is
-ten: PyYAML's own rules are those of YAML 1.1, which take the category ``No`` for false.
+The file is read by the core schema of YAML 1.2, in which only true and false are booleans and 010
+is ten: PyYAML's own rules are those of YAML 1.1, which take the category ``No`` for false.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _MOST_BYTES: Final = 1 << 20
 _MEMBERS: Final = ("title", "levels", "features")
 _QUOTED: Final = "%@`"
 """Characters that cannot begin a plain text in YAML."""
-_INT, _FLOAT, _BOOL, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null"))
+_INT, _FLOAT, _BOOL, _NULL = (
+    f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null")
+)
 
 
 class SchemaFileError(ValueError):
@@ -39,7 +41,8 @@ for _tag, _pattern, _first in (
     (_INT, r"[-+]?[0-9]+", "-+0123456789"),
     (
         _FLOAT,
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
         "-+.0123456789",
     ),
 ):
@@ -78,13 +81,16 @@ def _read(path: FilePath) -> str:
     except OSError as error:
         raise SchemaFileError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > _MOST_BYTES:
-        raise SchemaFileError(f"{path}: {len(content)} bytes; a schema file has at most {_MOST_BYTES}")
+        raise SchemaFileError(
+            f"{path}: {len(content)} bytes; a schema file has at most {_MOST_BYTES}"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SchemaFileError(
-            f"{path}: line {line}: byte {content[error.start]:#04x} is not UTF-8; save the file as UTF-8"
+            f"{path}: line {line}: byte {content[error.start]:#04x} is not UTF-8;"
+            " save the file as UTF-8"
         ) from error
 
 
@@ -93,8 +99,10 @@ def _compose(path: FilePath, text: str) -> yaml.Node:
         # An alias could make a small file a huge document, or one without an end.
         alias = next((e for e in yaml.parse(text, _Loader) if isinstance(e, yaml.AliasEvent)), None)
         if alias:
-            line = alias.start_mark.line + 1
-            raise SchemaFileError(f"{path}: line {line}: *{alias.anchor}: write it out; aliases are not read")
+            line = alias.start_mark.line + 1 if alias.start_mark else 1
+            raise SchemaFileError(
+                f"{path}: line {line}: *{alias.anchor}: write it out; aliases are not read"
+            )
         documents = list(yaml.compose_all(text, _Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -187,13 +195,22 @@ def _text(where: Path, text: str, nodes: dict[Path, tuple[int, yaml.Node]]) -> s
     found = ""
     if isinstance(node, yaml.ScalarNode) and text.startswith("must"):
         found = f"; this is {_shown(node)}"
-        if node.tag not in (_BOOL, _INT, _FLOAT) and node.value.lower() in ("yes", "no", "on", "off"):
+        if node.tag not in (_BOOL, _INT, _FLOAT) and node.value.lower() in (
+            "yes",
+            "no",
+            "on",
+            "off",
+        ):
             found += ": write true or false"
         elif re.fullmatch(r"[-+]?\d+,\d+", node.value):
             found += ": write a decimal point"
     elif isinstance(node, yaml.SequenceNode):
         other = next(
-            (e for e in node.value if isinstance(e, yaml.ScalarNode) and e.tag in (_BOOL, _INT, _FLOAT)),
+            (
+                e
+                for e in node.value
+                if isinstance(e, yaml.ScalarNode) and e.tag in (_BOOL, _INT, _FLOAT)
+            ),
             None,
         )
         if other:

@@ -1,6 +1,6 @@
 """Makes up records that stand for others: for examples and golden cases, which are public.
 
-They are medians and most frequent values, never a patient's record.
+They are made of medians and most frequent values, never a patient's record.
 """
 
 from __future__ import annotations
@@ -8,25 +8,53 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from riskpredictor_server.model.schema import Feature, Schema, Values
+from riskpredictor_server.training.monotone_check import Score
 
 Record = dict[str, Any]
+_WAY: Final = 20
 
 
-def typical(schema: Schema, rows: Sequence[Values], labels: Sequence[str]) -> dict[str, Record]:
-    """By level, the record of medians and most frequent values of its patients."""
-    made = {}
-    for level in schema.levels:
-        mine = [row for row, label in zip(rows, labels, strict=True) if label == level]
-        columns = zip(*mine, strict=True)
-        record = {
-            feature.name: _middle(feature, [value for value in column if value is not None])
-            for feature, column in zip(schema.features, columns, strict=True)
-        }
-        made[level] = {name: value for name, value in record.items() if value is not None}
-    return made
+def examples_of(
+    schema: Schema, rows: Sequence[Values], labels: Sequence[str], score: Score
+) -> dict[str, Record]:
+    """By level, a record for people to try: ``score`` gives probabilities per record.
+
+    For the lowest and the highest level it is what is typical of their patients. The median of a
+    level between them would be nobody's: each patient is ill in another way. There it is the one of
+    highest probability on the way from the lowest to the highest.
+    """
+    first, *between, last = schema.levels
+    ends = _typical(schema, rows, labels, first), _typical(schema, rows, labels, last)
+    way = [_between(schema, *ends, i / _WAY) for i in range(1, _WAY)]
+    table = score([tuple(record.get(name) for name in schema.names) for record in way])
+    picked = {
+        level: way[max(range(len(way)), key=lambda i: table[i][k])]
+        for k, level in enumerate(between, start=1)
+    }
+    return {first: ends[0], **picked, last: ends[1]}
+
+
+def _between(schema: Schema, low: Record, high: Record, share: float) -> Record:
+    record = {}
+    for feature in schema.features:
+        values = low.get(feature.name), high.get(feature.name)
+        if feature.is_numeric and None not in values:
+            record[feature.name] = _in_steps(feature, values[0] * (1 - share) + values[1] * share)  # type: ignore[operator]
+        elif (value := values[share > 0.5]) is not None:
+            record[feature.name] = value
+    return record
+
+
+def _typical(schema: Schema, rows: Sequence[Values], labels: Sequence[str], level: str) -> Record:
+    mine = [row for row, label in zip(rows, labels, strict=True) if label == level]
+    middles = {
+        feature.name: _middle(feature, [value for value in column if value is not None])
+        for feature, column in zip(schema.features, zip(*mine, strict=True), strict=True)
+    }
+    return {name: value for name, value in middles.items() if value is not None}
 
 
 def _middle(feature: Feature, known: Sequence[Any]) -> Any:
@@ -36,15 +64,19 @@ def _middle(feature: Feature, known: Sequence[Any]) -> Any:
     if not feature.is_numeric:
         counts = Counter(known)
         return max(feature.choices, key=lambda value: counts[value])
-    value = round(median(known) / feature.step) * feature.step
+    return _in_steps(feature, median(known))
+
+
+def _in_steps(feature: Feature, value: float) -> float:
+    value = round(value / feature.step) * feature.step
     bounded = min(max(value, feature.minimum), feature.maximum)
     # A multiple of 0.1 has digits that nobody means.
     return round(bounded) if feature.type == "integer" else float(f"{bounded:.10g}")
 
 
 def golden(schema: Schema, examples: dict[str, Record]) -> list[tuple[str, Record]]:
-    """Cases that tell a broken scorer: typical, extreme, with one feature extreme, with gaps."""
-    cases = [(f"typical of {level}", record) for level, record in examples.items()]
+    """Cases that tell a broken scorer: examples, extremes, one extreme alone, what is left out."""
+    cases = [(f"example of {level}", record) for level, record in examples.items()]
     calm = examples[schema.levels[0]]
     for end, pick in (("minimum", 0), ("maximum", -1)):
         record = {feature.name: _ends(feature)[pick] for feature in schema.features}
