@@ -48,7 +48,7 @@ class CsvFile:
 def read_cells(path: Path, wanted: Sequence[str]) -> CsvFile:
     """Read a file whose header should name the columns ``wanted``; raises RecordsError."""
     lines = list(io.StringIO(_text(path), newline=""))
-    named = _SEP_LINE.fullmatch(lines[0].strip()) if lines else None
+    named = _SEP_LINE.fullmatch(lines[0].strip("\r\n ")) if lines else None
     skipped = 1 if named else 0
     separator = named[1] if named else _separator(lines, wanted)
     if separator not in SEPARATORS:

@@ -41,8 +41,10 @@ for _tag, _pattern, _first in (
     (_INT, r"[-+]?[0-9]+", "-+0123456789"),
     (
         _FLOAT,
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        (
+            r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+        ),
         "-+.0123456789",
     ),
 ):
@@ -54,10 +56,7 @@ def read_schema_file(path: FilePath) -> Schema:
     node = _compose(path, _read(path))
     nodes = dict(_walk(node))
     faults = _duplicates(node)
-    try:
-        document = _value(node)
-    except RecursionError as error:  # pragma: no cover - composing fails first
-        raise SchemaFileError(f"{path}: nested too deeply") from error
+    document = _value(node)
     if isinstance(document, dict):
         faults += [
             ((str(name),), f"unknown; a schema file has {', '.join(_MEMBERS)}")
@@ -114,6 +113,8 @@ def _compose(path: FilePath, text: str) -> yaml.Node:
         raise SchemaFileError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise SchemaFileError(f"{path}: nested too deeply") from error
+    if not documents:
+        raise SchemaFileError(f"{path}: is empty; a schema file has {', '.join(_MEMBERS)}")
     if len(documents) != 1:
         raise SchemaFileError(f"{path}: {len(documents)} YAML documents; a schema file has one")
     return documents[0]
@@ -152,7 +153,7 @@ def _duplicates(node: yaml.Node, path: Path = ()) -> list[tuple[Path, str]]:
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines:
-                faults.append(((*path, name), f"is there twice, in lines {lines[name]} and {line}"))
+                faults.append(((*path, name), f"is there twice, first in line {lines[name]}"))
             lines.setdefault(name, line)
             faults += _duplicates(value, (*path, name))
     elif isinstance(node, yaml.SequenceNode):
@@ -194,7 +195,8 @@ def _text(where: Path, text: str, nodes: dict[Path, tuple[int, yaml.Node]]) -> s
     node = nodes[where][1] if where in nodes else None
     found = ""
     if isinstance(node, yaml.ScalarNode) and text.startswith("must"):
-        found = f"; this is {_shown(node)}"
+        number = node.tag in (_INT, _FLOAT) and len(node.value) <= 40
+        found = f"; this is {node.value if number else _shown(node)}"
         if node.tag not in (_BOOL, _INT, _FLOAT) and node.value.lower() in (
             "yes",
             "no",
@@ -204,7 +206,7 @@ def _text(where: Path, text: str, nodes: dict[Path, tuple[int, yaml.Node]]) -> s
             found += ": write true or false"
         elif re.fullmatch(r"[-+]?\d+,\d+", node.value):
             found += ": write a decimal point"
-    elif isinstance(node, yaml.SequenceNode):
+    elif isinstance(node, yaml.SequenceNode) and where[-1:] not in ((), ("features",)):
         other = next(
             (
                 e
@@ -219,7 +221,7 @@ def _text(where: Path, text: str, nodes: dict[Path, tuple[int, yaml.Node]]) -> s
 
 
 def _shown(node: yaml.ScalarNode) -> str:
-    kinds = {_BOOL: "a boolean", _INT: "a number", _FLOAT: "a number", _NULL: "empty"}
     value = str(node.value)
     short = value if len(value) <= 40 else f"{value[:39]}…"
+    kinds = {_BOOL: "a boolean", _INT: "a number", _FLOAT: "a number", _NULL: "empty"}
     return kinds.get(node.tag, f"the text {short!r}")
