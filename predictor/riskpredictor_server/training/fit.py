@@ -28,7 +28,7 @@ from riskpredictor_server.training.recipes import Recipe
 from riskpredictor_server.training.regression import MonotoneRegression
 from riskpredictor_server.training.split import FOLDS, Part, duplicates, folds_of, shared, split
 from riskpredictor_server.training.synthetic import generate
-from riskpredictor_server.training.typical import examples_of, golden
+from riskpredictor_server.training.typical import examples_of, golden, titled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,10 +128,7 @@ def train(
         scorer=scorer,
         joblib=buffer.getvalue(),
         golden=golden(schema, examples) if examples else _vital_cases(),
-        examples=[
-            {"title": f"Example of {level}", "record": record} for level, record in examples.items()
-        ]
-        or EXAMPLES,
+        examples=titled(examples) if examples else EXAMPLES,
         form=scorer.linear_form(),
         about_data={"repeated": repeated, "conflicting": conflicting}
         | ({"groups": len(set(data.groups))} if data.groups else {}),

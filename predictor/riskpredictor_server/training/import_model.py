@@ -15,7 +15,8 @@ from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.linear_export import check_form, linear_form
-from riskpredictor_server.training.probes import generated, one_by_one, typical
+from riskpredictor_server.training.probes import generated, one_by_one
+from riskpredictor_server.training.typical import examples_of, titled
 
 _CHECKED = 2000
 """Generated records that are compared with predict_proba; as many of the file are, too."""
@@ -63,6 +64,9 @@ def import_model(
         metrics = evaluate(scorer.predict_proba(rows), labels, schema.levels, data.groups)
     except ValueError as error:
         raise ClassifierError(f"{classifier}: cannot be served: {error}") from error
+    examples = examples_of(
+        schema, rows, labels, lambda some: scorer.score_many(some).probabilities
+    )
     kind = type(scorer.pipeline).__name__
     written = written_by(content)
     trained = Trained(
@@ -80,8 +84,8 @@ def import_model(
         metrics=metrics,
         scorer=scorer,
         joblib=content,
-        golden=_golden(schema, rows, labels),
-        examples=_examples(schema, rows, labels),
+        golden=[*examples.items(), *_one_by_one(schema)],
+        examples=titled(examples),
         form=form,
     )
     try:
@@ -125,20 +129,8 @@ def _try_every_value(scorer: PipelineScorer, rows: Sequence[Values]) -> None:
         raise
 
 
-def _golden(
-    schema: Schema, rows: Sequence[Values], labels: Sequence[str]
-) -> list[tuple[str, dict[str, Any]]]:
-    cases = [*typical(schema, rows, labels).items(), *one_by_one(schema)]
-    return [(name, _record(schema, values)) for name, values in cases]
-
-
-def _examples(
-    schema: Schema, rows: Sequence[Values], labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    return [
-        {"title": title, "record": _record(schema, values)}
-        for title, values in typical(schema, rows, labels).items()
-    ]
+def _one_by_one(schema: Schema) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, _record(schema, values)) for name, values in one_by_one(schema)]
 
 
 def _record(schema: Schema, values: Values) -> dict[str, Any]:

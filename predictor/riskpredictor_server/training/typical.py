@@ -6,7 +6,7 @@ They are made of medians and most frequent values, never a patient's record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -35,6 +35,13 @@ def examples_of(
         for k, level in enumerate(between, start=1)
     }
     return {first: ends[0], **picked, last: ends[1]}
+
+
+def titled(examples: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """The examples of a model card."""
+    return [
+        {"title": f"Example of {level}", "record": record} for level, record in examples.items()
+    ]
 
 
 def _between(schema: Schema, low: Record, high: Record, share: float) -> Record:

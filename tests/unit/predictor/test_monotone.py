@@ -66,7 +66,7 @@ def reached(probabilities: Any) -> Any:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_every_declared_direction_holds_whatever_the_records_say(seed: int) -> None:
     scorer, rows = fitted(seed)
     ways: dict[int, list[Any]] = {
@@ -87,7 +87,7 @@ def test_every_declared_direction_holds_whatever_the_records_say(seed: int) -> N
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_exported_form_computes_what_was_fitted(seed: int) -> None:
     scorer, rows = fitted(seed)
     exported = LinearScorer(scorer.linear_form(), SCHEMA)
@@ -157,8 +157,8 @@ def test_the_check_tells_the_worst_fall_with_its_values() -> None:
     assert found["rate"]["declared"] == "rises outside 50..90"
     assert found["rate"]["holds"] is False
     assert found["rate"]["detail"] == (
-        "P(High) falls from 0.795 to 0.200 as it goes from 99.4 to 150.5, with mind Pain"
-    ) or found["rate"]["detail"].startswith("P(High) falls from 0.")
+        "P(High) falls from 0.799 to 0.200 as it goes from 100.083 to 200, with mind Pain"
+    )
     assert found["mind"] == {
         "declared": "rises",
         "holds": True,
