@@ -16,7 +16,7 @@ from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.linear_export import check_form, linear_form
 from riskpredictor_server.training.probes import generated, one_by_one
-from riskpredictor_server.training.typical import examples_of, titled
+from riskpredictor_server.training.typical import examples_of, named, titled
 
 _CHECKED = 2000
 """Generated records that are compared with predict_proba; as many of the file are, too."""
@@ -64,9 +64,7 @@ def import_model(
         metrics = evaluate(scorer.predict_proba(rows), labels, schema.levels, data.groups)
     except ValueError as error:
         raise ClassifierError(f"{classifier}: cannot be served: {error}") from error
-    examples = examples_of(
-        schema, rows, labels, lambda some: scorer.score_many(some).probabilities
-    )
+    examples = examples_of(schema, rows, labels, lambda some: scorer.score_many(some).probabilities)
     kind = type(scorer.pipeline).__name__
     written = written_by(content)
     trained = Trained(
@@ -84,7 +82,7 @@ def import_model(
         metrics=metrics,
         scorer=scorer,
         joblib=content,
-        golden=[*examples.items(), *_one_by_one(schema)],
+        golden=[*named(examples), *_one_by_one(schema)],
         examples=titled(examples),
         form=form,
     )

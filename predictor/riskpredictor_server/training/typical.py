@@ -81,9 +81,14 @@ def _in_steps(feature: Feature, value: float) -> float:
     return round(bounded) if feature.type == "integer" else float(f"{bounded:.10g}")
 
 
+def named(examples: Mapping[str, Record]) -> list[tuple[str, Record]]:
+    """The examples as golden cases."""
+    return [(f"example of {level}", record) for level, record in examples.items()]
+
+
 def golden(schema: Schema, examples: dict[str, Record]) -> list[tuple[str, Record]]:
     """Cases that tell a broken scorer: examples, extremes, one extreme alone, what is left out."""
-    cases = [(f"example of {level}", record) for level, record in examples.items()]
+    cases = named(examples)
     calm = examples[schema.levels[0]]
     for end, pick in (("minimum", 0), ("maximum", -1)):
         record = {feature.name: _ends(feature)[pick] for feature in schema.features}

@@ -40,7 +40,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "records.csv"
 
 
-def faults(path: Path, content: str | bytes | None = None, schema: Schema = VITALS, **more: Any) -> str:
+def faults(
+    path: Path, content: str | bytes | None = None, schema: Schema = VITALS, **more: Any
+) -> str:
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RecordsError) as caught:
@@ -78,7 +80,7 @@ def test_only_the_first_ten_faults_are_shown(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("heart_rate,blood_pressure\n1,2\n", "column temperature, oxygen_level, risk_level is missing"),
+        ("heart_rate,blood_pressure\n1,2\n", "temperature, oxygen_level, risk_level is missing"),
         ("Heart_Rate,bp\n1,2\n", "heart_rate may be 'Heart_Rate'"),
         ("", "is missing"),
         (HEADER + "\n", "column risk_level: 0 records are Low; at least 10 are needed"),
@@ -86,21 +88,28 @@ def test_only_the_first_ten_faults_are_shown(path: Path) -> None:
         (f"{HEADER},note,note\n", "column note is there more than once"),
         (HEADER.encode("utf-16"), "is UTF-16; save it as CSV UTF-8"),
         (b"PK\x03\x04", "is a spreadsheet or another ZIP file; save it as CSV UTF-8"),
-        (f"{HEADER},ort\n80,120,98.6,97,Low,Z".encode() + b"\xfcrich\n", "line 2: byte 0xfc is not UTF-8"),
+        (f"{HEADER},ort\n1,1,1,1,Low,Z".encode() + b"\xfcrich\n", "line 2: byte 0xfc is not UTF-8"),
         (f'{HEADER}\n80,"120"x,98.6,97,Low\n', "line 2: not CSV"),
         (f'{HEADER}\n80,"120,98.6,97,Low\n', "not CSV: unexpected end of data"),
         (f"sep=|\n{HEADER}\n", "line 1: sep=|: must be a comma, a semicolon or a tab"),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_trained_on_says_why(path: Path, content: str | bytes, words: str) -> None:
+def test_a_file_that_cannot_be_trained_on_says_why(
+    path: Path, content: str | bytes, words: str
+) -> None:
     assert words in faults(path, content)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["8_5", "８５", "1e400", "nan", "inf", "-Infinity", "0x55", "85 bpm", "1 085", "1e", "--85", "9٫5", "1.085,5"],
+    [
+        "8_5", "\uff18\uff15", "9\u066b5", "1e400", "nan", "inf", "-Infinity", "0x55", "85 bpm",
+        "1 085", "1e", "--85", "1.085,5",
+    ],
 )  # fmt: skip
-def test_what_only_looks_like_a_number_is_refused_with_line_and_column(path: Path, text: str) -> None:
+def test_what_only_looks_like_a_number_is_refused_with_line_and_column(
+    path: Path, text: str
+) -> None:
     found = faults(path, f'{HEADER}\n"{text}",120,98.6,97,Low\n')
     assert f"line 2: column heart_rate: value {text!r}: is no number" in found
 
@@ -155,7 +164,7 @@ def test_values_have_the_types_of_their_features(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("true", True), ("TRUE", True), ("yes", True), ("1", True), ("False", False), ("No", False), ("0", False)],
+    [("true", True), ("YES", True), ("1", True), ("False", False), ("No", False), ("0", False)],
 )  # fmt: skip
 def test_booleans_are_read_in_words_and_digits(path: Path, text: str, expected: bool) -> None:
     data = mixed(path, MIXED_HEADER + ENOUGH + f"1,{text},Alert,,No\n")
@@ -172,11 +181,18 @@ def test_a_whole_number_of_a_data_frame_is_read(path: Path) -> None:
         ("1.5,true,Alert,,No", "column rate: value '1.5': must be a whole number"),
         ("1,maybe,Alert,,No", "column oxygen: value 'maybe': must be true or false"),
         ("1,,Alert,,No", "column oxygen: is empty; must be true or false"),
-        ("1,true,alert,,No", "column mind: value 'alert': must be \"Alert\", \"Voice\" or \"Pain\"; did you mean \"Alert\"?"),
+        (
+            "1,true,alert,,No",
+            ("column mind: value 'alert': must be \"Alert\", \"Voice\" or \"Pain\";"
+            ' did you mean "Alert"?'),
+        ),
         ("1,true,,,No", "column mind: is empty; must be Alert, Voice, Pain"),
         ("1,true,Alert,31,No", "column lactate: value '31': must be 0 to 30"),
-        ("1,true,Alert,,no", "column risk_level: value 'no': must be one of No, Yes; did you mean 'No'?"),
-        ("1,true,Alert,\"0,5\",No", "column lactate: value '0,5': is no number: a decimal comma is read only in files"),
+        (
+            "1,true,Alert,,no",
+            "column risk_level: value 'no': must be one of No, Yes; did you mean 'No'?",
+        ),
+        ('1,true,Alert,"0,5",No', "column lactate: value '0,5': is no number: a decimal comma is"),
     ],
 )  # fmt: skip
 def test_a_cell_that_does_not_fit_its_feature_is_named(path: Path, row: str, words: str) -> None:
@@ -201,7 +217,10 @@ def test_files_of_spreadsheets_are_read(
 def test_a_column_has_one_decimal_mark(path: Path) -> None:
     text = MIXED_HEADER + ENOUGH + "1,true,Alert,2#5,No\n"
     found = faults(path, text.replace(",", ";").replace("#", ","), MIXED)
-    assert found == "line 22: column lactate: value '2,5': the decimal mark is '.' since line 12; use one per column"
+    assert (
+        found == "line 22: column lactate: value '2,5': the decimal mark is '.' since line 12;"
+        " use one per column"
+    )
 
 
 def test_target_and_group_are_columns_of_choice(path: Path) -> None:
@@ -226,7 +245,10 @@ def test_an_empty_group_is_named(path: Path) -> None:
     ("more", "words"),
     [
         ({"target": "rate"}, "column rate is a feature; it cannot be the target as well"),
-        ({"group": "rate"}, "column rate is a feature or the target; it cannot be the group as well"),
+        (
+            {"group": "rate"},
+            "column rate is a feature or the target; it cannot be the group as well",
+        ),
         ({"group": "risk_level"}, "column risk_level is a feature or the target"),
         ({"target": "outcome"}, "column outcome is missing"),
         ({"group": "patient"}, "column patient is missing"),
@@ -251,7 +273,9 @@ VALUES = st.tuples(
 
 @given(st.lists(VALUES, min_size=20, max_size=40), st.sampled_from(",;\t"))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_what_python_writes_is_read_to_the_last_bit(path: Path, rows: list[Any], separator: str) -> None:
+def test_what_python_writes_is_read_to_the_last_bit(
+    path: Path, rows: list[Any], separator: str
+) -> None:
     labels = ["No", "Yes"] * 20
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, delimiter=separator)

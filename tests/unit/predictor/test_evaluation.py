@@ -1,4 +1,4 @@
-"""Figures of a model card: what they are, how far they may be off, and that no split flatters them."""
+"""Figures of a model card: what they are, how far they may be off, that no split flatters them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from sklearn.metrics import log_loss
 
 from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.training.calibration import calibration
+from riskpredictor_server.training.csv_file import RecordsError
 from riskpredictor_server.training.evaluation import evaluate, summary
 from riskpredictor_server.training.intervals import RESAMPLES
-from riskpredictor_server.training.split import Part, RecordsError, duplicates, folds_of, shared, split
+from riskpredictor_server.training.split import (
+    Part,
+    duplicates,
+    folds_of,
+    shared,
+    split,
+)
 
 LEVELS = VITALS.levels
 
@@ -31,7 +38,11 @@ def test_a_tie_goes_to_the_higher_level() -> None:
     tie = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.3, 0.3, 0.4]])
     metrics = evaluate(tie, ["Medium", "High", "High"], LEVELS)
     assert metrics["accuracy"] == 1
-    assert [VITALS.levels[VITALS.level_of(row)] for row in tie.tolist()] == ["Medium", "High", "High"]
+    assert [VITALS.levels[VITALS.level_of(row)] for row in tie.tolist()] == [
+        "Medium",
+        "High",
+        "High",
+    ]
 
 
 def test_log_loss_is_that_of_scikit_learn_also_of_certain_answers() -> None:
@@ -101,7 +112,10 @@ def test_intervals_are_around_their_figure_and_depend_on_the_seed_alone() -> Non
     assert all(low < figure < high for (low, high), figure in pairs)
     assert ranges["method"] == f"bootstrap of records, percentiles of {RESAMPLES} resamples, seed 5"
     assert evaluate(probabilities, truth, LEVELS, seed=5) == metrics
-    assert evaluate(probabilities, truth, LEVELS, seed=6)["intervals"]["accuracy"] != ranges["accuracy"]
+    assert (
+        evaluate(probabilities, truth, LEVELS, seed=6)["intervals"]["accuracy"]
+        != ranges["accuracy"]
+    )
 
 
 def test_many_records_of_few_patients_are_less_sure() -> None:

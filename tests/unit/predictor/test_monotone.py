@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,12 @@ SCHEMA = read_schema(
     {
         "levels": ["Calm", "Watch", "Worry", "Act"],
         "features": [
-            {"name": "rate", "type": "integer", "minimum": 0, "maximum": 60, "risk": "rises outside 20..30"},
+            {"name": "rate", "type": "integer", "minimum": 0, "maximum": 60,
+             "risk": "rises outside 20..30"},
             {"name": "oxygen", "minimum": 0, "maximum": 10, "risk": "falls"},
             {"name": "lactate", "minimum": 0, "maximum": 10, "risk": "rises", "required": False},
-            {"name": "mind", "type": "category", "values": ["Alert", "Voice", "Pain"], "risk": "rises"},
+            {"name": "mind", "type": "category", "values": ["Alert", "Voice", "Pain"],
+             "risk": "rises"},
             {"name": "walks", "type": "boolean", "risk": "falls"},
             {"name": "ward", "type": "category", "values": ["A", "B"]},
         ],
@@ -79,7 +82,9 @@ def test_every_declared_direction_holds_whatever_the_records_say(seed: int) -> N
     for at, walks in ways.items():
         for background in rows[:10]:
             for walk in walks:
-                table = scorer.predict_proba([(*background[:at], x, *background[at + 1 :]) for x in walk])
+                table = scorer.predict_proba(
+                    [(*background[:at], x, *background[at + 1 :]) for x in walk]
+                )
                 assert np.diff(reached(table), axis=0).min() >= -1e-12
     found = check_monotone(lambda some: scorer.score_many(some).probabilities, SCHEMA, rows)
     assert [row["holds"] for row in found.values()] == [True] * 5
@@ -119,13 +124,13 @@ def test_a_value_that_no_record_has_scores_like_its_milder_neighbour() -> None:
     """Nothing was learned of it, and less than its neighbour it must not score."""
     rng = np.random.default_rng(3)
     minds = ["Alert", "Pain"]
-    rows = [
-        (25, 5.0, 1.0, minds[i % 2], True, "A") for i in range(200)
-    ]
+    rows = [(25, 5.0, 1.0, minds[i % 2], True, "A") for i in range(200)]
     labels = [SCHEMA.levels[min(3, (i % 2) * 2 + int(rng.random() < 0.3))] for i in range(200)]
     scorer = MonotoneRegression(SCHEMA, 3.0).fit(rows, labels)
     alert, voice, pain = reached(
-        scorer.predict_proba([(25, 5.0, 1.0, mind, True, "A") for mind in ("Alert", "Voice", "Pain")])
+        scorer.predict_proba(
+            [(25, 5.0, 1.0, mind, True, "A") for mind in ("Alert", "Voice", "Pain")]
+        )
     )
     assert np.abs(voice - alert).max() < 0.02
     assert pain[-2] > alert[-2] + 0.3
@@ -175,7 +180,9 @@ def test_the_check_sees_a_fall_below_the_band_and_of_a_level_between() -> None:
 
     found = check_monotone(score_of(model), schema, [(70.0, "Alert")])["rate"]
     assert found["holds"] is False
-    assert found["detail"].startswith("P(Medium or higher) falls from 0.500 to 0.100 as it goes from")
+    assert found["detail"].startswith(
+        "P(Medium or higher) falls from 0.500 to 0.100 as it goes from"
+    )
     assert found["detail"].endswith("with mind Alert")
 
 
@@ -207,5 +214,5 @@ def test_a_heart_rate_of_150_alone_is_no_low_risk(version: str) -> None:
 def test_the_low_risk_never_rises_along_a_racing_heart() -> None:
     scorer = load(artifact("v2")).scorer
     lows = [scorer.score((rate, 120, 98.6, 97)).probabilities[0] for rate in range(90, 301)]
-    assert all(later <= before + 1e-12 for before, later in zip(lows, lows[1:], strict=False))
+    assert all(later <= before + 1e-12 for before, later in pairwise(lows))
     assert VITALS.features[0].maximum == 300

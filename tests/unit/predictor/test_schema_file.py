@@ -13,9 +13,14 @@ from riskpredictor_server.training.schema_file import SchemaFileError, read_sche
 ISSUE = """\
 levels: [Low, Medium, High]
 features:
-  - {name: respiratory_rate, type: integer, unit: breaths/min, minimum: 4, maximum: 70, risk: rises outside 12..20}
-  - {name: temperature, type: number, unit: °F, minimum: 77, maximum: 113, units: {°C: {scale: 1.8, offset: 32}}}
-  - {name: lactate, type: number, unit: mmol/L, minimum: 0.1, maximum: 30, required: false, risk: rises}
+  - name: respiratory_rate
+    type: integer
+    unit: breaths/min
+    minimum: 4
+    maximum: 70
+    risk: rises outside 12..20
+  - {name: temperature, unit: °F, minimum: 77, maximum: 113, units: {°C: {scale: 1.8, offset: 32}}}
+  - {name: lactate, unit: mmol/L, minimum: 0.1, maximum: 30, required: false, risk: rises}
   - {name: supplemental_oxygen, type: boolean}
   - {name: consciousness, type: category, values: [Alert, Voice, Pain, Unresponsive]}
 """
@@ -55,7 +60,9 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(path: Path) -> None:
 
 
 def test_words_that_old_yaml_takes_for_booleans_are_text(path: Path) -> None:
-    path.write_text("levels: [No, Yes]\nfeatures: [{name: on_call, type: category, values: [on, off]}]\n")
+    path.write_text(
+        "levels: [No, Yes]\nfeatures: [{name: on_call, type: category, values: [on, off]}]\n"
+    )
     schema = read_schema_file(path)
     assert schema.levels == ("No", "Yes")
     assert schema.features[0].values == ("on", "off")
@@ -63,7 +70,10 @@ def test_words_that_old_yaml_takes_for_booleans_are_text(path: Path) -> None:
 
 def test_numbers_are_those_that_are_written(path: Path) -> None:
     path.write_text("features: [{name: a, minimum: 010, maximum: +1.5e2}]")
-    assert (read_schema_file(path).features[0].minimum, read_schema_file(path).features[0].maximum) == (10, 150)
+    assert (
+        read_schema_file(path).features[0].minimum,
+        read_schema_file(path).features[0].maximum,
+    ) == (10, 150)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +81,8 @@ def test_numbers_are_those_that_are_written(path: Path) -> None:
     [
         (
             "features:\n- name: a\n  minimum: 0,5\n  maximum: 5\n",
-            "line 3: features[0].minimum: must be a number; this is the text '0,5': write a decimal point",
+            ("line 3: features[0].minimum: must be a number; this is the text '0,5':"
+            " write a decimal point"),
         ),
         (
             "features:\n- name: a\n  minimum: 1_0\n  maximum: 5\n",
@@ -91,39 +102,43 @@ def test_numbers_are_those_that_are_written(path: Path) -> None:
         ),
         (
             AGE + "  \n- name: a\n  type: boolean\n  required: yes\n",
-            "line 6: features[1].required: must be true or false; this is the text 'yes': write true or false",
+            ("line 6: features[1].required: must be true or false; this is the text 'yes':"
+            " write true or false"),
         ),
         (
             "features:\n- name: a\n  type: category\n  values: [true, 2]\n",
-            "line 4: features[0].values: must be 2 to 50 different texts of at most 60 characters;"
-            ' true is a boolean: put it in quotes, "true"',
+            ("line 4: features[0].values: must be 2 to 50 different texts of at most 60 characters;"
+            ' true is a boolean: put it in quotes, "true"'),
         ),
         (
             "levels: [1, 2]\n" + AGE,
-            "line 1: levels: must be 2 to 10 different names in ascending order of risk,"
-            ' such as [Low, High]; 1 is a number: put it in quotes, "1"',
+            ("line 1: levels: must be 2 to 10 different names in ascending order of risk,"
+            ' such as [Low, High]; 1 is a number: put it in quotes, "1"'),
         ),
         (
             "features:\n- name: a\n  unit: %\n",
-            "line 3, column 9: not YAML: found character '%' that cannot start any token;"
-            ' put text that begins with it in quotes: "%"',
+            ("line 3, column 9: not YAML: found character '%' that cannot start any token;"
+            ' put text that begins with it in quotes: "%"'),
         ),
         (
             "features:\n\t- name: a\n",
-            "line 2, column 1: not YAML: found character '\\t' that cannot start any token;"
-            " indent with spaces, not tabs",
+            ("line 2, column 1: not YAML: found character '\\t' that cannot start any token;"
+            " indent with spaces, not tabs"),
         ),
         (
             "features:\n- name: a\n  description: x: y\n",
-            "line 3, column 17: not YAML: mapping values are not allowed here;"
-            " put text that contains a colon and a space in quotes",
+            ("line 3, column 17: not YAML: mapping values are not allowed here;"
+            " put text that contains a colon and a space in quotes"),
         ),
         (AGE + "features: []\n", "line 3: features: is there twice, first in line 1"),
         (
             "features:\n- name: a\n  minimum: 0\n  maximum: 1\n  minimum: 0\n",
             "line 5: features[0].minimum: is there twice, first in line 3",
         ),
-        ("feature:\n- {name: a}\n", "line 1: feature: unknown; a schema file has title, levels, features"),
+        (
+            "feature:\n- {name: a}\n",
+            "line 1: feature: unknown; a schema file has title, levels, features",
+        ),
         ("features: 5\n", "line 1: features: must be a list of 1 to 64 features; this is 5"),
         ("- 1\n", "line 1: the declaration: must be a mapping with features"),
         ("", "is empty; a schema file has title, levels, features"),
@@ -134,12 +149,13 @@ def test_numbers_are_those_that_are_written(path: Path) -> None:
         ("[" * 2000 + "]" * 2000, "nested too deeply"),
         (
             "features:\n- name: a\n  type: int\n  minimum: 1\n  maximum: 2\n",
-            "line 3: features[0].type: must be one of number, integer, boolean, category; this is the text 'int'",
+            ("line 3: features[0].type: must be one of number, integer, boolean, category;"
+            " this is the text 'int'"),
         ),
         (
             "features:\n- name: a\n  minimum: 1\n  maximum: 2\n  risk: rising\n",
-            'line 5: features[0].risk: must be "rises", "falls" or "rises outside LOW..HIGH";'
-            " this is the text 'rising'",
+            ('line 5: features[0].risk: must be "rises", "falls" or "rises outside LOW..HIGH";'
+            " this is the text 'rising'"),
         ),
         (
             "features:\n- name: a\n  minimum: 1\n",
@@ -151,8 +167,8 @@ def test_numbers_are_those_that_are_written(path: Path) -> None:
         ),
         (
             "features:\n- name: !!python/object:os.system a b\n  minimum: 1\n  maximum: 2\n",
-            "line 2: features[0].name: must be lower-case letters, digits and _, at most 48,"
-            " beginning with a letter; this is the text 'a b'",
+            ("line 2: features[0].name: must be lower-case letters, digits and _, at most 48,"
+            " beginning with a letter; this is the text 'a b'"),
         ),
         (b"features:\n- name: \xb0C\n", "line 2: byte 0xb0 is not UTF-8; save the file as UTF-8"),
     ],
@@ -162,7 +178,10 @@ def test_a_mistake_is_named_with_its_line(path: Path, content: str | bytes, expe
 
 
 def test_all_mistakes_are_named_in_the_order_of_the_file(path: Path) -> None:
-    text = "features:\n- name: A\n  minimum: 1\n  maximum: 2\n- 7\n- {name: b, type: boolean, unit: C}\nmore: 1\n"
+    text = (
+        "features:\n- {name: A, minimum: 1,\n  maximum: 2}\n\n- 7\n"
+        "- {name: b, type: boolean, unit: C}\nmore: 1\n"
+    )
     found = [line.split(":")[:2] for line in faults(path, text)]
     assert found == [
         ["line 2", " features[0].name"],
@@ -175,4 +194,6 @@ def test_all_mistakes_are_named_in_the_order_of_the_file(path: Path) -> None:
 def test_a_file_that_cannot_be_read_or_is_no_schema_is_named(path: Path) -> None:
     with pytest.raises(SchemaFileError, match="cannot be read: No such file"):
         read_schema_file(path)
-    assert faults(path, b"#" * (1 << 20) + b"\n") == ["1048577 bytes; a schema file has at most 1048576"]
+    assert faults(path, b"#" * (1 << 20) + b"\n") == [
+        "1048577 bytes; a schema file has at most 1048576"
+    ]
