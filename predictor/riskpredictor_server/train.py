@@ -10,20 +10,38 @@ from pathlib import Path
 
 from riskpredictor_server.model.artifact import VERSION
 from riskpredictor_server.model.vitals import VITALS
-from riskpredictor_server.training.recipes import DEFAULT_RECIPE, RECIPES
+from riskpredictor_server.training.recipes import DECLARED, DEFAULT_RECIPE, RECIPES
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m riskpredictor_server.train",
         description="Train a patient-risk model and write model.joblib, scorer.json, card.json"
-        " and plots. The same arguments and dependencies give the same bytes. Or package a"
-        " classifier that was fitted elsewhere.",
+        " and plots. The same arguments and dependencies give the same bytes on the same kind of"
+        " CPU; on another one the last digits of the weights may differ. Or package a classifier"
+        " that was fitted elsewhere.",
     )
     parser.add_argument("--model-version", required=True, metavar="NAME", help="for example v1")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="artifact folder")
     parser.add_argument(
         "--data", type=Path, metavar="FILE.csv", help="train on these records, not synthetic ones"
+    )
+    parser.add_argument(
+        "--schema",
+        type=Path,
+        metavar="FILE.yaml",
+        help="features and levels of --data (default: the four vital signs, three levels)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="column of --data with the level (default: risk_level)",
+    )
+    parser.add_argument(
+        "--group",
+        metavar="COLUMN",
+        help="column of --data that says whose record it is: records of one patient are either"
+        " fitted or evaluated, never both",
     )
     parser.add_argument(
         "--classifier",
@@ -37,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipe",
         choices=sorted(RECIPES),
-        help="default: the one named like the model version, else " + DEFAULT_RECIPE,
+        help="for the four vital signs; default: the one named like the model version, else "
+        + DEFAULT_RECIPE,
     )
     return parser
 
@@ -59,15 +78,24 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"--seed {args.seed}: must be 0 or more")
     if args.classifier and not args.data:
         return _fail("--classifier needs --data FILE.csv: records to measure the classifier on")
+    for flag in ("schema", "target", "group"):
+        if getattr(args, flag) is not None and not args.data:
+            return _fail(
+                f"--{flag} needs --data FILE.csv: synthetic patients have the four vital signs"
+            )
+    if args.schema and args.recipe:
+        return _fail("--recipe is for the four vital signs; a schema has one recipe, leave it out")
     # Imported here, so that --help and argument errors do not wait a second for scikit-learn.
     try:
-        from riskpredictor_server.training.dataset import RecordsError, read_csv
-        from riskpredictor_server.training.fit import train
+        from riskpredictor_server.training.dataset import LABEL, RecordsError, read_csv
+        from riskpredictor_server.training.fit import Source, train
         from riskpredictor_server.training.import_model import ClassifierError, import_model
+        from riskpredictor_server.training.monotone import FitError
+        from riskpredictor_server.training.schema_file import SchemaFileError, read_schema_file
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is not installed; pip install 'riskpredictor-server[train]'")
     name = args.recipe or (args.model_version if args.model_version in RECIPES else DEFAULT_RECIPE)
-    recipe = RECIPES[name]
+    recipe = DECLARED if args.schema else RECIPES[name]
     seed = recipe.seed if args.seed is None else args.seed
     started = time.monotonic()
 
@@ -75,15 +103,18 @@ def main(argv: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)
 
     try:
+        schema = read_schema_file(args.schema) if args.schema else VITALS
+        source = Source(args.data, args.target or LABEL, args.group) if args.data else None
         target = {"model_version": args.model_version, "out": args.out, "step": step}
         if args.classifier:
             step(f"reading {args.data}")
-            vitals, labels = read_csv(args.data)
-            rows = [tuple(row) for row in vitals.tolist()]
-            import_model(args.classifier, VITALS, rows, labels, **target)
+            data = read_csv(args.data, schema, args.target or LABEL, args.group)
+            for note in data.notes:
+                step(f"note: {note}")
+            import_model(args.classifier, schema, data, **target)
         else:
-            train(recipe, args.data, records=args.records, seed=seed, **target)
-    except (RecordsError, ClassifierError) as error:
+            train(recipe, schema, source, records=args.records, seed=seed, **target)
+    except (SchemaFileError, RecordsError, FitError, ClassifierError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"--out {args.out}: cannot be written: {error.strerror}")

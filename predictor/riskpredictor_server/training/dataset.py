@@ -2,97 +2,151 @@
 
 from __future__ import annotations
 
-import csv
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import Any, Final
 
 from riskpredictor_server.api.records import InvalidRecordError, RecordReader
-from riskpredictor_server.model.schema import Values
-from riskpredictor_server.model.vitals import EXAMPLES, VITALS
+from riskpredictor_server.model.schema import Feature, Schema, Values
+from riskpredictor_server.training import csv_file
+from riskpredictor_server.training.csv_file import CsvFile, RecordsError, read_cells
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = ["LABEL", "MIN_PER_LEVEL", "Dataset", "RecordsError", "read_csv"]
 
-LABEL = "risk_level"
-RISK_LEVELS, VITAL_NAMES = VITALS.levels, VITALS.names
-COLUMNS = (*VITAL_NAMES, LABEL)
-UNIT = "temperature_unit"
-"""An optional column, F or C in every row; without it temperatures are °F."""
-MIN_PER_LEVEL = 10
+LABEL: Final = "risk_level"
+MIN_PER_LEVEL: Final = 10
 """Fewest records of a level that can be split and evaluated."""
-_MAX_SHOWN = 10
+_MAX_SHOWN: Final = 10
 
 
-class RecordsError(ValueError):
-    """The file cannot be trained on; the message has a line per fault."""
+@dataclass(frozen=True)
+class Dataset:
+    """Checked records with their levels, and what should be told about them."""
+
+    rows: list[Values]
+    labels: list[str]
+    groups: list[str] | None = None
+    """Per record, whom it belongs to: records of one group must not be on both sides of a split."""
+    notes: list[str] = field(default_factory=list)
 
 
-def read_csv(path: Path) -> tuple[NDArray[np.float64], list[str]]:
-    """Read vitals of shape (n, 4), temperature in °F, and their labels.
+def read_csv(path: Path, schema: Schema, target: str = LABEL, group: str | None = None) -> Dataset:
+    """Read the schema's features and units, the column ``target`` of levels, and that of groups.
 
-    Raises RecordsError with the first ten faults.
+    A column ``<feature>_unit`` says the unit of that feature per row. Other columns are not read,
+    which a note tells. Raises RecordsError with the first ten faults.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise RecordsError(
-                    f"{path}: column {', '.join(missing)} is missing;"
-                    f" the header must name {', '.join(COLUMNS)}"
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordsError(f"{path}: cannot be read as UTF-8 CSV: {error}") from error
-    reader_of_records = RecordReader(VITALS, EXAMPLES[0]["record"])
-    vitals: list[Values] = []
-    faults: list[str] = []
-    for line, row in rows:
-        try:
-            vitals.append(reader_of_records.read(_record(row)))
-        except InvalidRecordError as invalid:
-            faults += [
-                f"{path}: line {line}: column {error['field']}: value {row[error['field']]!r}:"
-                f" {error['detail']}"
-                for error in invalid.errors
-            ]
-        faults += [f"{path}: line {line}: {fault}" for fault in _other_faults(row)]
-    labels = [row[LABEL] for _, row in rows]
-    if not faults:
-        faults = [
-            f"{path}: column {LABEL}: {count} records are {level};"
-            f" at least {MIN_PER_LEVEL} are needed"
-            for level in RISK_LEVELS
-            if (count := labels.count(level)) < MIN_PER_LEVEL
-        ]
+    if target in schema.fields:
+        raise RecordsError(f"column {target} is a feature; it cannot be the target as well")
+    if group in (target, *schema.fields):
+        raise RecordsError(
+            f"column {group} is a feature or the target; it cannot be the group as well"
+        )
+    wanted = [*schema.names, target, *([group] if group else [])]
+    file = read_cells(path, wanted)
+    columns = {name: index for index, name in enumerate(file.header) if name}
+    reader = _RowReader(file, schema, columns, target, group)
+    for line, cells in file.rows:
+        reader.read(line, cells)
+    faults = reader.faults or _few(path, schema, target, reader.labels)
     if faults:
         if len(faults) > _MAX_SHOWN:
             faults[_MAX_SHOWN:] = [f"… and {len(faults) - _MAX_SHOWN} more"]
         raise RecordsError("\n".join(faults))
-    return np.array(vitals, dtype=float), labels
+    ignored = [name for name in columns if name not in (*wanted, *schema.fields)]
+    notes = [f"{path}: not read: column {', '.join(ignored)}"] if ignored else []
+    return Dataset(reader.rows, reader.labels, reader.groups if group else None, notes)
 
 
-def _record(row: dict[str, str]) -> dict[str, float | str]:
-    """Turn a row into a record as requests have it; what is no number stays text."""
-    record: dict[str, float | str] = {name: row[name] or "" for name in VITAL_NAMES}
-    for name, text in record.items():
-        with suppress(ValueError):
-            record[name] = float(text)
-    if UNIT in row:
-        record[UNIT] = row[UNIT] or ""
-    return record
+def _few(path: Path, schema: Schema, target: str, labels: Sequence[str]) -> list[str]:
+    counts = Counter(labels)
+    return [
+        f"{path}: column {target}: {counts[level]} records are {level};"
+        f" at least {MIN_PER_LEVEL} are needed"
+        for level in schema.levels
+        if counts[level] < MIN_PER_LEVEL
+    ]
 
 
-def _other_faults(row: dict[str, str]) -> list[str]:
-    faults = []
-    if row[LABEL] not in RISK_LEVELS:
-        levels = ", ".join(RISK_LEVELS)
-        faults.append(f"column {LABEL}: value {row[LABEL]!r}: must be one of {levels}")
-    # DictReader keeps cells beyond the header's columns under the key None.
-    extra = row.get(None)  # type: ignore[call-overload]
-    if extra:
-        faults.append(f"{len(row) - 1 + len(extra)} cells for {len(row) - 1} columns")
-    return faults
+class _RowReader:
+    """Collects the rows of a file and what is wrong with them."""
+
+    def __init__(
+        self, file: CsvFile, schema: Schema, columns: dict[str, int], target: str, group: str | None
+    ) -> None:
+        self.rows: list[Values] = []
+        self.labels: list[str] = []
+        self.groups: list[str] = []
+        self.faults: list[str] = []
+        self._file, self._schema, self._columns = file, schema, columns
+        self._target, self._group = target, group
+        self._reader = RecordReader(schema, {schema.names[0]: None})
+        self._marks: dict[str, tuple[str, int]] = {}
+
+    def read(self, line: int, cells: Sequence[str]) -> None:
+        """Read one row; its faults name the line and the column."""
+        if len(cells) != len(self._file.header):
+            self._fault(line, "", f"{len(cells)} cells for {len(self._file.header)} columns")
+            return
+        record: dict[str, Any] = {}
+        before = len(self.faults)
+        for feature in self._schema.features:
+            self._add(line, cells, feature, record)
+        label = cells[self._columns[self._target]]
+        try:
+            csv_file.category(label, self._schema.levels)
+        except ValueError as error:
+            self._fault(line, f"column {self._target}: value {label!r}: ", str(error))
+        if self._group:
+            whose = cells[self._columns[self._group]]
+            if not whose:
+                self._fault(line, f"column {self._group}: ", "is empty: whose record is it?")
+            self.groups.append(whose)
+        if len(self.faults) > before:
+            return
+        try:
+            self.rows.append(self._reader.read(record))
+        except InvalidRecordError as invalid:
+            for wrong in invalid.errors:
+                name = wrong["field"]
+                text = cells[self._columns[name]] if name in self._columns else ""
+                self._fault(line, f"column {name}: value {text!r}: ", wrong["detail"])
+        self.labels.append(label)
+
+    def _add(
+        self, line: int, cells: Sequence[str], feature: Feature, record: dict[str, Any]
+    ) -> None:
+        name, text = feature.name, cells[self._columns[feature.name]]
+        where = f"column {name}: "
+        unit = feature.unit_field if feature.units and feature.unit_field in self._columns else None
+        if not text:
+            if feature.required:
+                self._fault(line, where, f"is empty; must be {feature.span()}")
+            return
+        try:
+            record[name] = self._value(line, feature, text)
+        except ValueError as error:
+            self._fault(line, f"{where}value {text!r}: ", str(error))
+        if unit:
+            record[unit] = cells[self._columns[unit]].removeprefix("°")
+
+    def _value(self, line: int, feature: Feature, text: str) -> Any:
+        if feature.type == "boolean":
+            return csv_file.boolean(text)
+        if feature.type == "category":
+            return text
+        value = csv_file.number(text, decimal_comma=self._file.decimal_comma)
+        mark = next((mark for mark in ".," if mark in text), None)
+        if mark:
+            first, since = self._marks.setdefault(feature.name, (mark, line))
+            if first != mark:
+                raise ValueError(
+                    f"the decimal mark is {first!r} since line {since}; use one per column"
+                )
+        # Data frames write whole numbers of a column with empty cells as 12.0.
+        return int(value) if feature.type == "integer" and value == int(value) else value
+
+    def _fault(self, line: int, where: str, text: str) -> None:
+        self.faults.append(f"{self._file.path}: line {line}: {where}{text}")

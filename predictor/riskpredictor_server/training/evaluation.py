@@ -7,45 +7,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from riskpredictor_server.model.vitals import VITALS
+from riskpredictor_server.training.calibration import calibration, expected_error, reliability
+from riskpredictor_server.training.intervals import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-RISK_LEVELS = VITALS.levels
-_BINS = 10
+
+def levels_of(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of the most probable level per row; of equal ones the highest, as Schema.level_of."""
+    last = probabilities.shape[1] - 1
+    found: NDArray[np.int64] = last - probabilities[:, ::-1].argmax(axis=1)
+    return found
 
 
-def evaluate(probabilities: NDArray[np.float64], truth: Sequence[str]) -> dict[str, Any]:
+def evaluate(
+    probabilities: NDArray[np.float64],
+    truth: Sequence[str],
+    levels: Sequence[str],
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Compute the metrics of held-out predictions for the model card.
 
-    ``probabilities`` has shape (n, 3), columns in the order of RISK_LEVELS; ``truth`` has n levels.
+    ``probabilities`` has shape (n, levels); ``truth`` has n levels; ``groups`` says per record whom
+    it belongs to, for the intervals, which ``seed`` decides. Raises ValueError if a probability is
+    no number.
     Brier is the multiclass score of Brier (1950): mean squared distance of the probability vector
     from the one-hot truth, 0 to 2. ECE is the expected calibration error of the predicted class
     over 10 equal-width bins (Guo et al. 2017). Log loss takes a probability of 0, which a forest
     can give, for the machine epsilon, as scikit-learn does.
     """
-    levels = np.array(RISK_LEVELS)
-    index = np.array([RISK_LEVELS.index(level) for level in truth])
-    predicted = probabilities.argmax(axis=1)
+    if not np.isfinite(probabilities).all():
+        raise ValueError("a probability is not a number")
+    names = np.array(levels)
+    index = np.array([list(levels).index(level) for level in truth])
+    predicted = levels_of(probabilities)
+    right = predicted == index
     precision, recall, _, support = precision_recall_fscore_support(
-        truth, levels[predicted], labels=levels, zero_division=0.0
+        truth, names[predicted], labels=names, zero_division=0.0
     )
     of_truth = probabilities[np.arange(len(index)), index]
-    reliability = _reliability(probabilities.max(axis=1), predicted == index)
+    epsilon = np.finfo(float).eps
+    rows = reliability(probabilities.max(axis=1), right)
     return {
         "records": len(index),
-        "accuracy": float((predicted == index).mean()),
+        "accuracy": float(right.mean()),
         "brier": float(((probabilities - np.eye(len(levels))[index]) ** 2).sum(axis=1).mean()),
-        "expected_calibration_error": float(
-            sum(
-                row["records"] / len(index) * abs(row["accuracy"] - row["mean_confidence"])
-                for row in reliability
-            )
-        ),
-        "log_loss": float(-np.log(np.maximum(of_truth, np.finfo(float).eps)).mean()),
+        "expected_calibration_error": expected_error(rows),
+        "log_loss": float(-np.log(np.clip(of_truth, epsilon, 1 - epsilon)).mean()),
+        "calibration": {
+            "of": f"{levels[-1]} against the other levels",
+            **calibration(probabilities[:, -1], index == len(levels) - 1),
+        },
         "per_class": {
             name: {
                 "precision": float(precision[k]),
@@ -53,15 +69,16 @@ def evaluate(probabilities: NDArray[np.float64], truth: Sequence[str]) -> dict[s
                 "f1": _f1(float(precision[k]), float(recall[k])),
                 "support": int(support[k]),
             }
-            for k, name in enumerate(RISK_LEVELS)
+            for k, name in enumerate(levels)
         },
+        "intervals": intervals(probabilities, index, predicted, levels, groups, seed),
         "confusion": {
             "rows": "true level",
             "columns": "predicted level",
-            "levels": list(RISK_LEVELS),
-            "counts": confusion_matrix(truth, levels[predicted], labels=levels).tolist(),
+            "levels": list(levels),
+            "counts": confusion_matrix(truth, names[predicted], labels=names).tolist(),
         },
-        "reliability": reliability,
+        "reliability": rows,
     }
 
 
@@ -71,22 +88,6 @@ def _f1(precision: float, recall: float) -> float:
     return 2 * precision * recall / total if total else 0.0
 
 
-def _reliability(confidence: NDArray[Any], right: NDArray[Any]) -> list[dict[str, float]]:
-    """Compare confidence with accuracy in bins of confidence; empty bins are left out."""
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    return [
-        {
-            "from": b / _BINS,
-            "to": (b + 1) / _BINS,
-            "records": int((bins == b).sum()),
-            "mean_confidence": float(confidence[bins == b].mean()),
-            "accuracy": float(right[bins == b].mean()),
-        }
-        for b in range(_BINS)
-        if (bins == b).any()
-    ]
-
-
 def summary(metrics: dict[str, Any]) -> str:
     """Format the metrics of a model card for the terminal."""
     folds = metrics.get("cross_validation")
@@ -94,13 +95,22 @@ def summary(metrics: dict[str, Any]) -> str:
     if folds:
         mean, deviation = folds["accuracy_mean"], folds["accuracy_std"]
         crossed = f" (cross-validated {mean:.3f} ± {deviation:.3f})"
+    ranges = metrics["intervals"]
+    slope = metrics["calibration"]["slope"]
     text = (
-        f"held-out accuracy {metrics['accuracy']:.3f}{crossed},"
-        f" Brier {metrics['brier']:.3f}, ECE {metrics['expected_calibration_error']:.3f}"
+        f"held-out accuracy {metrics['accuracy']:.3f}{_range(ranges['accuracy'], 3)}{crossed},"
+        f" Brier {metrics['brier']:.3f}, ECE {metrics['expected_calibration_error']:.3f},"
+        f" calibration slope {'unknown' if slope is None else f'{slope:.2f}'}"
     )
     for name, row in metrics["per_class"].items():
         text += (
-            f"\n          {name:<7} precision {row['precision']:.2f}  recall {row['recall']:.2f}"
+            f"\n          {name:<7} precision {row['precision']:.2f}"
+            f"  recall {row['recall']:.2f}{_range(ranges['recall'][name], 2)}"
             f"  f1 {row['f1']:.2f}  of {row['support']}"
         )
     return text
+
+
+def _range(interval: list[float] | None, digits: int) -> str:
+    """A 95 % interval for people, if there is one."""
+    return f" [{interval[0]:.{digits}f} to {interval[1]:.{digits}f}]" if interval else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from riskpredictor_server.model.card import ARTIFACT_FORMAT, case_values
 from riskpredictor_server.model.schema import Feature, Schema, Values
 from riskpredictor_server.model.scorer import Scorer
 from riskpredictor_server.training.evaluation import summary
+from riskpredictor_server.training.monotone_check import check_monotone
 from riskpredictor_server.training.plots import draw
 
 _LINEAR_TYPE = "multinomial logistic regression over standardised hinge terms"
@@ -57,12 +58,14 @@ class Trained:
     """Titles and records to show."""
     form: dict[str, Any] | None = None
     """Content of scorer.json; None for a model that is not linear."""
+    about_data: Mapping[str, Any] = field(default_factory=dict)
+    """What else the card says of the records."""
 
 
-def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
+def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> dict[str, Any]:
     """Write the artifact folder, load it as serving does, and tell ``step`` the metrics.
 
-    Raises ArtifactError if serving would refuse it, and OSError.
+    Returns the card. Raises ArtifactError if serving would refuse it, and OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # The card goes first and comes last: serving refuses a half-written folder.
@@ -78,6 +81,7 @@ def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
     draw(trained.metrics, trained.model_version, folder)
     load(folder)
     step(summary(trained.metrics))
+    return card
 
 
 def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
@@ -95,6 +99,7 @@ def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
             "records": len(trained.labels),
             "seed": trained.seed,
             "levels": {level: list(trained.labels).count(level) for level in schema.levels},
+            **trained.about_data,
         },
         "title": schema.title,
         "levels": list(schema.levels),
@@ -109,6 +114,9 @@ def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:
 
 def _features(trained: Trained) -> list[dict[str, Any]]:
     fills = (trained.form or {}).get("fills", {})
+    monotone = check_monotone(
+        lambda rows: trained.scorer.score_many(rows).probabilities, trained.schema, trained.rows
+    )
     rows = []
     for feature, column in zip(
         trained.schema.features, zip(*trained.rows, strict=True), strict=True
@@ -118,6 +126,8 @@ def _features(trained: Trained) -> list[dict[str, Any]]:
         row = {**feature.declaration(), **statistics}
         if not feature.required:
             row |= {"left_out": 1 - len(known) / len(column), "fill": fills.get(feature.name)}
+        if feature.name in monotone:
+            row["monotone"] = monotone[feature.name]
         rows.append(row)
     return rows
 

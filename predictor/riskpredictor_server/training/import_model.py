@@ -11,10 +11,12 @@ from riskpredictor_server.model.classifier_file import written_by
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer, load_pipeline
 from riskpredictor_server.training.columns import NotLinearError
+from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.linear_export import check_form, linear_form
-from riskpredictor_server.training.probes import generated, one_by_one, typical
+from riskpredictor_server.training.probes import generated, one_by_one
+from riskpredictor_server.training.typical import examples_of, named, titled
 
 _CHECKED = 2000
 """Generated records that are compared with predict_proba; as many of the file are, too."""
@@ -27,8 +29,7 @@ class ClassifierError(ValueError):
 def import_model(
     classifier: Path,
     schema: Schema,
-    rows: Sequence[Values],
-    labels: Sequence[str],
+    data: Dataset,
     *,
     model_version: str,
     out: Path,
@@ -36,10 +37,11 @@ def import_model(
 ) -> None:
     """Package a joblib file as the artifact folder ``out``; ``step`` is told the progress.
 
-    ``rows`` and ``labels`` are records that the classifier has not seen: they evaluate it, and are
-    the baseline of warnings and of the drift index.
+    ``data`` are records that the classifier has not seen: they evaluate it, and are the baseline of
+    warnings and of the drift index.
     Raises ClassifierError and OSError (of ``out``).
     """
+    rows, labels = data.rows, data.labels
     step(f"reading {classifier}")
     try:
         content = classifier.read_bytes()
@@ -58,6 +60,11 @@ def import_model(
     if scorer.note:
         step(scorer.note)
     step(f"evaluating on {len(rows)} records")
+    try:
+        metrics = evaluate(scorer.predict_proba(rows), labels, schema.levels, data.groups)
+    except ValueError as error:
+        raise ClassifierError(f"{classifier}: cannot be served: {error}") from error
+    examples = examples_of(schema, rows, labels, lambda some: scorer.score_many(some).probabilities)
     kind = type(scorer.pipeline).__name__
     written = written_by(content)
     trained = Trained(
@@ -72,11 +79,11 @@ def import_model(
         seed=None,
         rows=rows,
         labels=labels,
-        metrics=evaluate(scorer.predict_proba(rows), labels),
+        metrics=metrics,
         scorer=scorer,
         joblib=content,
-        golden=_golden(schema, rows, labels),
-        examples=_examples(schema, rows, labels),
+        golden=[*named(examples), *_one_by_one(schema)],
+        examples=titled(examples),
         form=form,
     )
     try:
@@ -120,20 +127,8 @@ def _try_every_value(scorer: PipelineScorer, rows: Sequence[Values]) -> None:
         raise
 
 
-def _golden(
-    schema: Schema, rows: Sequence[Values], labels: Sequence[str]
-) -> list[tuple[str, dict[str, Any]]]:
-    cases = [*typical(schema, rows, labels).items(), *one_by_one(schema)]
-    return [(name, _record(schema, values)) for name, values in cases]
-
-
-def _examples(
-    schema: Schema, rows: Sequence[Values], labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    return [
-        {"title": title, "record": _record(schema, values)}
-        for title, values in typical(schema, rows, labels).items()
-    ]
+def _one_by_one(schema: Schema) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, _record(schema, values)) for name, values in one_by_one(schema)]
 
 
 def _record(schema: Schema, values: Values) -> dict[str, Any]:

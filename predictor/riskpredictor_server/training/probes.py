@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from statistics import median_low
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,25 +51,3 @@ def one_by_one(schema: Schema) -> Iterator[tuple[str, Values]]:
             yield f"{feature.name} {value}", (*middle[:index], value, *middle[index + 1 :])
         if not feature.required:
             yield f"a record without {feature.name}", (*middle[:index], None, *middle[index + 1 :])
-
-
-def typical(schema: Schema, rows: Sequence[Values], labels: Sequence[str]) -> dict[str, Values]:
-    """Return a record for each level: what is most common among its records, by feature.
-
-    Medians of single features are no patient's record, which must not get into a card.
-    """
-    found = {}
-    for level in schema.levels:
-        own = [values for values, label in zip(rows, labels, strict=True) if label == level]
-        columns = zip(schema.features, zip(*own, strict=True), strict=True) if own else ()
-        made = tuple(_middle(feature, column) for feature, column in columns)
-        if made:
-            found[f"Typical of {level}"] = made
-    return found
-
-
-def _middle(feature: Feature, column: Sequence[Any]) -> Any:
-    known = [value for value in column if value is not None]
-    if not known:
-        return None
-    return median_low(known) if feature.is_numeric else Counter(known).most_common(1)[0][0]

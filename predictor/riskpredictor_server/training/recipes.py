@@ -1,4 +1,8 @@
-"""Recipes: how each model version is trained. They do not change; a better one gets a new name."""
+"""Recipes: how each model version is trained.
+
+They do not change, a better one gets a new name; v2 was changed once, because it was wrong: far
+from normal it took a racing heart for a good sign (decision 0019).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,10 @@ class Recipe:
     acuity: float
     """Multiplies the share of synthetic patients who are not stable."""
     inverse_regularisation: float
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...] | None
+    """None: chosen from the records and what their schema declares (``design.py``)."""
+    monotone: bool = False
+    """Whether it is fitted under the constraint of the declared directions (``monotone.py``)."""
 
 
 # Knots of v1 are the edges of NEWS2's normal bands (96.8 °F is 36.0 °C, 100.4 °F is 38.0 °C).
@@ -30,9 +37,11 @@ _NORMAL_BAND = (
     Term("temperature", "above", 100.4),
     Term("oxygen_level", "below", 96),
 )
-# v2 adds the bands where NEWS2 gives 2 or 3 points, so the slope can change there.
+# v2 adds the bands where NEWS2 gives 2 or 3 points, so the slope can change there. Of the heart
+# rate that of 3 points: from 110 on alone, too few patients of 1000 have nothing else to tell a
+# slope.
 _SEVERE_BANDS = (
-    Term("heart_rate", "above", 110),
+    Term("heart_rate", "above", 130),
     Term("blood_pressure", "below", 100),
     Term("temperature", "above", 102.2),
     Term("oxygen_level", "below", 93),
@@ -44,12 +53,23 @@ RECIPES = {
     ),
     "v2": Recipe(
         "v2",
-        "general ward, a third more acute patients; further hinges at the severe bands",
+        "general ward, a third more acute patients; further hinges at the severe bands; monotone",
         43,
         1.33,
         3.0,
         _NORMAL_BAND + _SEVERE_BANDS,
+        monotone=True,
     ),
 }
+DECLARED = Recipe(
+    "declared",
+    "terms by declared risk and quantiles; monotone where risk is declared",
+    42,
+    1.0,
+    3.0,
+    None,
+    monotone=True,
+)
+"""The recipe of any schema file."""
 DEFAULT_RECIPE = "v2"
 """The recipe of model versions that are not named like one."""

@@ -51,6 +51,7 @@ from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
 from riskpredictor_server.train import main
+from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.import_model import ClassifierError, import_model
 from riskpredictor_server.training.probes import generated
 from riskpredictor_server.training.synthetic import generate
@@ -71,7 +72,12 @@ def imported(classifier: Any, folder: Path, schema: Schema = SCHEMA) -> list[str
     file.write_bytes(classifier if isinstance(classifier, bytes) else dumped(classifier))
     told: list[str] = []
     import_model(
-        file, schema, ROWS, LABELS, model_version="own-1", out=folder / "model", step=told.append
+        file,
+        schema,
+        Dataset(ROWS, LABELS),
+        model_version="own-1",
+        out=folder / "model",
+        step=told.append,
     )
     return told
 
