@@ -1,6 +1,6 @@
 """Writes synthetic observations of a ward as CSV: seeded, plausible, labelled by a documented rule.
 
-    python generate.py > records.csv
+    python observations.py > records.csv
 
 Where the figures come from
 - Points: the whole chart of the National Early Warning Score 2 (Royal College of Physicians, 2017):
