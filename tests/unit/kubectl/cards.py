@@ -16,7 +16,7 @@ OLD: Card = json.loads((ROOT / "tests/unit/predictor/format1/card.json").read_te
 WARD: Card = {
     "format": "riskpredictor-artifact/2",
     "model_version": "w7",
-    "levels": ["Stable", "Watch", "Act", "Call"],
+    "levels": ["Stable", "Watch", "Act now", "Call"],
     "features": [
         {"name": "respiratory_rate", "type": "integer", "title": "Respiratory rate",
          "unit": "breaths/min", "minimum": 4, "maximum": 70, "step": 1, "required": True,

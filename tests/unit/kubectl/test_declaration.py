@@ -23,7 +23,7 @@ def test_a_card_of_the_first_format_is_of_the_four_vitals() -> None:
 
 
 def test_a_card_of_the_second_format_says_types_units_and_levels() -> None:
-    assert WARD_MODEL.levels == ("Stable", "Watch", "Act", "Call")
+    assert WARD_MODEL.levels == ("Stable", "Watch", "Act now", "Call")
     assert WARD_MODEL.unit_fields == ["glucose_unit"]
     assert [(f.type, f.required, f.span()) for f in WARD_MODEL.features] == [
         ("integer", True, "4 to 70 breaths/min"),

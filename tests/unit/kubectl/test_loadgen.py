@@ -112,17 +112,44 @@ def test_the_same_seed_makes_the_same_patients() -> None:
 
 
 def test_numbers_are_distributed_as_in_the_training_data() -> None:
+    """An edge is the least value of the bin above it, as where drift is measured."""
     drawn = _drawn(WARD)
     rates = [record["respiratory_rate"] for record in drawn]
     assert {type(rate) for rate in rates} == {int}
     assert (min(rates), max(rates)) == (6, 41), "what training saw, not all that is accepted"
-    # Half of 12 and of 16 is rounded from either side.
-    assert sum(12 < rate < 16 for rate in rates) / len(rates) == pytest.approx(
-        0.5 * 3 / 4, abs=0.03
-    )
-    glucose = [record["glucose"] for record in drawn]
-    assert all(value * 2 == int(value * 2) for value in glucose if 2.1 < value < 31.4), "step 0.5"
-    assert sum(value < 4.25 for value in glucose) / len(glucose) == pytest.approx(0.09, abs=0.02)
+    assert _shares(["low" if r < 12 else "high" if r >= 16 else "mid" for r in rates]) == {
+        "low": pytest.approx(0.2, abs=0.02), "mid": pytest.approx(0.5, abs=0.02),
+        "high": pytest.approx(0.3, abs=0.02),
+    }  # fmt: skip
+    assert _shares([r for r in rates if 12 <= r < 16]) == {
+        rate: pytest.approx(0.25, abs=0.03) for rate in (12, 13, 14, 15)
+    }  # fmt: skip
+
+
+def test_numbers_are_multiples_of_the_step() -> None:
+    glucose = {record["glucose"] for record in _drawn(WARD)}
+    assert glucose >= {2.5, 4.5, 31.0}
+    assert all(value * 2 == int(value * 2) for value in glucose)
+    lactate = {record["lactate"] for record in _drawn(WARD) if "lactate" in record}
+    assert {0.4, 0.7, 1.1, 19.9} <= lactate <= {round(0.1 * n, 1) for n in range(4, 200)}
+
+
+def test_a_decile_that_is_the_greatest_value_has_its_own_share() -> None:
+    oxygen = {"name": "oxygen", "type": "number", "minimum": 40, "maximum": 100, "step": 1,
+              "trained_on": {"minimum": 98, "maximum": 100},
+              "baseline": {"edges": [99, 100], "shares": [0.5, 0.3, 0.2]}}  # fmt: skip
+    assert _shares([record["oxygen"] for record in _drawn({"features": [oxygen]})]) == {
+        98: pytest.approx(0.5, abs=0.02), 99: pytest.approx(0.3, abs=0.02),
+        100: pytest.approx(0.2, abs=0.02),
+    }  # fmt: skip
+
+
+def test_a_bin_without_a_multiple_of_the_step_has_values_all_the_same() -> None:
+    narrow = {"name": "ph", "type": "number", "minimum": 6, "maximum": 8, "step": 1,
+              "trained_on": {"minimum": 7.1, "maximum": 7.6},
+              "baseline": {"edges": [7.4], "shares": [0.5, 0.5]}}  # fmt: skip
+    values = [record["ph"] for record in _drawn({"features": [narrow]})]
+    assert 7.1 <= min(values) < 7.4 <= max(values) <= 7.6
 
 
 def test_choices_come_by_their_shares() -> None:

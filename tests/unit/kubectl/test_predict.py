@@ -34,7 +34,7 @@ class _Predictor:
         self.card = card
         self.asked: list[dict[str, Any]] = []
         self.problems: list[Problem] = []
-        self.warnings: list[dict[str, str]] = []
+        self.warnings: list[dict[str, Any]] = []
 
     def declaration(self) -> declaration.Declaration:
         return declaration.read(self.card)
@@ -292,7 +292,7 @@ def table(tmp_path: Path) -> str:
 def test_a_file_for_any_model_comes_back_with_its_levels(ward: _Predictor, table: str) -> None:
     printed, _ = _run("risk", table, "--glucose-unit=mg/dL", "-o", "csv")
     assert printed.splitlines() == [
-        f"{HEADER},predicted_risk,confidence,stable,watch,act,call,model_version",
+        f"{HEADER},predicted_risk,confidence,stable,watch,act_now,call,model_version",
         "1,14,99,true,2,Call,0.7000,0.2500,0.2500,0.2500,0.2500,w7",
         "2,15,5,false,,Call,0.7000,0.2500,0.2500,0.2500,0.2500,w7",
     ]
@@ -320,14 +320,18 @@ def test_a_warning_about_one_patient_names_the_flag(ward: _Predictor) -> None:
 
 
 def test_warnings_about_a_file_are_counted_by_what_they_are(ward: _Predictor, table: str) -> None:
-    ward.warnings = [{"field": "lactate", "detail": "..."}]
-    _, said = _run("risk", table)
-    assert said.splitlines() == [
-        "warning: 1 of 2 lie outside the training data; -o json says in which values",
-        "warning: 1 of 2 lack a value that the model fills in; -o json says which",
-    ]
-    ward.warnings = []
-    assert _run("risk", table)[1] == ""
+    outside = {"field": "glucose", "value": 59, "detail": "..."}
+    left_out = {"field": "lactate", "value": None, "filled_with": 1.2, "detail": "..."}
+    said_outside = "warning: 2 of 2 lie outside the training data; -o json says in which values\n"
+    said_left_out = "warning: 2 of 2 lack a value that the model fills in; -o json says which\n"
+    for warnings, said in (
+        ([], ""),
+        ([outside], said_outside),
+        ([left_out], said_left_out),
+        ([left_out, outside], said_outside + said_left_out),
+    ):
+        ward.warnings = warnings
+        assert _run("risk", table)[1] == said
 
 
 def test_what_pushes_towards_the_highest_level_is_shown_for_each_feature(

@@ -58,14 +58,14 @@ def show_many(
         click.echo(_csv(header, body), nl=False)
     else:
         click.echo(table(_headings(header), body))
-    _warn(rows, answers)
+    _warn(answers)
 
 
-def _warn(rows: list[Row], answers: list[Answer]) -> None:
+def _warn(answers: list[Answer]) -> None:
     """Tell on standard error how many answers have warnings, and which kind."""
     outside = filled = 0
-    for row, answer in zip(rows, answers, strict=True):
-        left_out = [row.record.get(warning["field"]) is None for warning in answer["warnings"]]
+    for answer in answers:
+        left_out = [warning.get("value", "") is None for warning in answer["warnings"]]
         filled += any(left_out)
         outside += not all(left_out)
     for count, what, more in (
@@ -73,13 +73,15 @@ def _warn(rows: list[Row], answers: list[Answer]) -> None:
         (filled, "lack a value that the model fills in", "which"),
     ):
         if count:
-            notice(f"warning: {count} of {len(rows)} {what}; -o json says {more}")
+            notice(f"warning: {count} of {len(answers)} {what}; -o json says {more}")
 
 
 def _cells(answer: Answer, declaration: Declaration, *, every: bool = True) -> dict[str, str]:
     """The cells of an answer by their CSV columns; a file's own column may be ``risk_level``."""
     shares = answer["probabilities"]
-    chances = {level.lower(): f"{shares[level]:.4f}" for level in declaration.levels}
+    chances = {
+        level.lower().replace(" ", "_"): f"{shares[level]:.4f}" for level in declaration.levels
+    }
     return {
         "predicted_risk": answer["risk_level"],
         "confidence": f"{answer['confidence']:.4f}",

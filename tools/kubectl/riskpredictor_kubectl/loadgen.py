@@ -16,13 +16,13 @@ import argparse
 import asyncio
 import http.client
 import json
+import math
 import random
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ SECONDS_PER_REQUEST = 10.0
 TICK_SECONDS = 0.05
 CARD_TRIES = 10
 """Once a second, in case no pod is there yet."""
+TINY = 1e-9
 PATIENTS = 2000
 """Different patients of a load, made up before it starts."""
 
@@ -98,7 +99,8 @@ def patients(card: dict[str, Any], seed: int, count: int = PATIENTS) -> list[byt
 def value(feature: dict[str, Any], rng: random.Random) -> Any:
     """A value of a feature; None if it is left out.
 
-    A number is drawn uniformly from a decile of the training data, a choice by its share.
+    A choice is drawn by its share. Of a number a decile of the training data is drawn by its share,
+    and then one of the multiples of ``step`` in it: all are equally likely.
     """
     if not feature.get("required", True) and rng.random() < feature.get("left_out", 0):
         return None
@@ -107,14 +109,20 @@ def value(feature: dict[str, Any], rng: random.Random) -> Any:
         choices = baseline.get("values") or feature.get("values") or [False, True]
         return rng.choices(choices, baseline.get("shares"))[0]
     accepted = feature.get("accepted") or feature
-    low, high = accepted["minimum"], accepted["maximum"]
     seen = feature.get("trained_on") or accepted
-    low, high = max(low, seen["minimum"]), min(high, seen["maximum"])
-    edges = [low, *baseline.get("edges", ()), high]
-    bins = list(pairwise(edges))
-    drawn = rng.uniform(*rng.choices(bins, baseline.get("shares"))[0])
+    least = max(accepted["minimum"], seen["minimum"])
+    most = min(accepted["maximum"], seen["maximum"])
     step = feature.get("step", 1 if kind == "integer" else 0.1)
-    drawn = min(max(round(drawn / step) * step, low), high)
+    edges = [least, *baseline.get("edges", ()), most]
+    index = rng.choices(range(len(edges) - 1), baseline.get("shares"))[0]
+    low, high = edges[index], edges[index + 1]
+    # As in the card, an edge is the least value of its bin, not the greatest. Edges are binary
+    # fractions: 97.4 / 0.1 is a little more than 974.
+    first = math.ceil(low / step - TINY)
+    is_last = index == len(edges) - 2
+    last = math.floor(high / step + TINY) if is_last else math.ceil(high / step - TINY) - 1
+    drawn = rng.randint(first, last) * step if first <= last else rng.uniform(low, high)
+    drawn = min(max(drawn, least), most)
     return round(drawn) if kind == "integer" else float(f"{drawn:.10g}")
 
 
