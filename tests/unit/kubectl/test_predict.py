@@ -320,8 +320,13 @@ def test_a_warning_about_one_patient_names_the_flag(ward: _Predictor) -> None:
 
 
 def test_warnings_about_a_file_are_counted_by_what_they_are(ward: _Predictor, table: str) -> None:
-    outside = {"field": "glucose", "value": 59, "detail": "..."}
-    left_out = {"field": "lactate", "value": None, "filled_with": 1.2, "detail": "..."}
+    outside: dict[str, Any] = {"field": "glucose", "value": 59, "detail": "..."}
+    left_out: dict[str, Any] = {
+        "field": "lactate",
+        "value": None,
+        "filled_with": 1.2,
+        "detail": "...",
+    }
     said_outside = "warning: 2 of 2 lie outside the training data; -o json says in which values\n"
     said_left_out = "warning: 2 of 2 lack a value that the model fills in; -o json says which\n"
     for warnings, said in (
