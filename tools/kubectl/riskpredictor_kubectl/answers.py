@@ -11,6 +11,7 @@ import click
 
 from riskpredictor_kubectl.declaration import Declaration
 from riskpredictor_kubectl.output import emit, notice, table
+from riskpredictor_kubectl.predictor import Problem
 from riskpredictor_kubectl.records import Row
 
 Answer = dict[str, Any]
@@ -59,6 +60,12 @@ def show_many(
     else:
         click.echo(table(_headings(header), body))
     _warn(answers)
+
+
+def placed(problem: Problem, rows: list[Row]) -> str:
+    """A problem with the place in the file that it is about."""
+    place = "" if problem.index is None else f"{rows[problem.index].place}: "
+    return f"{place}{problem.field}: {problem.detail}"
 
 
 def _warn(answers: list[Answer]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,14 +93,15 @@ class Predictor:
         except ValueError:
             raise PluginError(f"the answer is no JSON (HTTP {response.status})") from None
         if response.status == 422 and answer.get("errors"):
-            raise RefusedError([_problem(error) for error in answer["errors"]])
+            raise RefusedError([problem(error) for error in answer["errors"]])
         if response.status != 200:
             why = answer.get("detail") or response.reason
             raise PluginError(f"the predictor answers HTTP {response.status}: {why}")
         return answer
 
 
-def _problem(error: dict[str, Any]) -> Problem:
+def problem(error: Mapping[str, Any]) -> Problem:
+    """A problem, from an entry of the predictor's ``errors``."""
     match = re.fullmatch(r"instances\[(\d+)\]\.?(.*)", error["field"])
     rule, _, hint = error["detail"].partition("; ")
     detail = rule + (f", not {_shown(error['value'])}" if "value" in error else "")

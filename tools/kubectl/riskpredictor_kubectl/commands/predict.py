@@ -23,7 +23,7 @@ from riskpredictor_kubectl.options import (
     output_flag,
     target_flags,
 )
-from riskpredictor_kubectl.predictor import Predictor, Problem, RefusedError
+from riskpredictor_kubectl.predictor import Predictor, RefusedError
 from riskpredictor_kubectl.records import Record, Row, read_csv, read_json, refused
 
 HELP_SECONDS = 5.0
@@ -160,9 +160,4 @@ def _many(predictor: Predictor, file: str, rows: list[Row]) -> list[Answer]:
     try:
         return predictor.predict_many([row.record for row in rows])
     except RefusedError as error:
-        raise refused(file, [_placed(problem, rows) for problem in error.problems]) from None
-
-
-def _placed(problem: Problem, rows: list[Row]) -> str:
-    place = "" if problem.index is None else f"{rows[problem.index].place}: "
-    return f"{place}{problem.field}: {problem.detail}"
+        raise refused(file, [answers.placed(each, rows) for each in error.problems]) from None
