@@ -50,7 +50,8 @@ def test_a_request_has_no_more_records_than_a_server_takes() -> None:
 
 
 def test_the_package_needs_what_it_declares_and_nothing_else() -> None:
-    declared = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"]
     imported = set()
     for path in (PACKAGE / "riskpredictor_kubectl").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -59,9 +60,9 @@ def test_the_package_needs_what_it_declares_and_nothing_else() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
     foreign = imported - sys.stdlib_module_names - {"riskpredictor_kubectl"}
-    names_of = {"yaml": "pyyaml"}
+    names_of = {"yaml": "pyyaml", "riskpredictor_server": "riskpredictor-server"}
     assert {names_of.get(name, name) for name in foreign} == {
-        Requirement(text).name for text in declared
+        Requirement(text).name for text in declared + project["optional-dependencies"]["model"]
     }
     listed = (PACKAGE / "requirements.in").read_text().splitlines()
     assert sorted(line for line in listed if not line.startswith("#")) == sorted(declared)

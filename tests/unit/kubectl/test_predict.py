@@ -233,7 +233,7 @@ def test_help_says_where_the_flags_come_from_and_asks_nobody_without_a_name(
 
 
 def test_help_with_a_name_lists_the_flags_of_its_model(ward: _Predictor) -> None:
-    for words in (("risk", "--help"), ("-h", "--glucose", "5", "risk")):
+    for words in (("risk", "--help"), ("-h", "--glucose", "5", "risk", "--csv=/nonexistent")):
         printed, _ = _run(*words)
         head, _, flags = printed.partition("\nFlags of model w7:\n")
         assert "--csv FILE" in head

@@ -51,9 +51,13 @@ class Command(click.Command):
         own, ctx.meta[MODEL_FLAGS], names = split(args, takes_value)
         helps = [word for word in own if word in ctx.help_option_names]
         ctx.meta[HELP] = bool(names and helps) and not ctx.resilient_parsing
-        if ctx.meta[HELP]:
-            own = [word for word in own if word not in helps]
-        return super().parse_args(ctx, [*own, *names])
+        if not ctx.meta[HELP]:
+            return super().parse_args(ctx, [*own, *names])
+        # As with any --help, the values of other flags do not matter: a file may not be there.
+        ctx.resilient_parsing = True
+        rest = super().parse_args(ctx, [*(word for word in own if word not in helps), *names])
+        ctx.resilient_parsing = False
+        return rest
 
 
 def split(

@@ -13,6 +13,7 @@ from riskpredictor_kubectl.output import GAP, align, fold, table
 
 ABSENT = "-"
 SAME = "="
+WIDEST = 40
 
 
 def document(digest: str, card: Card, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -81,9 +82,14 @@ def _features(card: Card) -> str:
     for feature, row in zip(declaration.read(card).features, card["features"], strict=True):
         share = row.get("left_out")
         may = "" if feature.required else "may be" if share is None else f"{100 * share:.0f} %"
-        rows.append((feature.name, feature.type, feature.span(), _trained(row), may or ABSENT,
-                     row.get("risk") or ABSENT))  # fmt: skip
+        spans = (_cut(feature.span()), _cut(_trained(row)))
+        rows.append((feature.name, feature.type, *spans, may or ABSENT, row.get("risk") or ABSENT))
     return table(("FEATURE", "TYPE", "ACCEPTED", "TRAINED ON", "LEFT OUT", "RISK"), rows)
+
+
+def _cut(text: str) -> str:
+    """A list of values as long as a table has room for; -o json has all of it."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
 
 
 def _trained(row: Mapping[str, Any]) -> str:
