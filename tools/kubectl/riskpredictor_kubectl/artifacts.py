@@ -41,7 +41,7 @@ class Access:
     server: str = ""
     """The MLflow server of a ``models:/`` URI."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What an URI cannot say: ``endpoint``, ``region``, ``pathStyle``."""
+    """What an URI cannot say: ``endpoint``, ``region``, ``path``."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,17 @@ def read(where: str, access: Access, *, pickles: bool = False) -> Artifact:
     Raises:
         PluginError: there is none, or it is damaged.
     """
+    return _read(_place(where, access), where, access, pickles=pickles)
+
+
+def _read(
+    source: Mapping[str, Any], where: str, access: Access, *, pickles: bool = False
+) -> Artifact:
     with _told():
         from riskpredictor_server.model.artifact import CARD, LINEAR
         from riskpredictor_server.store.library import read_any
 
-        files = read_any(_place(where, access), _context(access))
+        files = read_any(source, _context(access))
         digest = f"sha256:{hashlib.sha256(files[CARD]).hexdigest()}"
         if LINEAR not in files and not pickles:
             return Artifact(digest, json.loads(files[CARD]), files, None)
@@ -105,13 +111,20 @@ def push(folder: str, where: str, access: Access) -> tuple[str, Declared]:
 def resolve(where: str, access: Access) -> Declared:
     """What a RiskPredictor declares to serve the model that is there now.
 
+    Of an MLflow alias, which moves, that is the version that has it.
+
     Raises:
         PluginError: there is none, it is damaged, or it is in no store.
     """
     source = _place(where, access)
     if "folder" in source:
         raise PluginError(f"{where} is a folder, which pods cannot read; push it to a store first")
-    found = read(where, access)
+    if mlflow := source.get("mlflow"):
+        with _told():
+            from riskpredictor_server.store.mlflow import resolve as version_of
+
+            source = {"mlflow": {**mlflow, "uri": version_of(mlflow, _context(access)).uri}}
+    found = _read(source, where, access)
     return Declared(found.card["model_version"], found.digest, source)
 
 

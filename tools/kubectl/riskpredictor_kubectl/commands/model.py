@@ -27,6 +27,7 @@ def _with_access(function: Callable[..., Any]) -> Callable[..., Any]:
                   help="MLflow server of a models:/ URI.")  # fmt: skip
     @click.option("--endpoint", metavar="URL", help="Of an S3, GCS or Azure store.")
     @click.option("--region", metavar="NAME", help="Of an S3 bucket.")
+    @click.option("--path", metavar="FOLDER", help="Of the model in an MLflow version.")
     @click.option("--credentials", metavar="DIR", type=click.Path(exists=True, file_okay=False),
                   help="Has files named as the keys of spec.model.credentialsSecret.")  # fmt: skip
     @click.option("--ca", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
@@ -36,11 +37,12 @@ def _with_access(function: Callable[..., Any]) -> Callable[..., Any]:
         server: str | None,
         endpoint: str | None,
         region: str | None,
+        path: str | None,
         credentials: str | None,
         ca: str | None,
         **arguments: Any,
     ) -> Any:
-        details = {"endpoint": endpoint, "region": region}
+        details = {"endpoint": endpoint, "region": region, "path": path}
         given = {name: value for name, value in details.items() if value}
         access = Access(credentials or "", ca or "", server or "", given)
         return function(access=access, **arguments)
