@@ -13,20 +13,24 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import run
 import yaml
 from click.testing import CliRunner
+from unit.kubectl.cards import VITALS
 from unit.operator.builders import SAMPLES, crd, schema, stored
 from unit.predictor.support import service
 
 from riskpredictor_kubectl.cli import cli
+from riskpredictor_kubectl.declaration import read
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_server.web.app import create_app
 from support.cluster import ROOT
 from support.docs import Block, Command, anchors, blocks, commands, documents, inline, links
+from support.foreign_model import FEATURES
 
 DOCUMENTS = documents()
 COMMANDS = [command for document in DOCUMENTS for command in commands(document)]
@@ -262,10 +266,17 @@ def kubectl(arguments: list[str]) -> None:
 
 
 def plugin(arguments: list[str]) -> None:
-    if not any(word.isupper() or "|" in word for word in arguments):
-        # All that stands before it is read first, and refused if it is wrong.
-        done = CliRunner().invoke(cli, [*arguments, "--help"])
-        assert done.exit_code == 0, done.output
+    if any(word.isupper() or "|" in word for word in arguments):
+        return
+    # All that stands before it is read first, and refused if it is wrong. No cluster is asked for
+    # the flags of predict: "ward" has another model than all others.
+    models = {"ward": read({"features": FEATURES})}
+    asked = "riskpredictor_kubectl.commands.predict._ask"
+    with patch(asked, lambda _, name, __: models.get(name, VITALS)):
+        done = CliRunner().invoke(cli, [*arguments, "--help"], env={"KUBECONFIG": "/nonexistent"})
+    assert done.exit_code == 0, done.output
+    for flag in (word.split("=")[0] for word in arguments if word.startswith("--")):
+        assert re.search(rf"(?<![\w-]){flag}(?![\w-])", done.output), f"{flag} is not in its --help"
 
 
 def python(arguments: list[str]) -> None:

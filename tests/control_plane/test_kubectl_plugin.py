@@ -211,6 +211,34 @@ def test_history_and_the_way_back(
     assert "nothing to change" in done.stderr
 
 
+def test_a_model_from_a_store_comes_back_with_digest_and_source(
+    plugin: Plugin, predictors: Predictors, ready: Key
+) -> None:
+    stores = {f"v{n}": {"http": {"url": f"https://models.example.com/v{n}/"}} for n in (2, 3)}
+    digests = {"v2": f"sha256:{'a' * 64}", "v3": f"sha256:{'b' * 64}"}
+    for version, source in stores.items():
+        model = {"digest": digests[version], "source": source}
+        predictors.patch(ready, modelVersion=version, model=model)
+        predictors.wait(ready)
+    tree = _row(plugin("status", ready.name), "RiskPredictor/")
+    assert tree[-1] == (
+        "model v3 sha256:bbbbbbbbbbbb from https://models.example.com/v3/, serving v3"
+    )
+    assert _row(plugin("status", "-o", "wide"), "risk")[-4] == "sha256:bbbbbbbbbbbb"
+    history = plugin("rollout", "history", ready.name)
+    assert _row(history, "2")[-2:] == ["sha256:aaaaaaaaaaaa", "https://models.example.com/v2/"]
+    assert _row(history, "1")[-2:] == ["<none>", "<none>"]
+    change = plugin.json("rollout", "undo", ready.name)["spec"]
+    assert change == {
+        "modelVersion": "v2", "model": {"digest": digests["v2"], "source": stores["v2"]},
+    }  # fmt: skip
+    predictors.patch(ready, **change)
+    predictors.wait(ready)
+    assert plugin.json("status", ready.name)["digest"] == digests["v2"]
+    image = plugin.json("rollout", "undo", ready.name, "--to-revision", "1")["spec"]
+    assert image == {"modelVersion": "v1", "model": None}
+
+
 def test_a_revision_that_is_not_there(plugin: Plugin, ready: Key) -> None:
     said = plugin.refused("rollout", "undo", ready.name, "--to-revision", "9")
     assert said == "error: risk has no revision 9; there are: 1"
@@ -255,7 +283,10 @@ def test_kubectl_completes_the_plug_in(plugin: Plugin, ready: Key) -> None:
         assert directive in (":0", ":4")
         return [line.split("\t")[0] for line in lines]
 
-    assert offers("") == ["completion", "load", "open", "predict", "rollout", "status"]
+    assert offers("") == [
+        "completion", "load", "model", "open", "predict", "rollout", "status",
+    ]  # fmt: skip
+    assert offers("model", "re") == ["resolve"]
     assert offers("rollout", "u") == ["undo"]
     assert offers("-n", ready.namespace, "status", "") == ["risk"]
     assert offers("predict", "-n", ready.namespace, "r") == ["risk"]

@@ -54,6 +54,19 @@ def test_a_prediction_from_flags(plugin: Plugin, predictor: Key) -> None:
     assert (sick["risk_level"], sick["model_version"]) == ("High", "v1")
     wide = plugin("predict", predictor.name, *WELL, "-o", "wide")
     assert re.search(r"^oxygen_level +[+-]\d", wide, re.MULTILINE)
+    assert "\nFEATURE          PUSHES TOWARDS HIGH\n" in wide
+
+
+def test_the_flags_are_those_of_the_model_that_answers(plugin: Plugin, predictor: Key) -> None:
+    printed = plugin("predict", predictor.name, "--help")
+    flags = printed.partition("\nFlags of model v1:\n")[2]
+    assert _lines(r"  (--[a-z-]+)", flags) == [
+        "--heart-rate", "--blood-pressure", "--temperature", "--temperature-unit", "--oxygen-level",
+    ]  # fmt: skip
+    said = plugin.refused("predict", predictor.name, *WELL, "--glucose=5")
+    assert said.splitlines()[0].startswith(
+        "error: No such option '--glucose'. Model v1 has --heart"
+    )
 
 
 def test_a_value_that_is_refused_is_told_by_its_flag(plugin: Plugin, predictor: Key) -> None:

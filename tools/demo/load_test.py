@@ -42,7 +42,7 @@ def perform(console: Console, options: argparse.Namespace) -> Run:
     """
     demand = Demand(
         options.users, options.duration, options.think, options.profile, options.rate,
-        options.warmup,
+        options.warmup, options.seed,
     )  # fmt: skip
     run, sums = Run(options.title, asdict(demand)), Sums()
     client = None
@@ -114,6 +114,7 @@ def _options() -> argparse.Namespace:
     add("--rate", type=_within(0, 10_000), default=0, help="requests/s: an open loop (closed)")
     add("--think", type=float, default=0.0, help="mean pause of a user, in seconds (0)")
     add("--warmup", type=_duration, default=0.0, help="left out of the sums")
+    add("--seed", type=_within(0, 2**31), default=0, help="of the made-up patients (0)")
     add("--out", type=Path, default=Path("build/load-test"), help="folder of the report")
     add("--title", default="Load test", help="title of the report")
     add("--compare", type=Path, metavar="report.json", help="an earlier report")

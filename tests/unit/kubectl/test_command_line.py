@@ -1,4 +1,7 @@
-"""What can be wrong with a command line is told before any cluster is asked."""
+"""What can be wrong with a command line is told before any cluster is asked.
+
+The flags of ``predict`` are the model's: see test_predict.py.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from riskpredictor_kubectl.cli import cli
 from riskpredictor_kubectl.loadgen import Demand
 from riskpredictor_kubectl.loadpod import manifest, url_of
 from support.cluster import ROOT
-
-VITALS = ("--heart-rate=85", "--blood-pressure=120", "--temperature=98", "--oxygen-level=97")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -43,12 +44,13 @@ def config(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("predict", "risk"), "missing --heart-rate, --blood-pressure, --temperature, --oxygen"),
-        (("predict", "risk", *VITALS[:3]), "missing --oxygen-level (or --csv FILE)"),
-        (("predict", "risk", "--heart-rate=fast"), "'--heart-rate': 'fast' is not a number"),
-        (("predict", "risk", "--heart-rate=nan"), "'--heart-rate': 'nan' is not a number"),
         (("predict", "risk", "--csv=/nonexistent"), "No such file or directory"),
-        (("predict", "risk", "--csv=/dev/null", VITALS[0]), "--heart-rate and --csv exclude each"),
+        (("predict", "risk", "--json=/nonexistent"), "No such file or directory"),
+        (("predict", "risk", "--csv=/dev/null", "--json=/dev/null"), "exclude each other"),
+        (("predict", "risk", "other", "--heart-rate=85"), "Got unexpected extra argument (other)"),
+        (("predict", "risk", "--output=xml"), "'xml' is not one of 'json', 'yaml', 'wide', 'csv'"),
+        (("predict", "risk", "-x"), "No such option '-x'"),
+        (("predict", "--heart-rate", "85"), "Missing argument 'NAME'"),
         (("predict",), "Missing argument 'NAME'"),
         (("load", "risk", "--duration=1h"), "'1h' is no duration; write 90s or 2m"),
         (("load", "risk", "--duration=16m"), "16m is not between 1s and 15m"),
@@ -74,8 +76,11 @@ def test_a_mistake_is_an_error_that_names_it(
     assert see.startswith("See 'kubectl riskpredictor")
 
 
-def test_a_cluster_that_does_not_answer_is_an_error_of_one_line(config: str) -> None:
-    done = run("status", config)
+@pytest.mark.parametrize("command", [("status",), ("predict", "risk", "--heart-rate=85")])
+def test_a_cluster_that_does_not_answer_is_an_error_of_one_line(
+    command: tuple[str, ...], config: str
+) -> None:
+    done = run(*command, config)
     assert done.stderr.startswith("error: the API server http://127.0.0.1:9 does not answer (")
     assert "Connection refused" in done.stderr
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -88,6 +93,13 @@ def test_help_is_no_error_and_shows_every_command() -> None:
         assert all(f"\n  {name} " in done.stdout for name in cli.commands)
     assert run("rollout").returncode == 0
     assert run("--version").stdout.startswith("kubectl riskpredictor 0.")
+
+
+def test_help_about_a_model_needs_no_cluster(config: str) -> None:
+    done = run("predict", "risk", "--heart-rate=85", "--help", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: kubectl riskpredictor predict [OPTIONS] NAME\n")
+    assert "\nThe model of risk cannot be asked for its flags: the API server http" in done.stdout
 
 
 def test_a_reader_that_has_seen_enough_is_nothing_to_talk_about() -> None:

@@ -162,6 +162,33 @@ def test_a_fixed_size_misses_no_autoscaler() -> None:
     assert (row.scaling, row.ready_of_wanted, row.cpu) == ("4", "2/4", "")
 
 
+A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("serving", "said"),
+    [
+        ({}, "serving v1"),
+        ({"model": {"version": "v2", "digest": A}, "servingVersion": "v2"}, "serving v2"),
+        ({"model": {"version": "v1", "digest": B}}, "serving v1 sha256:bbbbbbbbbbbb"),
+    ],
+)
+def test_a_model_from_a_store_is_shown_with_its_digest(serving: bodies.Body, said: str) -> None:
+    source = {"s3": {"bucket": "models", "prefix": "risk/v2"}}
+    stored = bodies.predictor(modelVersion="v2", model={"digest": A, "source": source})
+    stored["status"] |= serving
+    shown = tree(_resources(stored)).detail
+    assert shown == f"model v2 sha256:aaaaaaaaaaaa from s3://models/risk/v2, {said}"
+    assert summary(stored, None).digest == A, "scripts get the whole of it"
+
+
+def test_the_wide_overview_has_the_digest_of_those_with_a_store() -> None:
+    stored = bodies.predictor(model={"digest": A, "source": {"oci": {"reference": "x"}}})
+    screen = Overview(namespaces=False, wide=True)
+    lines = screen.table([summary(stored, None), summary(bodies.ready(), None)]).splitlines()
+    assert [line.split()[-4] for line in lines] == ["DIGEST", "sha256:aaaaaaaaaaaa", "<none>"]
+
+
 def test_an_autoscaler_that_the_spec_leaves_the_size_to_is_shown_as_what_it_is() -> None:
     external = bodies.predictor(bodies.condition("Ready", "True", "Ready"), autoscaler="External")
     keda = {"kind": "ScaledObject", "name": "queue", "uid": "9", "controller": True}

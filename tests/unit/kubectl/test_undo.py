@@ -12,9 +12,11 @@ import pytest
 from unit.operator.builders import predictor, rendered
 
 from riskpredictor_kubectl.history import REVISION, revisions
+from riskpredictor_kubectl.model_source import place
 from riskpredictor_kubectl.undo import patch
 
 Spec = dict[str, Any]
+Change = dict[str, Any]
 
 PLAIN: Spec = {"modelVersion": "v1"}
 SPECS: dict[str, Spec] = {
@@ -54,6 +56,55 @@ SPECS: dict[str, Spec] = {
     },
 }
 
+"""Models that are in their images."""
+STORED: dict[str, Spec] = {
+    "v2": {
+        "modelVersion": "v2",
+        "model": {
+            "digest": f"sha256:{'a' * 64}",
+            "source": {"s3": {"bucket": "models", "prefix": "$(POD_NAME)/$$v2", "region": "eu-1"}},
+        },
+    },
+    "v3": {
+        "modelVersion": "v3",
+        "model": {
+            "digest": f"sha256:{'b' * 64}",
+            "source": {"s3": {"bucket": "models", "prefix": "$(POD_NAME)/$$v2", "region": "eu-1"}},
+        },
+    },
+    "v3 elsewhere": {
+        "modelVersion": "v3",
+        "model": {
+            "digest": f"sha256:{'b' * 64}",
+            "source": {"oci": {"reference": "registry.example.com/models/risk:v3"}},
+        },
+    },
+    "of another server": {
+        "modelVersion": "v2",
+        "image": {"tag": "runtime-2"},
+        "model": {
+            "digest": f"sha256:{'a' * 64}",
+            "source": {"image": {"reference": "example.com/risk:v2", "path": "/artifact"}},
+        },
+    },
+    "with all that a fetch needs": {
+        "modelVersion": "v2",
+        "model": {
+            "digest": f"sha256:{'a' * 64}",
+            "source": {"pvc": {"claimName": "models", "path": "risk/v2"}},
+            "credentialsSecret": {"name": "store"},
+            "caBundle": {"configMap": "ca", "key": "ca.crt"},
+            "signature": {"publicKey": {"configMap": "keys", "key": "release.pub"}},
+        },
+        "podTemplate": {
+            "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "x"},
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+        },
+    },
+}
+"""Models from stores."""
+EVERY = SPECS | {f"stored {name}": spec for name, spec in STORED.items()}
+
 
 def _stored(spec: Spec) -> Spec:
     """With the defaults that the API server fills in."""
@@ -78,12 +129,12 @@ def _merged(target: Any, change: Any) -> Any:
     return result
 
 
-@pytest.mark.parametrize("then", SPECS)
-@pytest.mark.parametrize("now", SPECS)
+@pytest.mark.parametrize("then", EVERY)
+@pytest.mark.parametrize("now", EVERY)
 def test_the_change_brings_the_old_template_back(now: str, then: str) -> None:
-    spec = _stored(SPECS[now])
-    change = patch(spec, _template(SPECS[now]), _template(SPECS[then]))
-    assert _template(_merged(spec, change)) == _template(SPECS[then])
+    spec = _stored(EVERY[now])
+    change = patch(spec, _template(EVERY[now]), _template(EVERY[then]))
+    assert _template(_merged(spec, change)) == _template(EVERY[then])
 
 
 def test_only_what_differs_is_named() -> None:
@@ -131,3 +182,64 @@ def test_what_an_earlier_operator_rendered_by_itself_is_not_declared() -> None:
     for constraint in pod["topologySpreadConstraints"]:
         del constraint["matchLabelKeys"]
     assert patch(_stored({"modelVersion": "v2"}), now, then) == {"modelVersion": "v1"}
+
+
+DIGEST, OTHER = STORED["v2"]["model"]["digest"], STORED["v3"]["model"]["digest"]
+S3, OCI = STORED["v2"]["model"]["source"], STORED["v3 elsewhere"]["model"]["source"]
+
+
+def _change(now: Spec, then: Spec) -> Change:
+    return patch(_stored(now), _template(now), _template(then))
+
+
+def test_version_digest_and_source_of_a_model_from_a_store_come_back_together() -> None:
+    assert _change(STORED["v3 elsewhere"], STORED["v2"]) == {
+        "modelVersion": "v2",
+        "model": {"digest": DIGEST, "source": {"s3": S3["s3"], "oci": None}},
+    }
+
+
+@pytest.mark.parametrize("spec", STORED.values(), ids=STORED)
+def test_a_model_from_a_store_that_stays_is_no_change(spec: Spec) -> None:
+    assert _change(spec, spec) == {}
+
+
+def test_a_source_that_stays_is_not_named() -> None:
+    change = _change(STORED["v3"], STORED["v2"])
+    assert change == {"modelVersion": "v2", "model": {"digest": DIGEST}}
+
+
+def test_the_way_back_from_a_store_to_an_image_and_to_a_store() -> None:
+    assert _change(STORED["v2"], PLAIN) == {"modelVersion": "v1", "model": None}
+    assert _change(PLAIN, STORED["v2"]) == {
+        "modelVersion": "v2",
+        "model": {"digest": DIGEST, "source": S3},
+        # Which image the operator takes by itself is not known here.
+        "image": {"tag": "runtime"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"s3": {"bucket": "models", "prefix": "risk/v2"}}, "s3://models/risk/v2"),
+        ({"gcs": {"bucket": "models", "prefix": "risk/v2/"}}, "gs://models/risk/v2"),
+        ({"azure": {"account": "ward", "container": "m", "prefix": "v2"}}, "az://ward/m/v2"),
+        ({"http": {"url": "https://models.example.com/v2/"}}, "https://models.example.com/v2/"),
+        ({"oci": {"reference": "example.com/models/risk:v2"}}, "oci://example.com/models/risk:v2"),
+        ({"pvc": {"claimName": "models"}}, "claim models"),
+        ({"mlflow": {"server": "https://m.example.com", "uri": "models:/risk/2"}},
+         "models:/risk/2 of https://m.example.com"),
+        ({"image": {"reference": "example.com/risk:v2"}}, "image example.com/risk:v2"),
+    ],
+)  # fmt: skip
+def test_the_history_says_where_a_model_came_from(source: Spec, said: str) -> None:
+    stored = {"modelVersion": "v2", "model": {"digest": DIGEST, "source": source}}
+    sets = [_replica_set(1, PLAIN), _replica_set(2, stored)]
+    assert [(r.model, r.digest, r.source) for r in revisions({"metadata": {"uid": "d"}}, sets)] == [
+        ("v1", "", ""), ("v2", DIGEST, said),
+    ]  # fmt: skip
+
+
+def test_a_store_of_a_newer_operator_is_named_by_its_kind() -> None:
+    assert place({"tape": {"shelf": "7"}}) == "tape"

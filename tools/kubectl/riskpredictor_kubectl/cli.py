@@ -7,6 +7,7 @@ from click.shell_completion import get_completion_class
 
 from riskpredictor_kubectl import __version__
 from riskpredictor_kubectl.commands.load import load
+from riskpredictor_kubectl.commands.model import model
 from riskpredictor_kubectl.commands.open import open_command
 from riskpredictor_kubectl.commands.predict import predict
 from riskpredictor_kubectl.commands.rollout import rollout
@@ -27,7 +28,7 @@ COMPLETE_VARIABLE = "_KUBECTL_RISKPREDICTOR_COMPLETE"
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, /, **_: str) -> None:
-    """Inspect, ask and load RiskPredictors, and go back to an earlier version.
+    """Inspect, ask and load RiskPredictors, go back to an earlier version, and compare models.
 
     \b
       kubectl riskpredictor status -A                    all RiskPredictors
@@ -53,5 +54,5 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "kubectl-riskpredictor", COMPLETE_VARIABLE).source())
 
 
-for command in (status, predict, rollout, load, open_command):
+for command in (status, predict, rollout, load, open_command, model):
     cli.add_command(command)

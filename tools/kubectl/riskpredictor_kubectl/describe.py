@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from riskpredictor_kubectl.model_source import short
 from riskpredictor_kubectl.output import GAP, NONE, age, align, columns, fold, table
 from riskpredictor_kubectl.remedies import Finding, findings
 from riskpredictor_kubectl.resources import Resources
@@ -35,7 +36,7 @@ class Overview:
         """Headings and rows; with ``room`` for longer values in later rows."""
         header = ["NAME", "READY", "REASON", "MODEL", "SERVING", "PODS", "CPU", "AGE"]
         header = [*(["NAMESPACE"] if self._namespaces else []), *header]
-        header += ["SCALING", "URL", "IMAGE"] if self._wide else []
+        header += ["DIGEST", "SCALING", "URL", "IMAGE"] if self._wide else []
         cells = [self._cells(row) for row in rows]
         lines = [header, *cells]
         self._widths = [
@@ -60,7 +61,8 @@ class Overview:
             age(r.created),
         ]
         cells = [*([r.namespace] if self._namespaces else []), *cells]
-        return [cell or NONE for cell in cells + ([r.scaling, r.url, r.image] * self._wide)]
+        cells += [short(r.digest), r.scaling, r.url, r.image] if self._wide else []
+        return [cell or NONE for cell in cells]
 
 
 def describe(resources: Resources, last_events: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,8 +43,16 @@ class Forwarding:
 
 
 @contextmanager
-def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]:
+def forwarding(
+    client: Client, name: str, port: int = 0, *, seconds: float | None = None
+) -> Iterator[Forwarding]:
     """Forward a local port, a free one if it is 0, until the end of the block.
+
+    Args:
+        client: of the cluster, with the namespace.
+        name: of the RiskPredictor.
+        port: of this machine.
+        seconds: how long kubectl may take to begin, if there is a limit.
 
     Raises:
         PluginError: no pod answers, or kubectl failed.
@@ -62,9 +71,17 @@ def forwarding(client: Client, name: str, port: int = 0) -> Iterator[Forwarding]
         )  # fmt: skip
     except FileNotFoundError:
         raise PluginError("kubectl is not on the PATH; it does the port-forward") from None
+    limit = threading.Timer(seconds, process.kill) if seconds else None
+    if limit:
+        limit.start()
     try:
-        yield Forwarding(*_address(process, name), process)
+        address = _address(process, name)
+        if limit:
+            limit.cancel()
+        yield Forwarding(*address, process)
     finally:
+        if limit:
+            limit.cancel()
         with suppress(ProcessLookupError):
             process.terminate()
         try:

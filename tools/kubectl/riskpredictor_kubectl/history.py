@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from riskpredictor_kubectl import names
+from riskpredictor_kubectl import model_source, names
 from riskpredictor_kubectl.names import Body
 from riskpredictor_kubectl.resources import owns
 
@@ -18,6 +18,10 @@ class Revision:
 
     number: int
     model: str
+    digest: str
+    """Of the model; empty if it is in the image."""
+    source: str
+    """The store that it comes from, for people; empty if it is in the image."""
     image: str
     ready: int
     pods: int
@@ -55,6 +59,8 @@ def _revision(replica_set: Body, newest: int) -> Revision:
     return Revision(
         number=_number(replica_set),
         model=names.model_version(template),
+        digest=model_source.digest(template),
+        source=model_source.place(model_source.declared(template).get("source", {})),
         image=names.image(template["spec"]),
         ready=status.get("readyReplicas", 0),
         pods=status.get("replicas", 0),

@@ -5,6 +5,8 @@ Closed loop (the default): each user sends, waits for the answer, thinks, sends 
 latency counts from when its request was due, so that a server that stalls cannot hide it.
 A connection is used for a number of requests and then renewed, as browsers and proxies do, so that
 new pods get their share.
+The patients are made up from the card of the model that answers (``GET /model``): each feature by
+itself, as it was distributed in the training data.
 Prints one JSON object per second, and a last one with ``"done": true`` for all after the warm-up.
 """
 
@@ -12,10 +14,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
+import math
 import random
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +29,11 @@ from urllib.parse import urlsplit
 REQUESTS_PER_CONNECTION = 20
 SECONDS_PER_REQUEST = 10.0
 TICK_SECONDS = 0.05
+CARD_TRIES = 10
+"""Once a second, in case no pod is there yet."""
+TINY = 1e-9
+PATIENTS = 2000
+"""Different patients of a load, made up before it starts."""
 
 PROFILES = {
     "constant": "everybody from the first second to the last",
@@ -78,15 +89,57 @@ def percentile(ordered: list[float], share: float) -> float:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
 
 
-def patient(rng: random.Random) -> bytes:
-    """A plausible patient, as a request body."""
-    record = {
-        "heart_rate": rng.randint(50, 130),
-        "blood_pressure": rng.randint(90, 170),
-        "temperature": round(rng.uniform(96.5, 103.0), 1),
-        "oxygen_level": rng.randint(88, 100),
-    }
-    return json.dumps(record).encode()
+def patients(card: dict[str, Any], seed: int, count: int = PATIENTS) -> list[bytes]:
+    """Plausible patients for the model of a card, as request bodies."""
+    rng = random.Random(seed)
+    records = [{f["name"]: value(f, rng) for f in card["features"]} for _ in range(count)]
+    return [json.dumps({k: v for k, v in r.items() if v is not None}).encode() for r in records]
+
+
+def value(feature: dict[str, Any], rng: random.Random) -> Any:
+    """A value of a feature; None if it is left out.
+
+    A choice is drawn by its share. Of a number a decile of the training data is drawn by its share,
+    and then one of the multiples of ``step`` in it: all are equally likely.
+    """
+    if not feature.get("required", True) and rng.random() < feature.get("left_out", 0):
+        return None
+    baseline, kind = feature.get("baseline") or {}, feature.get("type", "number")
+    if kind in ("boolean", "category"):
+        choices = baseline.get("values") or feature.get("values") or [False, True]
+        return rng.choices(choices, baseline.get("shares"))[0]
+    accepted = feature.get("accepted") or feature
+    seen = feature.get("trained_on") or accepted
+    least = max(accepted["minimum"], seen["minimum"])
+    most = min(accepted["maximum"], seen["maximum"])
+    step = feature.get("step", 1 if kind == "integer" else 0.1)
+    edges = [least, *baseline.get("edges", ()), most]
+    index = rng.choices(range(len(edges) - 1), baseline.get("shares"))[0]
+    low, high = edges[index], edges[index + 1]
+    # As in the card, an edge is the least value of its bin, not the greatest. Edges are binary
+    # fractions: 97.4 / 0.1 is a little more than 974.
+    first = math.ceil(low / step - TINY)
+    is_last = index == len(edges) - 2
+    last = math.floor(high / step + TINY) if is_last else math.ceil(high / step - TINY) - 1
+    drawn = rng.randint(first, last) * step if first <= last else rng.uniform(low, high)
+    drawn = min(max(drawn, least), most)
+    return round(drawn) if kind == "integer" else float(f"{drawn:.10g}")
+
+
+def card_of(url: str) -> dict[str, Any]:
+    """The card of the model that answers; SystemExit says why there is none."""
+    # No proxy: the requests of the load take none either.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    why = ""
+    for _ in range(CARD_TRIES):
+        try:
+            with opener.open(f"{url}/model", timeout=SECONDS_PER_REQUEST) as response:
+                card: dict[str, Any] = json.load(response)
+                return card
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            why = str(error)
+            time.sleep(1.0)
+    raise SystemExit(f"the model's card cannot be read from {url}/model: {why}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +155,8 @@ class Demand:
     """Requests per second of the open loop; 0 for the closed one."""
     warmup: float = 0.0
     """Time at the beginning that the sums leave out."""
+    seed: int = 0
+    """Of the patients: the same seed makes the same ones."""
 
     def flags(self) -> list[str]:
         """The command line that asks for it."""
@@ -114,6 +169,8 @@ class Plan:
 
     url: str
     demand: Demand
+    patients: Sequence[bytes]
+    """Bodies of the requests, taken at random."""
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -130,8 +187,9 @@ class Plan:
 class Connection:
     """An HTTP connection that is renewed after some requests."""
 
-    def __init__(self, url: str, rng: random.Random) -> None:
-        parts = urlsplit(url)
+    def __init__(self, plan: Plan, rng: random.Random) -> None:
+        parts = urlsplit(plan.url)
+        self._patients = plan.patients
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._head = f"POST /predict HTTP/1.1\r\nHost: {parts.netloc}\r\n"
         self._rng = rng
@@ -155,7 +213,7 @@ class Connection:
             self._left = REQUESTS_PER_CONNECTION
         reader, writer = self._stream
         self._left -= 1
-        body = patient(self._rng)
+        body = self._rng.choice(self._patients)
         connection = "keep-alive" if self._left else "close"
         head = (
             f"{self._head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -182,7 +240,7 @@ class Connection:
 async def user(plan: Plan, number: int, window: Window) -> None:
     """One user of the closed loop, active while the profile has room for that many users."""
     rng = random.Random(number)
-    connection = Connection(plan.url, rng)
+    connection = Connection(plan, rng)
     while time.monotonic() < plan.until:
         if number >= plan.share() * plan.demand.users:
             connection.close()
@@ -202,7 +260,7 @@ async def arrivals(plan: Plan, window: Window) -> None:
     rng = random.Random(0)
     free: asyncio.Queue[Connection] = asyncio.Queue()
     for number in range(plan.demand.users):
-        free.put_nowait(Connection(plan.url, random.Random(number)))
+        free.put_nowait(Connection(plan, random.Random(number)))
     sending: set[asyncio.Task[None]] = set()
     due = time.perf_counter()
 
@@ -277,7 +335,8 @@ def main() -> None:
     for each in fields(Demand):
         parser.add_argument(f"--{each.name}", type=type(each.default), default=each.default)
     options = vars(parser.parse_args())
-    asyncio.run(run(Plan(options.pop("url"), Demand(**options))))
+    url, demand = options.pop("url"), Demand(**options)
+    asyncio.run(run(Plan(url, demand, patients(card_of(url), demand.seed))))
 
 
 if __name__ == "__main__":

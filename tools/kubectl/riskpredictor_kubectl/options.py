@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from riskpredictor_kubectl import names
-from riskpredictor_kubectl.client import Client, Target, contexts
+from riskpredictor_kubectl.client import READ_SECONDS, Client, Target, contexts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,9 +103,14 @@ def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(context: click.Context, /, **arguments: Any) -> Any:
         for flag in ("kubeconfig", "context", "namespace"):
             arguments.pop(flag)
-        return function(Client(_target(context)), **arguments)
+        return function(client_of(context), **arguments)
 
     return wrapper
+
+
+def client_of(context: click.Context, *, patience: float = READ_SECONDS) -> Client:
+    """A client of the cluster that the flags of a command, or those before it, name."""
+    return Client(_target(context), patience=patience)
 
 
 def output_flag(*forms: str) -> Callable[[F], F]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import urllib3
 
+from riskpredictor_kubectl import declaration
+from riskpredictor_kubectl.declaration import Declaration
 from riskpredictor_kubectl.errors import PluginError
 
-Record = dict[str, float | str]
+Record = dict[str, Any]
 BATCH = 100
 """Records per request; a predictor takes 1000 unless it is configured to take fewer."""
 SECONDS = 30.0
@@ -43,6 +45,14 @@ class Predictor:
         self._url = url
         self._http = urllib3.PoolManager(retries=False, timeout=SECONDS)
 
+    def declaration(self) -> Declaration:
+        """What the model that answers predicts from and to.
+
+        Raises:
+            PluginError: there is no answer, or no model behind it.
+        """
+        return declaration.read(self._send("GET", "/model"))
+
     def predict(self, record: Record) -> dict[str, Any]:
         """Predict for one record.
 
@@ -50,7 +60,7 @@ class Predictor:
             RefusedError: the predictor refuses the record.
             PluginError: there is no answer.
         """
-        return self._post(record)
+        return self._send("POST", "/predict", record)
 
     def predict_many(self, records: Sequence[Record]) -> list[dict[str, Any]]:
         """Predict for each record; raises as ``predict``, with the problems of all records."""
@@ -58,9 +68,8 @@ class Predictor:
         problems = []
         for start in range(0, len(records), BATCH):
             try:
-                answers += self._post({"instances": list(records[start : start + BATCH])})[
-                    "predictions"
-                ]
+                batch = {"instances": list(records[start : start + BATCH])}
+                answers += self._send("POST", "/predict", batch)["predictions"]
             except RefusedError as error:
                 problems += [
                     problem if problem.index is None
@@ -71,9 +80,10 @@ class Predictor:
             raise RefusedError(problems)
         return answers
 
-    def _post(self, body: Any) -> dict[str, Any]:
+    def _send(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        sent = {} if body is None else {"json": body}
         try:
-            response = self._http.request("POST", f"{self._url}/predict", json=body)
+            response = self._http.request(method, f"{self._url}{path}", **sent)
         except urllib3.exceptions.HTTPError as error:
             raise PluginError(
                 f"the connection to the predictor broke ({type(error).__name__}); try again"
@@ -83,18 +93,23 @@ class Predictor:
         except ValueError:
             raise PluginError(f"the answer is no JSON (HTTP {response.status})") from None
         if response.status == 422 and answer.get("errors"):
-            raise RefusedError([_problem(error) for error in answer["errors"]])
+            raise RefusedError([problem(error) for error in answer["errors"]])
         if response.status != 200:
             why = answer.get("detail") or response.reason
             raise PluginError(f"the predictor answers HTTP {response.status}: {why}")
         return answer
 
 
-def _problem(error: dict[str, Any]) -> Problem:
+def problem(error: Mapping[str, Any]) -> Problem:
+    """A problem, from an entry of the predictor's ``errors``."""
     match = re.fullmatch(r"instances\[(\d+)\]\.?(.*)", error["field"])
     rule, _, hint = error["detail"].partition("; ")
-    detail = rule + (f", not {error['value']}" if "value" in error else "")
+    detail = rule + (f", not {_shown(error['value'])}" if "value" in error else "")
     detail += f"; {hint}" if hint else ""
     if match:
         return Problem(int(match[1]), match[2], detail)
     return Problem(None, error["field"], detail)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

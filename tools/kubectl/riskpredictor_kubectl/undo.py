@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from riskpredictor_kubectl import model_source
 from riskpredictor_kubectl.names import CONTAINER, LABEL, Body, image, model_version
 
 _OURS = ("app.kubernetes.io/", "healthtech.dev/")
@@ -15,7 +16,6 @@ _NOT_DECLARED = ("app", "pod-template-hash", "kubectl.kubernetes.io/restartedAt"
 
 
 # What the operator renders where the spec says nothing.
-_OPERATORS_ENV = ("POD_NAME",)
 _SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _EARLIER_SECURITY = {**_SECURITY, "runAsUser": 10001, "runAsGroup": 10001}
 _NODES = {"kubernetes.io/os": "linux"}
@@ -34,12 +34,17 @@ def patch(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     image_changes = _image(spec, now, then) | changes.pop("image", {})
     if image_changes:
         changes = {"image": image_changes, **changes}
+    model = _difference(*({"model": model_source.declared(each) or None} for each in (now, then)))
+    changes = model | changes
     if spec["modelVersion"] != model_version(then):
         changes = {"modelVersion": model_version(then), **changes}
     return changes
 
 
 def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
+    if image(now["spec"]) == image(then["spec"]) and all(map(model_source.declared, (now, then))):
+        # The default tag does not depend on the model version where the model comes from a store.
+        return {}
     declared = spec.get("image") or {}
     (repository, _, _), (wanted_repository, tag, digest) = map(_split, (now, then))
     changes: dict[str, Any] = {}
@@ -75,8 +80,8 @@ def _declared(template: Body) -> dict[str, Any]:
         "resources": {name: resources.get(name) or {} for name in ("requests", "limits")},
         "podTemplate": _present(
             labels=_own(metadata.get("labels")),
-            annotations=_own(metadata.get("annotations")),
-            env=[e for e in container.get("env") or () if e["name"] not in _OPERATORS_ENV],
+            annotations=_annotations(template),
+            env=_env(template, container),
             securityContext=_security(spec.get("securityContext")),
             terminationGracePeriodSeconds=None if grace == _GRACE_SECONDS else grace,
             nodeSelector=_differing(spec.get("nodeSelector"), _NODES),
@@ -107,6 +112,18 @@ def _own(entries: Mapping[str, str] | None) -> dict[str, str]:
         for key, value in (entries or {}).items()
         if key not in _NOT_DECLARED and not key.startswith(_OURS)
     }
+
+
+def _annotations(template: Body) -> dict[str, str]:
+    entries = _own(template["metadata"].get("annotations"))
+    if model_source.declared(template) and entries.get(model_source.SAFE_TO_EVICT) == "models":
+        del entries[model_source.SAFE_TO_EVICT]
+    return entries
+
+
+def _env(template: Body, container: Body) -> list[Body]:
+    ours = {"POD_NAME", *([model_source.ENV_MODEL] if model_source.declared(template) else [])}
+    return [each for each in container.get("env") or () if each["name"] not in ours]
 
 
 def _spread(template: Body) -> list[Any]:

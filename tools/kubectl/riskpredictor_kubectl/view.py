@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from riskpredictor_kubectl import autoscalers, names
+from riskpredictor_kubectl import autoscalers, model_source, names
 from riskpredictor_kubectl.names import Body, condition
 from riskpredictor_kubectl.remedies import findings, readiness
 from riskpredictor_kubectl.resources import Resources, event_time, owner, scaled_by_others
@@ -23,6 +23,12 @@ class Summary:
     message: str
     model: str
     serving: str
+    digest: str
+    """Of the declared model; empty if it is in the image."""
+    source: str
+    """The store that it comes from; empty if it is in the image."""
+    serving_digest: str
+    """Of the model from a store that answers now."""
     ready_pods: int
     wanted_pods: int
     scaling: str
@@ -54,6 +60,7 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
     metadata, spec = predictor["metadata"], predictor["spec"]
     status = predictor.get("status") or {}
     managed = "replicas" not in spec and not scaled_by_others(predictor)
+    model = spec.get("model") or {}
     ready, reason, message = readiness(predictor)
     return Summary(
         namespace=metadata["namespace"],
@@ -63,6 +70,9 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
         message=message,
         model=spec["modelVersion"],
         serving=status.get("servingVersion", ""),
+        digest=model.get("digest", ""),
+        source=model_source.place(model.get("source") or {}),
+        serving_digest=(status.get("model") or {}).get("digest", ""),
         ready_pods=status.get("readyReplicas", 0),
         wanted_pods=_wanted(predictor, autoscaler),
         scaling=_scaling(spec, managed=managed),
@@ -120,7 +130,6 @@ class Node:
 def tree(resources: Resources) -> Node:
     """A RiskPredictor with its children below it."""
     one = _summary(resources)
-    model = f"model {one.model}, serving {one.serving or 'none'}"
     children = [
         _deployment(resources),
         _disruption_budget(resources),
@@ -128,9 +137,19 @@ def tree(resources: Resources) -> Node:
         _autoscaler(resources),
     ]
     return Node(
-        names.KIND, resources.name, one.ready, one.reason, model, one.created,
+        names.KIND, resources.name, one.ready, one.reason, _model(one), one.created,
         children=tuple(child for child in children if child is not None),
     )  # fmt: skip
+
+
+def _model(one: Summary) -> str:
+    """The declared model and the one that answers; digests where a model comes from a store."""
+    declared, serving = f"model {one.model}", f"serving {one.serving or 'none'}"
+    if one.digest:
+        declared += f" {model_source.short(one.digest)} from {one.source}"
+    if one.serving_digest not in ("", one.digest):
+        serving += f" {model_source.short(one.serving_digest)}"
+    return f"{declared}, {serving}"
 
 
 def _summary(resources: Resources) -> Summary:

@@ -51,6 +51,8 @@ class Duration(click.ParamType[float]):
               help="Mean pause of a user between two requests.")  # fmt: skip
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="constant",
               show_default=True, help="How the load changes over time.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the made-up patients: the same seed makes the same ones.")  # fmt: skip
 @click.option("--image", default="", help="Image of the sending pod; by default the predictor's.")
 @output_flag("json", "yaml")
 @with_client
@@ -62,15 +64,17 @@ def load(
     rate: float,
     think: float,
     profile: str,
+    seed: int,
     image: str,
     form: str | None,
 ) -> None:
     """Load a RiskPredictor for a while, and report how it answered.
 
     The load comes from a pod in the same namespace, with the predictor's own image. The pod is
-    removed at the end; if the command cannot do so, Kubernetes stops it. Made-up patients only.
+    removed at the end; if the command cannot do so, Kubernetes stops it. The patients are made up
+    from what the model's card says of the training data.
     """
-    demand = Demand(users, duration, think, profile, rate)
+    demand = Demand(users, duration, think, profile, rate, seed=seed)
     how = f"{rate:g} requests/s" if rate else f"{users} user{'s' if users > 1 else ''}"
     with loadpod.load(client, name, demand, image) as reports:
         notice(f"{how} for {duration:g} s, {PROFILES[profile]}")

@@ -2,157 +2,162 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
-from typing import Any, TextIO
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
-from riskpredictor_kubectl.client import Client
+from riskpredictor_kubectl import answers, flags
+from riskpredictor_kubectl.answers import Answer
+from riskpredictor_kubectl.declaration import Declaration
+from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.forward import forwarding
-from riskpredictor_kubectl.options import name_argument, output_flag, with_client
-from riskpredictor_kubectl.output import emit, notice, table
-from riskpredictor_kubectl.predictor import Predictor, Record, RefusedError
-from riskpredictor_kubectl.records import UNIT, VITALS, Row, number, read, refused
+from riskpredictor_kubectl.options import (
+    COMPLETION_SECONDS,
+    client_of,
+    name_argument,
+    output_flag,
+    target_flags,
+)
+from riskpredictor_kubectl.predictor import Predictor, RefusedError
+from riskpredictor_kubectl.records import Record, Row, read_csv, read_json, refused
 
-Answer = dict[str, Any]
-
-
-class Number(click.ParamType[float]):
-    """A number, sent as it was written: 85, not 85.0."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        found = number(str(value))
-        if found is None:
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return found
+HELP_SECONDS = 5.0
+"""How long --help waits for the model."""
 
 
-@click.command()
+class _Command(flags.Command):
+    """Completes the flags of the model, too."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-") or not ctx.params.get("name"):
+            return found
+        try:
+            declaration = _ask(ctx, ctx.params["name"], COMPLETION_SECONDS)
+        except PluginError:
+            # The command itself reports the error when it runs.
+            return found
+        return [*found, *flags.offers(declaration, ctx, incomplete)]
+
+
+@click.command(cls=_Command)
 @name_argument()
-@click.option("--heart-rate", type=Number(), help="Beats per minute.")
-@click.option("--blood-pressure", type=Number(), help="Systolic, mmHg.")
-@click.option("--temperature", type=Number(), help="Body temperature, in °F unless the unit is C.")
-@click.option("--temperature-unit", type=click.Choice(["C", "F"]), help="Default F.")
-@click.option("--oxygen-level", type=Number(), help="SpO2, percent.")
-@click.option("--csv", "file", type=click.File(encoding="utf-8-sig"),
+@click.option("--csv", "table", type=click.File(encoding="utf-8-sig"), metavar="FILE",
               help="Has a header line and a row per patient; - is standard input.")  # fmt: skip
+@click.option("--json", "document", type=click.File(encoding="utf-8-sig"), metavar="FILE",
+              help="A record as POST /predict takes it, or a list of records.")  # fmt: skip
 @output_flag("json", "yaml", "wide", "csv")
-@with_client
-def predict(client: Client, name: str, file: TextIO | None, form: str | None,
-            **flags: Any) -> None:  # fmt: skip
-    """Predict the risk of one patient, or of those in a CSV file.
+@target_flags
+@click.pass_context
+def predict(
+    context: click.Context,
+    /,
+    name: str,
+    table: TextIO | None,
+    document: TextIO | None,
+    form: str | None,
+    **_: str,
+) -> None:
+    """Predict the risk of one patient, or of those in a file.
+
+    The model that answers has a flag for each of its features: NAME --help lists them. Write the
+    NAME before them. With the model of the demonstration:
 
     \b
       kubectl riskpredictor predict health-predictor --heart-rate 85 --blood-pressure 120 \\
           --temperature 36.8 --temperature-unit C --oxygen-level 97
       kubectl riskpredictor predict health-predictor --csv patients.csv -o csv > risks.csv
 
-    The CSV needs the columns heart_rate, blood_pressure, temperature and oxygen_level, and may have
-    temperature_unit. Other columns are shown again and not sent. If a row is refused, nothing is
-    predicted, and the error names the line and the field.
+    A CSV file has a column for each feature; those that may be left out, and units, may be missing.
+    Other columns are shown again and not sent. If a row is refused, nothing is predicted, and the
+    error names the line and the field.
     """
-    unit = flags.pop(UNIT) or ""
-    given = [flag for flag in VITALS if flags[flag] is not None]
-    if file is None:
-        missing = [_flag(flag) for flag in VITALS if flag not in given]
-        if missing:
-            raise click.UsageError(f"missing {', '.join(missing)} (or --csv FILE)")
-        _show_one(_one(client, name, {**flags, UNIT: unit} if unit else flags), form)
-    elif given:
-        raise click.UsageError(f"{_flag(given[0])} and --csv exclude each other")
+    if table and document:
+        raise click.UsageError("--csv and --json exclude each other")
+    if context.meta[flags.HELP]:
+        _help(context, name)
+        return
+    with forwarding(client_of(context), name) as forward:
+        predictor = Predictor(forward.url)
+        declaration = predictor.declaration()
+        record, units = flags.read(declaration, context, name)
+        if table:
+            _exclude(record, "--csv", context, name)
+            rows = read_csv(table, table.name, declaration, units)
+            answers.show_many(rows, _many(predictor, table.name, rows), declaration, form)
+        elif document:
+            _exclude(record | units, "--json", context, name)
+            _from_json(predictor, document, declaration, form)
+        else:
+            missing = flags.missing(declaration, record, context)
+            if missing:
+                said = f"missing {', '.join(missing)} (or --csv FILE)"
+                raise flags.error(said, context, name)
+            named = partial(flags.flag_of, context=context)
+            answer = _one(predictor, record | units, named)
+            answers.show_one(answer, declaration, form, named)
+
+
+def _help(context: click.Context, name: str) -> None:
+    """Print the help, with the flags of the model if it can be asked."""
+    click.echo(context.get_help())
+    try:
+        declaration = _ask(context, name, HELP_SECONDS)
+    except PluginError as error:
+        click.echo(f"\nThe model of {name} cannot be asked for its flags: {error.args[0]}")
+        return
+    click.echo("\n" + flags.text(declaration, context))
+
+
+def _ask(context: click.Context, name: str, seconds: float) -> Declaration:
+    """What the model that answers declares; raises PluginError, also if it takes too long."""
+    client = client_of(context, patience=seconds)
+    with forwarding(client, name, seconds=seconds) as forward:
+        return Predictor(forward.url).declaration()
+
+
+def _exclude(values: Iterable[str], other: str, context: click.Context, name: str) -> None:
+    for field in values:
+        flag = flags.flag_of(field, context)
+        raise flags.error(f"{flag} and {other} exclude each other", context, name)
+
+
+def _from_json(
+    predictor: Predictor, file: TextIO, declaration: Declaration, form: str | None
+) -> None:
+    found = read_json(file, file.name)
+    if isinstance(found, list):
+        answers.show_many(found, _many(predictor, file.name, found), declaration, form)
     else:
-        rows = read(file, file.name, unit)
-        _show_many(rows, _many(client, name, file.name, rows), form)
+        answers.show_one(_one(predictor, found, str), declaration, form, str)
 
 
-def _flag(field: str) -> str:
-    return f"--{field.replace('_', '-')}"
+def _one(predictor: Predictor, record: Record, named: Callable[[str], str]) -> Answer:
+    try:
+        return predictor.predict(record)
+    except RefusedError as error:
+        problems = [f"{named(p.field)}: {p.detail}" for p in error.problems]
+    if named is not str:
+        problems = [_with_unit_flags(problem, named) for problem in problems]
+    raise refused("", problems)
 
 
-def _one(client: Client, name: str, record: Record) -> Answer:
-    with forwarding(client, name) as forward:
-        try:
-            return Predictor(forward.url).predict(record)
-        except RefusedError as error:
-            raise refused("", [f"{_flag(p.field)}: {p.detail}" for p in error.problems]) from None
+def _with_unit_flags(problem: str, named: Callable[[str], str]) -> str:
+    """The problem with a flag where the predictor says how a JSON document tells the unit."""
+    return re.sub(
+        r'"(\w+_unit)": "([^"]+)"',
+        lambda match: f"{named(match[1])} {shlex.quote(match[2])}",
+        problem,
+    )
 
 
-def _many(client: Client, name: str, file: str, rows: list[Row]) -> list[Answer]:
-    with forwarding(client, name) as forward:
-        try:
-            return Predictor(forward.url).predict_many([row.record for row in rows])
-        except RefusedError as error:
-            problems = [
-                ("" if p.index is None else f"line {rows[p.index].line}: ")
-                + f"{p.field}: {p.detail}"
-                for p in error.problems
-            ]
-            raise refused(file, problems) from None
-
-
-def _show_one(answer: Answer, form: str | None) -> None:
-    for warning in answer["warnings"]:
-        notice(f"warning: {_flag(warning['field'])}: {warning['detail']}")
-    if form in ("json", "yaml"):
-        emit(answer, form)
-        return
-    cells = _cells(answer)
-    if form == "csv":
-        click.echo(_csv(list(cells), [list(cells.values())]), nl=False)
-        return
-    click.echo(table(_headings(cells), [list(cells.values())]))
-    shares = answer["contributions"]
-    if form == "wide" and shares:
-        rows = [[vital, f"{shares[vital]:+.3f}"] for vital in VITALS]
-        click.echo("\n" + table(["VITAL", "PUSHES TOWARDS HIGH"], rows))
-
-
-def _show_many(rows: list[Row], answers: list[Answer], form: str | None) -> None:
-    if form in ("json", "yaml"):
-        lines = [{"line": row.line, **answer} for row, answer in zip(rows, answers, strict=True)]
-        emit({"predictions": lines}, form)
-        return
-    every = form in ("csv", "wide")
-    header = [*rows[0].cells, *_cells(answers[0], every=every)]
-    body = [
-        [*row.cells.values(), *_cells(answer, every=every).values()]
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    if form == "csv":
-        click.echo(_csv(header, body), nl=False)
-    else:
-        click.echo(table(_headings(header), body))
-    outside = sum(bool(answer["warnings"]) for answer in answers)
-    if outside:
-        notice(
-            f"warning: {outside} of {len(rows)} lie outside the training data;"
-            " -o json says in which values"
-        )
-
-
-def _cells(answer: Answer, *, every: bool = True) -> dict[str, str]:
-    """The cells of an answer by their CSV columns; a file's own column may be ``risk_level``."""
-    chances = {level.lower(): f"{p:.4f}" for level, p in answer["probabilities"].items()}
-    return {
-        "predicted_risk": answer["risk_level"],
-        "confidence": f"{answer['confidence']:.4f}",
-        **(chances if every else {}),
-        "model_version": answer["model_version"],
-    }
-
-
-def _headings(names: Iterable[str]) -> list[str]:
-    short = {"predicted_risk": "RISK", "model_version": "MODEL"}
-    return [short.get(name) or name.upper().replace("_", " ") for name in names]
-
-
-def _csv(header: list[str], rows: list[list[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([header, *rows])
-    return out.getvalue()
+def _many(predictor: Predictor, file: str, rows: list[Row]) -> list[Answer]:
+    try:
+        return predictor.predict_many([row.record for row in rows])
+    except RefusedError as error:
+        raise refused(file, [answers.placed(each, rows) for each in error.problems]) from None

@@ -13,6 +13,7 @@ from riskpredictor_kubectl import names, undo
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.history import Revision, revisions
+from riskpredictor_kubectl.model_source import short
 from riskpredictor_kubectl.names import Body, path
 from riskpredictor_kubectl.options import name_argument, output_flag, with_client
 from riskpredictor_kubectl.output import age, emit, notice, table
@@ -39,12 +40,20 @@ def history(client: Client, name: str, form: str | None) -> None:
         data = [{k: v for k, v in vars(one).items() if k != "template"} for one in found]
         emit({"revisions": data}, form)
         return
+    click.echo(_table(found))
+
+
+def _table(found: list[Revision]) -> str:
+    header = ["REVISION", "MODEL", "READY", "AGE", "STATE", "IMAGE"]
+    # Only of those who keep models in a store.
+    stored = any(one.digest for one in found)
+    header += ["DIGEST", "SOURCE"] if stored else []
     rows = [
-        (str(one.number), one.model, f"{one.ready}/{one.pods}", age(one.created), one.state or "-",
-         one.image)
+        [str(one.number), one.model, f"{one.ready}/{one.pods}", age(one.created), one.state or "-",
+         one.image] + ([short(one.digest), one.source] if stored else [])
         for one in found
     ]  # fmt: skip
-    click.echo(table(("REVISION", "MODEL", "READY", "AGE", "STATE", "IMAGE"), rows))
+    return table(header, rows)
 
 
 @rollout.command(name="undo")
@@ -57,7 +66,8 @@ def undo_command(client: Client, name: str, to_revision: int | None, form: str |
     """Print the change of the spec that goes back.
 
     It does not change the cluster: the spec belongs in Git, which would revert the change.
-    Everything that shapes the pods is restored; the bounds of scaling stay.
+    Everything that shapes the pods is restored, the digest and the source of a model from a store
+    among it; the bounds of scaling stay.
     """
     predictor, found = _revisions(client, name)
     now, then = found[-1], _wanted(found, name, to_revision)
