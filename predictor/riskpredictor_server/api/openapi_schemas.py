@@ -42,7 +42,10 @@ def _record(schema: Schema) -> dict[str, Any]:
         return {"oneOf": rules}
     properties = own | {
         # Their interval is in the variants.
-        f.name: {key: value for key, value in own[f.name].items() if key in ("type", "description")}
+        f.name: {
+            "type": f.type if f.required else [f.type, "null"],
+            "description": own[f.name]["description"],
+        }
         for f in with_units
     }
     properties |= {f.unit_field: {"enum": list(f.unit_names)} for f in with_units}

@@ -187,7 +187,8 @@ class Schema:
         """The features for people: four vital signs."""
         count = len(self.features)
         word = _COUNTS[count - 1] if count <= len(_COUNTS) else str(count)
-        return f"{word} {self.title.lower()}"
+        title = self.title.lower()
+        return f"{word} {title if count > 1 else title.removesuffix('s')}"
 
     @cached_property
     def names(self) -> tuple[str, ...]:
