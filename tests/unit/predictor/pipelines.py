@@ -158,6 +158,13 @@ SHAPES: Mapping[str, Callable[[], Any]] = {
         PolynomialFeatures(2),
         regression(),
     ),
+    "products of filled gaps and indicators": lambda: make_pipeline(
+        make_column_transformer(
+            (SimpleImputer(strategy="constant", fill_value=1, add_indicator=True), FLAGS)
+        ),
+        PolynomialFeatures(2),
+        regression(),
+    ),
     "linear splines": lambda: _numbers(SplineTransformer(n_knots=4, degree=1)),
     "linear splines without bias, products": lambda: _numbers(
         SplineTransformer(3, degree=1, include_bias=False), PolynomialFeatures(2)

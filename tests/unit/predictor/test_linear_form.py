@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
+    OrdinalEncoder,
     PolynomialFeatures,
     RobustScaler,
     SplineTransformer,
@@ -31,6 +32,7 @@ from unit.predictor.pipelines import (
     SHAPES,
     TEXTS,
     fitted,
+    outcome,
     regression,
     table,
     training,
@@ -124,6 +126,33 @@ def positions() -> Any:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OneHotEncoder(handle_unknown="ignore", min_frequency=80),
+        OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=80),
+        OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=80, drop="first"),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=7),
+    ],
+    ids=["ignored", "ignored beside rare ones", "rare", "rare, less the first", "code"],
+)
+def test_values_that_an_encoder_has_never_seen(encoder: Any) -> None:
+    def without_pain(rows: Sequence[Values]) -> list[Values]:
+        return [
+            (*values[:5], "Alert" if values[5] == "Pain" else values[5], *values[6:])
+            for values in rows
+        ]
+
+    columns = make_column_transformer((encoder, ["mind"]), (StandardScaler(), ["rate"]))
+    pipeline = make_pipeline(columns, regression())
+    pipeline.fit(table(without_pain(training())), outcome(training(), SCHEMA.levels))
+    form = exported(pipeline)
+    rows = many()[:2000]
+    assert np.abs(formula(form, rows) - expected(pipeline, rows)).max() <= TOLERANCE
+
+
 def test_contributions_are_relative_to_the_mean_record() -> None:
     pipeline = fitted(make_pipeline(ward(), regression()))
     scorer = LinearScorer(exported(pipeline), SCHEMA)
@@ -174,6 +203,7 @@ def pipelines(draw: Any) -> Any:
     steps += draw(st.lists(st.builds(StandardScaler), max_size=1))
     one_hot = st.builds(
         OneHotEncoder,
+        OrdinalEncoder,
         drop=st.sampled_from([None, "first", "if_binary"]),
         handle_unknown=st.sampled_from(["ignore", "infrequent_if_exist"]),
         min_frequency=st.sampled_from([None, 0.26, 90]),
