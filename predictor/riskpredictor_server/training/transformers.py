@@ -6,7 +6,7 @@ linear form raises NotLinearError; what the schema contradicts raises MismatchEr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -27,7 +27,6 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.training.columns import (
     Cell,
     Column,
@@ -41,10 +40,11 @@ from riskpredictor_server.training.columns import (
     known_raw,
     missing,
     numeric,
+    one_of,
     total,
 )
 from riskpredictor_server.training.encoders import one_hot_encoder, ordinal_encoder, plain
-from riskpredictor_server.training.features import expand
+from riskpredictor_server.training.features import Term, expand
 
 MOST_PRODUCTS = 2000
 """More are slower by this server than by scikit-learn."""
@@ -253,16 +253,32 @@ def _function_transformer(transformer: FunctionTransformer, cells: Sequence[Cell
     if transformer.func is None:
         return [*cells]
     if transformer.func is expand:
-        return _hinges(cells, **transformer.kw_args)
+        return _terms(cells, **transformer.kw_args)
     name = getattr(transformer.func, "__name__", repr(transformer.func))
     raise NotLinearError(f"calls the function {name}")
 
 
-def _hinges(cells: Sequence[Cell], terms: Sequence[Any]) -> list[Cell]:
-    return [
-        hinge(numeric(cells[VITALS.index(term.vital)]), term.side, float(term.knot))
-        for term in terms
-    ]
+def _terms(
+    cells: Sequence[Cell], terms: Sequence[Term], names: Sequence[str], fills: Mapping[str, Any]
+) -> list[Cell]:
+    """What training/features.py makes of records."""
+    by_name = dict(zip(names, cells, strict=True))
+    filled = {
+        name: _filled(cell, fills[name]) if name in fills else cell
+        for name, cell in by_name.items()
+    }
+    made: list[Cell] = []
+    for term in terms:
+        cell = filled[term.feature]
+        if term.kind == "missing":
+            made.append(missing(by_name[term.feature]))
+        elif term.kind == "equals":
+            made.append(one_of(known_raw(cell), [term.at], also_missing=False))
+        elif term.kind == "value":
+            made.append(numeric(cell))
+        else:
+            made.append(hinge(numeric(cell), term.kind, float(term.at)))
+    return made
 
 
 _CONTAINERS: dict[type, Callable[[Any, Sequence[Cell], str], list[Cell]]] = {

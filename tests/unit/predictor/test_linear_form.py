@@ -16,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
     OneHotEncoder,
@@ -40,9 +41,11 @@ from unit.predictor.pipelines import (
     with_levels,
 )
 
+from riskpredictor_server.model.declaration import read_schema
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
+from riskpredictor_server.training.features import Term, expand
 from riskpredictor_server.training.linear_export import TOLERANCE, check_form, linear_form
 from riskpredictor_server.training.probes import generated
 
@@ -124,6 +127,28 @@ def positions() -> Any:
         (make_pipeline(SimpleImputer(), StandardScaler()), [0, 1, 2]),
         (OneHotEncoder(handle_unknown="ignore"), [5, 6]),
     )
+
+
+def test_terms_of_training_features_are_exported() -> None:
+    names = ["rate", "temperature", "oxygen"]
+    schema = read_schema({"features": [SCHEMA.by_name[name].declaration() for name in names]})
+    terms = [
+        Term("rate", "below", 12),
+        Term("rate", "above", 20),
+        Term("temperature", "value"),
+        Term("oxygen", "equals", True),
+    ]
+    how = {"terms": terms, "names": names, "fills": {}}
+    pipeline = make_pipeline(
+        FunctionTransformer(expand, kw_args=how), StandardScaler(), regression()
+    )
+    rows: list[Values] = [(*values[:2], values[3]) for values in many()[:2000]]
+    pipeline.fit(np.array(rows, dtype=float), outcome(many()[:2000], schema.levels))
+    form = linear_form(PipelineScorer(pipeline, schema), rows)
+    assert [len(term["factors"]) for term in form["terms"]] == [1, 1, 1, 1]
+    order = [list(pipeline.classes_).index(level) for level in schema.levels]
+    theirs = pipeline.predict_proba(np.array(rows, dtype=float))[:, order]
+    assert np.abs(formula(form, rows, schema) - theirs).max() <= TOLERANCE
 
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
