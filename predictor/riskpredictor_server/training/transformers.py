@@ -273,6 +273,8 @@ def _terms(
         if term.kind == "missing":
             made.append(missing(by_name[term.feature]))
         elif term.kind == "equals":
+            if isinstance(cell, Column):
+                raise NotLinearError("compares what an earlier step computed")
             made.append(one_of(known_raw(cell), [term.at], also_missing=False))
         elif term.kind == "value":
             made.append(numeric(cell))
