@@ -1,8 +1,8 @@
 """Serves any scikit-learn classifier, for models that are not linear.
 
-Needs scikit-learn and joblib at run time (the ``sklearn`` extra; of the image, ``EXTRAS=sklearn``),
-about 90 MiB of memory and a second of CPU at start; pandas too, if the classifier was fitted on a
-table with names. Linear models therefore do not use it.
+Needs scikit-learn and joblib at run time (the ``sklearn`` extra; of the image, ``EXTRAS=sklearn``);
+pandas too, if the classifier was fitted on a table with names. With pandas that is about 140 MiB of
+memory and two to three seconds of CPU at start. Linear models therefore do not use it.
 """
 
 from __future__ import annotations

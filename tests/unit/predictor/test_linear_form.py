@@ -228,7 +228,6 @@ def pipelines(draw: Any) -> Any:
     steps += draw(st.lists(st.builds(StandardScaler), max_size=1))
     one_hot = st.builds(
         OneHotEncoder,
-        OrdinalEncoder,
         drop=st.sampled_from([None, "first", "if_binary"]),
         handle_unknown=st.sampled_from(["ignore", "infrequent_if_exist"]),
         min_frequency=st.sampled_from([None, 0.26, 90]),
