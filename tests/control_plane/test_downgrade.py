@@ -22,26 +22,28 @@ def test_a_downgrade_drops_what_the_older_definition_does_not_know_and_nothing_e
 ) -> None:
     newer = deepcopy(CRD)
     schema = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    schema["properties"]["model"] = {"type": "object", "properties": {"uri": {"type": "string"}}}
+    schema["properties"]["rollout"] = {
+        "type": "object", "properties": {"strategy": {"type": "string"}},
+    }  # fmt: skip
     try:
         cluster.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump(newer))
         with operators.running(operator_config, tmp_path / "newer.log"):
-            spec = {"modelVersion": "v1", "minReplicas": 1, "model": {"uri": "s3://models/v1"}}
+            spec = {"modelVersion": "v1", "minReplicas": 1, "rollout": {"strategy": "Progressive"}}
             path = path_of(RISKPREDICTOR, Key(predictors.namespace, "")) + "?dryRun=All"
             trial = {"apiVersion": RISKPREDICTOR.api_version, "kind": RISKPREDICTOR.kind,
                      "metadata": {"name": "trial"}, "spec": spec}  # fmt: skip
             eventually(
-                lambda: "model" in api.request("POST", path, trial)["spec"],
+                lambda: "rollout" in api.request("POST", path, trial)["spec"],
                 what="the newer definition is served",
             )
-            key = predictors.create(minReplicas=1, model=spec["model"])
+            key = predictors.create(minReplicas=1, rollout=spec["rollout"])
             predictors.settle(key)
         before = {r: api.need(r, key)["metadata"] for r in CHILDREN}
-        assert api.need(RISKPREDICTOR, key)["spec"]["model"] == {"uri": "s3://models/v1"}
+        assert api.need(RISKPREDICTOR, key)["spec"]["rollout"] == spec["rollout"]
     finally:
         cluster.install_crd()
     with operators.running(operator_config, tmp_path / "older.log"):
-        eventually(lambda: "model" not in api.need(RISKPREDICTOR, key)["spec"])
+        eventually(lambda: "rollout" not in api.need(RISKPREDICTOR, key)["spec"])
         predictors.wait(key)
         after = {r: api.need(r, key)["metadata"] for r in CHILDREN}
         for resource in CHILDREN:

@@ -20,14 +20,15 @@ from riskpredictor_operator.core.manifests import render
 from riskpredictor_operator.core.model_copy import SIZE_LIMIT
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import parse
-from riskpredictor_operator.kube import Key
-from support.api import DEPLOYMENT, RISKPREDICTOR, Api, Body, Refused, eventually
+from riskpredictor_operator.kube import Key, Resource
+from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, Body, Refused, eventually
 from support.pod_server import copy_of, declared, lead_to, pods_of, serving, until
 from support.predictors import Predictors
 
 pytestmark = pytest.mark.usefixtures("operator")
 
 V1, V2 = model("v1"), model("v2")
+LIMITS = Resource("", "v1", "limitranges", "LimitRange")
 
 
 # ---- the pods ----
@@ -69,6 +70,23 @@ def test_the_pods_of_every_store_are_accepted_and_stay_as_they_are(
     predictors.patch(key, scaleDownStabilizationSeconds=299)
     predictors.wait(key, *([] if "pvc" not in source else ["False"]))
     assert api.need(DEPLOYMENT, key)["metadata"]["generation"] == before
+
+
+def test_its_pods_are_admitted_where_namespaces_are_strict(
+    api: Api, predictors: Predictors
+) -> None:
+    """Pod Security is restricted, a quota demands requests and limits, and a LimitRange has the
+    predictor's own as the most."""
+    name = predictors.namespace
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.patch(NAMESPACE, Key("", name), {"metadata": {"labels": labels}})
+    most = {"type": "Container", "max": {"cpu": "200m", "memory": "256Mi"}}
+    of_pod = {"type": "Pod", "max": {"cpu": "200m", "memory": "256Mi"}}
+    limits = {"metadata": {"name": "most", "namespace": name}, "spec": {"limits": [most, of_pod]}}
+    api.create(LIMITS, limits)
+    api.limit(name, **{"requests.cpu": "200m", "limits.memory": "512Mi"})
+    image = {"reference": "registry.example.com/models/risk:v2"}
+    predictors.wait(predictors.create(minReplicas=2, **declared(V2, image=image)))
 
 
 def test_from_any_store_to_any_other_and_back_into_the_image(

@@ -72,6 +72,9 @@ FIXED = [
     # What has no other value beside the rest of what is rendered.
     r"Deployment /spec/strategy/type",
     rf"{POD}/serviceAccount",
+    # Mounts name them.
+    rf"{POD}/volumes(/\d/name)?",
+    rf"{CONTAINER}/volumeMounts/\d/name",
     rf"{CONTAINER}/env/0/valueFrom/fieldRef/apiVersion",
     r"HorizontalPodAutoscaler /spec/metrics/0/(type|containerResource/target/type)",
     # What the API server fills in just so when it is removed.
@@ -85,6 +88,8 @@ HANDED_OVER = [r"\w+ /metadata/ownerReferences/0/(apiVersion|kind|name|uid)"]
 KEYS = [
     rf"{CONTAINER}/name",
     rf"{CONTAINER}/env/\d/name",
+    rf"{CONTAINER}/volumeMounts/\d/mountPath",
+    rf"{POD}/initContainers/\d/name",
     rf"{POD}/imagePullSecrets/0/name",
     rf"{POD}/topologySpreadConstraints/0/(topologyKey|whenUnsatisfiable)",
     rf"{CONTAINER}/securityContext/capabilities/drop/0",
@@ -207,7 +212,8 @@ OPEN = [
     r"\w+ /metadata/(labels|annotations)/other",
     r"Deployment /spec/(paused|revisionHistoryLimit)",
     r"Deployment /spec/template/metadata/\w+(/other)?",
-    rf"{POD}/(containers/-|initContainers|volumes|imagePullSecrets/-)",
+    rf"{POD}/(containers/-|initContainers(/-)?|volumes(/-)?|imagePullSecrets/-)",
+    rf"{CONTAINER}/(volumeMounts/-|restartPolicyRules)",
     rf"{POD}/(dnsConfig|dnsPolicy|hostAliases|hostname|setHostnameAsFQDN|subdomain)",
     rf"{POD}/(preemptionPolicy|priority|runtimeClassName|schedulerName|shareProcessNamespace)",
     rf"{POD}/(hostUsers|topologySpreadConstraints/-)",

@@ -312,7 +312,7 @@ def _bare(value: Any, name: str = "") -> Any:
             key: value[key] if free and value[key] == "" else item
             for key, item in bare.items()
             if item is not None or (free and value[key] == "")
-        } or None
+        } or ({} if name in field_rules.NOT_NOTHING else None)
     if isinstance(value, list):
         return [_bare(item) for item in value] or None
     return None if value == "" else value

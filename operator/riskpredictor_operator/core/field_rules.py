@@ -140,6 +140,9 @@ goes on from there."""
 FREE_MAPS = frozenset({"labels", "annotations", "nodeSelector", "selector", "matchLabels"})
 """Maps, by name, whose values are any text, also none. Elsewhere no text means no field."""
 
+NOT_NOTHING = frozenset({"emptyDir"})
+"""Maps, by name, that mean something when they are empty: a kind of volume."""
+
 EVERYTHING = True
 """In place of a value, map or list of what was applied: whatever is there."""
 
