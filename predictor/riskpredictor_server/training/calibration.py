@@ -11,24 +11,31 @@ from scipy.special import expit, logit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BINS: Final = 10
+BINS: Final = 10
 _STEPS: Final = 50
+_PRECISION: Final = 1e-9
 _STEEPEST: Final = 100.0
 """A slope beyond means that the log odds separate the outcomes, and that there is no estimate."""
 
 
+def bins_of(confidence: NDArray[Any]) -> NDArray[np.int64]:
+    """The bin of each confidence, of ten of equal width."""
+    found: NDArray[np.int64] = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return found
+
+
 def reliability(confidence: NDArray[Any], right: NDArray[Any]) -> list[dict[str, float]]:
     """Compare confidence with accuracy in bins of confidence; empty bins are left out."""
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    bins = bins_of(confidence)
     return [
         {
-            "from": b / _BINS,
-            "to": (b + 1) / _BINS,
+            "from": b / BINS,
+            "to": (b + 1) / BINS,
             "records": int((bins == b).sum()),
             "mean_confidence": float(confidence[bins == b].mean()),
             "accuracy": float(right[bins == b].mean()),
         }
-        for b in range(_BINS)
+        for b in range(BINS)
         if (bins == b).any()
     ]
 
@@ -44,9 +51,7 @@ def expected_error(rows: Sequence[dict[str, float]]) -> float:
 
 
 def calibration(
-    probability: NDArray[np.float64],
-    outcome: NDArray[np.bool_],
-    weights: NDArray[np.float64] | None = None,
+    probability: NDArray[np.float64], outcome: NDArray[np.bool_]
 ) -> dict[str, float | None]:
     """Calibration intercept and slope of the probabilities of an outcome; ideal are 0 and 1.
 
@@ -54,45 +59,60 @@ def calibration(
     fixed at 1 (Cox 1958; Van Calster et al., BMC Medicine 2019, 17:230): below 0, the risk is given
     as too high, and a slope below 1 says that probabilities are too extreme. None where the
     outcomes do not tell: all are alike, or the log odds separate them. Probabilities are clipped as
-    for log loss. ``weights`` count each record that often.
+    for log loss.
     """
-    counts = np.ones(len(outcome)) if weights is None else weights
-    happened = float(counts[outcome].sum())
-    if happened in (0.0, float(counts.sum())):
-        return {"intercept": None, "slope": None}
-    epsilon = np.finfo(float).eps
-    odds = logit(np.clip(probability, epsilon, 1 - epsilon))
-    y = outcome.astype(float)
-    shift = _newton(np.ones((len(odds), 1)), odds, y, counts)
-    line = _newton(np.column_stack([np.ones(len(odds)), odds]), np.zeros(len(odds)), y, counts)
+    found = resampled(probability, outcome, np.ones((1, len(outcome))))
+    intercept, slope = (float(each[0]) for each in found)
     return {
-        "intercept": None if shift is None else float(shift[0]),
-        "slope": None if line is None or abs(line[1]) > _STEEPEST else float(line[1]),
+        "intercept": intercept if np.isfinite(intercept) else None,
+        "slope": slope if np.isfinite(slope) else None,
     }
 
 
+def resampled(
+    probability: NDArray[np.float64], outcome: NDArray[np.bool_], counts: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Intercepts and slopes of r resamples, NaN where unknown.
+
+    ``counts`` of shape (r, n) says how often a resample has each of the n records.
+    """
+    epsilon = np.finfo(float).eps
+    odds = logit(np.clip(probability, epsilon, 1 - epsilon))
+    y = outcome.astype(float)
+    intercept, _ = _newton(odds, y, counts, free=False)
+    _, slope = _newton(odds, y, counts, free=True)
+    happened = counts @ y
+    alike = (happened == 0) | (happened == counts.sum(axis=1))
+    unknown = alike | (np.abs(slope) > _STEEPEST)
+    return np.where(alike, np.nan, intercept), np.where(unknown, np.nan, slope)
+
+
 def _newton(
-    columns: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    y: NDArray[np.float64],
-    counts: NDArray[np.float64],
-) -> NDArray[np.float64] | None:
-    """Coefficients of a logistic regression by Newton's method; None if there is no maximum."""
-    found = np.zeros(columns.shape[1])
-    if columns.shape[1] > 1:
-        found[1] = 1.0
-    for _ in range(_STEPS):
-        p = expit(columns @ found + offset)
-        gradient = columns.T @ (counts * (y - p))
-        hessian = (columns * (counts * p * (1 - p))[:, None]).T @ columns
-        try:
-            step = np.linalg.solve(hessian, gradient)
-        except np.linalg.LinAlgError:
-            return None
-        # Where it overshoots, a shorter step in the same direction converges.
-        found = found + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
-        if not np.isfinite(found).all():
-            return None
-        if np.abs(step).max() < 1e-10:
-            return found
-    return None
+    odds: NDArray[np.float64], y: NDArray[np.float64], counts: NDArray[np.float64], *, free: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients of logistic regressions on ``odds`` by Newton's method, NaN without a maximum.
+
+    The slope is 1 unless it is ``free``.
+    """
+    a, b = np.zeros(len(counts)), np.ones(len(counts))
+    size = np.full(len(counts), np.inf)
+    with np.errstate(all="ignore"):
+        for _ in range(_STEPS):
+            p = expit(a[:, None] + b[:, None] * odds)
+            residual, weight = counts * (y - p), counts * p * (1 - p)
+            g, h = residual.sum(axis=1), weight.sum(axis=1)
+            if free:
+                g_odds, h_odds, h_squares = residual @ odds, weight @ odds, weight @ odds**2
+                determinant = h * h_squares - h_odds**2
+                step_a = (h_squares * g - h_odds * g_odds) / determinant
+                step_b = (h * g_odds - h_odds * g) / determinant
+            else:
+                step_a, step_b = g / h, np.zeros(len(counts))
+            size = np.maximum(np.abs(step_a), np.abs(step_b))
+            # Where it overshoots, a shorter step in the same direction converges.
+            shorter = np.minimum(1.0, 2.0 / size)
+            a, b = a + step_a * shorter, b + step_b * shorter
+            if not (size > _PRECISION).any():
+                break
+    unsure = ~(size <= _PRECISION)
+    return np.where(unsure, np.nan, a), np.where(unsure, np.nan, b)

@@ -50,7 +50,11 @@ def read_csv(path: Path, schema: Schema, target: str = LABEL, group: str | None 
     reader = _RowReader(file, schema, columns, target, group)
     for line, cells in file.rows:
         reader.read(line, cells)
-    faults = reader.faults or _few(path, schema, target, reader.labels)
+    faults = (
+        reader.faults
+        or _few(path, schema, target, reader.labels)
+        or _never(path, schema, reader.rows)
+    )
     if faults:
         if len(faults) > _MAX_SHOWN:
             faults[_MAX_SHOWN:] = [f"… and {len(faults) - _MAX_SHOWN} more"]
@@ -67,6 +71,14 @@ def _few(path: Path, schema: Schema, target: str, labels: Sequence[str]) -> list
         f" at least {MIN_PER_LEVEL} are needed"
         for level in schema.levels
         if counts[level] < MIN_PER_LEVEL
+    ]
+
+
+def _never(path: Path, schema: Schema, rows: Sequence[Values]) -> list[str]:
+    return [
+        f"{path}: column {feature.name}: is empty in every row; take it out of the schema"
+        for feature, column in zip(schema.features, zip(*rows, strict=True), strict=True)
+        if all(value is None for value in column)
     ]
 
 

@@ -185,9 +185,7 @@ def unseen(schema: Schema, rows: Sequence[Values]) -> list[str]:
     for feature, column in zip(schema.features, zip(*rows, strict=True), strict=True):
         known = [value for value in column if value is not None]
         absent = [value for value in feature.choices if value not in known]
-        if not known:
-            notes.append(f"{feature.name}: no record has it; it will not change an answer")
-        elif absent and not feature.is_numeric:
+        if absent and not feature.is_numeric:
             notes.append(f"{feature.name}: no record is {', '.join(map(_shown, absent))}")
         elif feature.is_numeric and min(known) == max(known):
             notes.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -26,7 +27,7 @@ from riskpredictor_server.training.evaluation import summary
 from riskpredictor_server.training.monotone_check import check_monotone
 from riskpredictor_server.training.plots import draw
 
-_LINEAR_TYPE = "multinomial logistic regression over standardised hinge terms"
+_LINEAR_TYPE = "multinomial logistic regression over products of standardised terms"
 _EXPLANATION = (
     "contributions are log-odds of {highest} against {lowest}; a feature's contribution is the sum"
     " over its terms of coefficient times standardised value; all contributions and the baseline"
@@ -62,10 +63,11 @@ class Trained:
     """What else the card says of the records."""
 
 
-def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> dict[str, Any]:
+def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> None:
     """Write the artifact folder, load it as serving does, and tell ``step`` the metrics.
 
-    Returns the card. Raises ArtifactError if serving would refuse it, and OSError.
+    Warns on stderr of a feature whose declared direction does not hold. Raises ArtifactError if
+    serving would refuse it, and OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # The card goes first and comes last: serving refuses a half-written folder.
@@ -81,7 +83,14 @@ def export(trained: Trained, folder: Path, step: Callable[[str], None]) -> dict[
     draw(trained.metrics, trained.model_version, folder)
     load(folder)
     step(summary(trained.metrics))
-    return card
+    for row in card["features"]:
+        monotone = row.get("monotone")
+        if monotone and not monotone["holds"]:
+            print(
+                f"warning: {row['name']}: risk is declared as {monotone['declared']}, but"
+                f" {monotone['detail']}",
+                file=sys.stderr,
+            )
 
 
 def _card(trained: Trained, digests: dict[str, str]) -> dict[str, Any]:

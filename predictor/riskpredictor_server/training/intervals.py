@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from riskpredictor_server.training.calibration import calibration, expected_error, reliability
+from riskpredictor_server.training.calibration import BINS, bins_of, resampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES: Final = 500
 _BOUNDS: Final = (0.025, 0.975)
+_AT_ONCE: Final = 2_000_000
+"""Most resampled records that are in memory at a time."""
 _LEAST: Final = 0.95
 """Share of resamples that must have a figure: an interval of the rest would be too short."""
 
@@ -34,21 +36,32 @@ def intervals(
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     whose = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    right, confidence = predicted == truth, probabilities.max(axis=1)
-    highest = truth == len(levels) - 1
-    drawn: dict[str, list[float | None]] = {}
-    for _ in range(RESAMPLES):
-        size = int(whose.max()) + 1
-        times = np.bincount(rng.integers(size, size=size), minlength=size)[whose]
-        picked = np.repeat(np.arange(len(truth)), times)
-        figures: dict[str, float | None] = {"accuracy": float(right[picked].mean())}
-        for k in range(len(levels)):
-            of_level = picked[truth[picked] == k]
-            figures[f"recall {k}"] = float(right[of_level].mean()) if len(of_level) else None
-        figures["ece"] = expected_error(reliability(confidence[picked], right[picked]))
-        fitted = calibration(probabilities[:, -1], highest, times.astype(float))
-        for name, value in (figures | fitted).items():
-            drawn.setdefault(name, []).append(value)
+    size, count = int(whose.max()) + 1, len(levels)
+    right, of_level = predicted == truth, truth[:, None] == np.arange(count)
+    confidence = probabilities.max(axis=1)
+    # What is right beyond what was expected, by bin: the sum of its size is the ECE.
+    beyond = (right - confidence)[:, None] * (bins_of(confidence)[:, None] == np.arange(BINS))
+    columns = np.column_stack([right, of_level, of_level & right[:, None], beyond]).astype(float)
+    drawn: dict[str, list[float]] = {}
+    at_once = max(1, _AT_ONCE // len(truth))
+    for start in range(0, RESAMPLES, at_once):
+        times = np.stack(
+            [
+                np.bincount(rng.integers(size, size=size), minlength=size)[whose]
+                for _ in range(min(at_once, RESAMPLES - start))
+            ]
+        ).astype(float)
+        sums, records = times @ columns, times.sum(axis=1)
+        found = {
+            "accuracy": sums[:, 0] / records,
+            "ece": np.abs(sums[:, 1 + 2 * count :]).sum(axis=1) / records,
+        }
+        for k in range(count):
+            with np.errstate(invalid="ignore"):
+                found[f"recall {k}"] = sums[:, 1 + count + k] / sums[:, 1 + k]
+        found["intercept"], found["slope"] = resampled(probabilities[:, -1], of_level[:, -1], times)
+        for name, values in found.items():
+            drawn.setdefault(name, []).extend(values.tolist())
     return {
         "level": 0.95,
         "method": f"bootstrap of {'records' if groups is None else 'groups'}, percentiles of"
@@ -61,8 +74,8 @@ def intervals(
     }
 
 
-def _interval(figures: Sequence[float | None]) -> list[float] | None:
-    known = [value for value in figures if value is not None]
+def _interval(figures: Sequence[float]) -> list[float] | None:
+    known = [value for value in figures if np.isfinite(value)]
     if len(known) < _LEAST * len(figures):
         return None
     return [float(bound) for bound in np.quantile(known, _BOUNDS)]

@@ -45,6 +45,7 @@ _SEVERE_BANDS = (
     Term("blood_pressure", "below", 100),
     Term("temperature", "above", 102.2),
     Term("oxygen_level", "below", 93),
+    Term("oxygen_level", "below", 92),
 )
 
 RECIPES = {

@@ -235,6 +235,11 @@ def test_target_and_group_are_columns_of_choice(path: Path) -> None:
     assert data.groups == [f"P{i}" for i in range(20)]
 
 
+def test_a_feature_that_no_record_has_is_named(path: Path) -> None:
+    found = faults(path, MIXED_HEADER + ENOUGH.replace("1.5", ""), MIXED)
+    assert found == "column lactate: is empty in every row; take it out of the schema"
+
+
 def test_an_empty_group_is_named(path: Path) -> None:
     text = "who," + MIXED_HEADER + "".join(f"P,{row}\n" for row in ENOUGH.splitlines())
     found = faults(path, text + ",1,true,Alert,,No\n", MIXED, group="who")

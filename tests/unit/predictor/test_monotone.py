@@ -17,9 +17,10 @@ from riskpredictor_server.model.declaration import read_schema
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.vitals import VITALS
-from riskpredictor_server.training.fit import _Fitted
+from riskpredictor_server.training.fit import _cross_validate, _Fitted
 from riskpredictor_server.training.monotone import fit_weights
 from riskpredictor_server.training.monotone_check import check_monotone
+from riskpredictor_server.training.recipes import DECLARED
 from riskpredictor_server.training.regression import MonotoneRegression
 from riskpredictor_server.training.split import Part
 
@@ -134,6 +135,16 @@ def test_a_value_that_no_record_has_scores_like_its_milder_neighbour() -> None:
     )
     assert np.abs(voice - alert).max() < 0.02
     assert pain[-2] > alert[-2] + 0.3
+
+
+@pytest.mark.parametrize("informative", [True, False])
+def test_that_a_value_is_missing_counts_only_where_it_tells_something(informative: bool) -> None:
+    rows, labels = random_records(7, 400)
+    if informative:
+        labels = ["Act" if row[2] is None else "Calm" for row in rows]
+        labels[:20] = [SCHEMA.levels[i % 4] for i in range(20)]
+    indicators, _ = _cross_validate(DECLARED, SCHEMA, Part(rows, labels, None), seed=0)
+    assert indicators == (frozenset({"lactate"}) if informative else frozenset())
 
 
 def score_of(model: Any) -> Any:

@@ -12,12 +12,22 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from unit.predictor.support import HEALTHY, PREDICTOR, SICK, artifact, records, write_records
+from unit.predictor.support import (
+    HEALTHY,
+    PREDICTOR,
+    SICK,
+    artifact,
+    records,
+    service,
+    write_records,
+)
 
 from riskpredictor_server.model.artifact import load
+from riskpredictor_server.model.card import case_values
 from riskpredictor_server.model.vitals import VITALS
 from riskpredictor_server.train import main
 from riskpredictor_server.training.synthetic import generate, labels, news2_points
+from riskpredictor_server.web.app import create_app
 
 
 def card(version: str) -> Any:
@@ -113,6 +123,123 @@ def test_own_records_can_be_trained_on(tmp_path: Path) -> None:
     assert model.card["data"]["records"] == 400
 
 
+EXAMPLE = PREDICTOR / "examples" / "early-warning"
+
+
+@pytest.fixture(scope="module")
+def early_warning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the example, trained by the commands of its guide."""
+    folder = tmp_path_factory.mktemp("early-warning")
+    generated = subprocess.run(
+        [sys.executable, str(EXAMPLE / "generate.py"), "--records", "1500"],
+        check=True,
+        capture_output=True,
+    )
+    (folder / "records.csv").write_bytes(generated.stdout)
+    arguments = ["--schema", str(EXAMPLE / "schema.yaml"), "--group", "patient"]
+    arguments += ["--data", str(folder / "records.csv"), "--model-version", "early-warning-1"]
+    assert main([*arguments, "--out", str(folder / "model")]) == 0
+    assert main([*arguments, "--out", str(folder / "again")]) == 0
+    return folder
+
+
+def test_the_example_of_another_record_is_trained(early_warning: Path) -> None:
+    model = load(early_warning / "model")
+    card = model.card
+    assert [row["name"] for row in card["features"]] == [
+        "respiratory_rate", "oxygen_saturation", "supplemental_oxygen", "systolic_pressure",
+        "pulse",
+        "consciousness", "temperature", "age", "lactate",
+    ]  # fmt: skip
+    assert all(row["monotone"]["holds"] for row in card["features"])
+    assert 0.5 < card["features"][-1]["left_out"] < 0.75
+    assert 1 < card["features"][-1]["fill"] < 2
+    assert card["metrics"]["accuracy"] > 0.9
+    assert "bootstrap of groups" in card["metrics"]["intervals"]["method"]
+    assert card["metrics"]["also_fitted"] == 0
+    assert card["data"]["groups"] > 500
+    levels = [model.scorer.score(case_values(e["record"], model.schema)) for e in model.examples]
+    assert [model.schema.level_of(score.probabilities) for score in levels] == [0, 1, 2]
+
+
+def test_the_example_of_another_record_answers(early_warning: Path) -> None:
+    client = create_app(service(model=early_warning / "model")).test_client()
+    ill = {
+        "respiratory_rate": 26,
+        "oxygen_saturation": 89,
+        "supplemental_oxygen": True,
+        "systolic_pressure": 95,
+        "pulse": 118,
+        "consciousness": "Voice",
+        "temperature": 39,
+        "temperature_unit": "C",
+        "age": 78,
+    }
+    answer = client.post("/predict", json=ill).get_json()
+    assert answer["risk_level"] == "High"
+    assert set(answer["contributions"]) == {name for name in ill if name != "temperature_unit"} | {
+        "lactate"
+    }
+    well = {**ill, "respiratory_rate": 16, "oxygen_saturation": 97, "supplemental_oxygen": False}
+    well |= {"systolic_pressure": 125, "pulse": 75, "consciousness": "Alert", "temperature": 36.8}
+    assert client.post("/predict", json=well).get_json()["risk_level"] == "Low"
+    assert client.post("/predict", json={**well, "consciousness": "alert"}).status_code == 422
+
+
+def test_the_same_records_give_the_same_bytes(early_warning: Path) -> None:
+    first, again = early_warning / "model", early_warning / "again"
+    names = sorted(path.name for path in first.iterdir())
+    assert "scorer.json" in names
+    for name in names:
+        assert (first / name).read_bytes() == (again / name).read_bytes(), name
+
+
+def test_doubtful_records_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = records(300)
+    other = "High" if rows[0][-1] == "Low" else "Low"
+    path = write_records(
+        tmp_path / "records.csv",
+        [[*row, "7"] for row in [*rows, *rows[:50], [*rows[0][:-1], other]]],
+        "ward",
+    )
+    out = str(tmp_path / "out")
+    assert main(["--model-version", "ward-7", "--data", str(path), "--out", out]) == 0
+    told = capsys.readouterr().out
+    assert f"note: {path}: not read: column ward" in told
+    assert "note: 50 records repeat another, level included" in told
+    assert "note: 3 records have the same values as others of another level" in told
+    assert "held-out records were fitted, too: metrics flatter" in told
+    assert "records of Medium were fitted, for 11 terms; below 10 per term" in told
+    data = load(Path(out)).card["data"]
+    assert (data["repeated"], data["conflicting"]) == (50, 3)
+
+
+def test_what_no_record_shows_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = tmp_path / "schema.yaml"
+    schema.write_text(
+        """levels: [No, Yes]
+features:
+  - {name: rate, minimum: 0, maximum: 100, risk: rises outside 20..80}
+  - {name: mind, type: category, values: [Alert, Voice, Pain]}
+  - {name: fixed, minimum: 0, maximum: 30}
+"""
+    )
+    lines = [
+        f"{20 + i % 75},{('Alert', 'Pain')[i % 2]},5,{('No', 'Yes')[i % 2]}" for i in range(80)
+    ]
+    data = tmp_path / "records.csv"
+    data.write_text("\n".join(["rate,mind,fixed,died", *lines]))
+    arguments = ["--schema", str(schema), "--data", str(data), "--target", "died"]
+    arguments += ["--model-version", "m", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "note: rate: no record is below 20; risk will not rise there" in told
+    assert "note: mind: no record is Voice" in told
+    assert "note: fixed: every record has 5; it will not change an answer" in told
+    model = load(tmp_path / "out")
+    assert model.scorer.score((50.0, "Pain", 5.0)).probabilities[1] > 0.8
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -122,6 +249,17 @@ def test_own_records_can_be_trained_on(tmp_path: Path) -> None:
         (["--model-version", "v1", "--seed", "-1"], "--seed -1"),
         (["--model-version", "v1", "--data", "absent.csv"], "absent.csv: cannot be read"),
         (["--model-version", "v1", "--classifier", "x.joblib"], "--classifier needs --data"),
+        (["--model-version", "v1", "--schema", "s.yaml"], "--schema needs --data FILE.csv"),
+        (["--model-version", "v1", "--group", "patient"], "--group needs --data FILE.csv"),
+        (["--model-version", "v1", "--target", "died"], "--target needs --data FILE.csv"),
+        (
+            ["--model-version", "v1", "--data", "a", "--schema", "s.yaml", "--recipe", "v1"],
+            "--recipe is for the four vital signs",
+        ),
+        (
+            ["--model-version", "v1", "--data", "a", "--schema", "absent.yaml"],
+            "absent.yaml: cannot be read",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
