@@ -49,6 +49,8 @@ def figures(card: Card) -> dict[str, float]:
     """The figures of a card that are numbers, by name; those of a level with the level."""
     metrics = card.get("metrics") or {}
     found = {name: value for name, value in metrics.items() if type(value) in (int, float)}
+    for name, value in (metrics.get("calibration") or {}).items():
+        found |= {f"calibration_{name}": value} if type(value) in (int, float) else {}
     classes = metrics.get("per_class") or {}
     for level in declaration.read(card).levels:
         row = classes.get(level) or {}

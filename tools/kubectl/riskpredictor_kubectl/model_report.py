@@ -83,8 +83,15 @@ def _features(card: Card) -> str:
         share = row.get("left_out")
         may = "" if feature.required else "may be" if share is None else f"{100 * share:.0f} %"
         spans = (_cut(feature.span()), _cut(_trained(row)))
-        rows.append((feature.name, feature.type, *spans, may or ABSENT, row.get("risk") or ABSENT))
+        rows.append((feature.name, feature.type, *spans, may or ABSENT, _risk(row)))
     return table(("FEATURE", "TYPE", "ACCEPTED", "TRAINED ON", "LEFT OUT", "RISK"), rows)
+
+
+def _risk(row: Mapping[str, Any]) -> str:
+    """How the risk should depend on a feature, and whether it does."""
+    declared = str(row.get("risk") or ABSENT)
+    holds = (row.get("monotone") or {}).get("holds", True)
+    return declared if holds else f"{declared}: does not hold"
 
 
 def _cut(text: str) -> str:
