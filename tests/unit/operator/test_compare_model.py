@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def deployment(source: Object | None) -> Object:
     return recorded(manifests(predictor(model=model))[api.DEPLOYMENT])
 
 
-def pod_of(body: Object) -> Any:
+def pod_of(body: Mapping[str, Any]) -> Any:
     return body["spec"]["template"]["spec"]
 
 

@@ -131,7 +131,7 @@ def early_warning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of the example, trained by the commands of its guide."""
     folder = tmp_path_factory.mktemp("early-warning")
     generated = subprocess.run(
-        [sys.executable, str(EXAMPLE / "generate.py"), "--records", "1500"],
+        [sys.executable, str(EXAMPLE / "observations.py"), "--records", "1500"],
         check=True,
         capture_output=True,
     )
