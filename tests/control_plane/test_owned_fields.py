@@ -73,7 +73,7 @@ FIXED = [
     r"Deployment /spec/strategy/type",
     rf"{POD}/serviceAccount",
     # Mounts name them.
-    rf"{POD}/volumes(/\d/name)?",
+    rf"{POD}/volumes(/\d(/name)?)?",
     rf"{CONTAINER}/volumeMounts/\d/name",
     rf"{CONTAINER}/env/0/valueFrom/fieldRef/apiVersion",
     r"HorizontalPodAutoscaler /spec/metrics/0/(type|containerResource/target/type)",
