@@ -85,7 +85,7 @@ def fills_of(schema: Schema, rows: Sequence[Values]) -> dict[str, Any]:
 
 
 def chains_of(
-    schema: Schema, rows: Sequence[Values], *, indicators: frozenset[str] = frozenset()
+    schema: Schema, rows: Sequence[Values], *, indicators: Sequence[str] = ()
 ) -> tuple[Chain, ...]:
     """Choose the terms of every feature; ``indicators`` names those with one of being left out."""
     chains: list[Chain] = []
@@ -112,10 +112,10 @@ def chains_of_terms(schema: Schema, terms: Sequence[Term]) -> tuple[Chain, ...]:
     return tuple(chains)
 
 
-def left_out_often(schema: Schema, rows: Sequence[Values]) -> frozenset[str]:
+def left_out_often(schema: Schema, rows: Sequence[Values]) -> tuple[str, ...]:
     """Features of which there are enough records with and without them to learn from both."""
     counts = [sum(value is None for value in column) for column in zip(*rows, strict=True)]
-    return frozenset(
+    return tuple(
         feature.name
         for feature, count in zip(schema.features, counts, strict=True)
         if MIN_LEFT_OUT <= count <= len(rows) - MIN_LEFT_OUT

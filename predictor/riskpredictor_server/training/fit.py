@@ -183,11 +183,11 @@ def _tell_thin_levels(schema: Schema, known: Part, terms: int, step: Step) -> No
 
 def _cross_validate(
     recipe: Recipe, schema: Schema, known: Part, seed: int
-) -> tuple[frozenset[str], list[float]]:
+) -> tuple[tuple[str, ...], list[float]]:
     """Return which indicators of what is left out lower the log loss, and the folds' accuracies."""
-    found: list[tuple[float, frozenset[str], list[float]]] = []
+    found: list[tuple[float, tuple[str, ...], list[float]]] = []
     often = left_out_often(schema, known.rows)
-    for indicators in dict.fromkeys((frozenset[str](), often)):
+    for indicators in dict.fromkeys(((), often)):
         losses, accuracies = [], []
         for fitted, rest in folds_of(known, seed):
             scorer = _Fitted(_estimator(recipe, schema, indicators), schema).fit(fitted)
@@ -201,7 +201,7 @@ def _cross_validate(
     return indicators, accuracies
 
 
-def _estimator(recipe: Recipe, schema: Schema, indicators: frozenset[str]) -> Any:
+def _estimator(recipe: Recipe, schema: Schema, indicators: Sequence[str]) -> Any:
     if recipe.monotone:
         return MonotoneRegression(schema, recipe.inverse_regularisation, recipe.terms, indicators)
     arguments: dict[str, Any] = {"terms": recipe.terms, "names": schema.names, "fills": {}}

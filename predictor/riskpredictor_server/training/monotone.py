@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,19 +80,21 @@ def fit_weights(
 
     free = (None, None)
     limits = [(0.0, None) if bound else free for bound in bounded] * (count - 1)
-    found = minimize(
-        objective,
-        np.zeros(split + count - 1),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[*limits, *[free] * (count - 1)],
-        options={
-            "maxiter": _ITERATIONS,
-            "maxfun": 2 * _ITERATIONS,
-            "ftol": 1e-15,
-            "gtol": _GRADIENT,
-        },
-    )
+    # For matrices as small as these, more threads only wait for each other.
+    with threadpool_limits(limits=1):
+        found = minimize(
+            objective,
+            np.zeros(split + count - 1),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[*limits, *[free] * (count - 1)],
+            options={
+                "maxiter": _ITERATIONS,
+                "maxfun": 2 * _ITERATIONS,
+                "ftol": 1e-15,
+                "gtol": _GRADIENT,
+            },
+        )
     if not np.isfinite(found.fun) or found.nit >= _ITERATIONS:
         raise FitError(f"the fit found no minimum ({found.message}); train on more records")
     slopes = found.x[:split].reshape(count - 1, p)

@@ -29,7 +29,7 @@ class MonotoneRegression:
         schema: Schema,
         inverse_regularisation: float,
         terms: Sequence[Term] | None = None,
-        indicators: frozenset[str] = frozenset(),
+        indicators: Sequence[str] = (),
     ) -> None:
         self.schema, self.terms, self.indicators = schema, terms, indicators
         self.inverse_regularisation = inverse_regularisation

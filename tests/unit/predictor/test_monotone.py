@@ -60,7 +60,7 @@ def random_records(seed: int, count: int = 120) -> tuple[list[Values], list[str]
 
 def fitted(seed: int) -> tuple[_Fitted, list[Values]]:
     rows, labels = random_records(seed)
-    regression = MonotoneRegression(SCHEMA, 100.0, indicators=frozenset({"lactate"}))
+    regression = MonotoneRegression(SCHEMA, 10.0, indicators=("lactate",))
     return _Fitted(regression, SCHEMA).fit(Part(rows, labels, None)), rows
 
 
@@ -70,7 +70,7 @@ def reached(probabilities: Any) -> Any:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_every_declared_direction_holds_whatever_the_records_say(seed: int) -> None:
     scorer, rows = fitted(seed)
     ways: dict[int, list[Any]] = {
@@ -93,7 +93,7 @@ def test_every_declared_direction_holds_whatever_the_records_say(seed: int) -> N
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_exported_form_computes_what_was_fitted(seed: int) -> None:
     scorer, rows = fitted(seed)
     exported = LinearScorer(scorer.linear_form(), SCHEMA)
@@ -139,12 +139,13 @@ def test_a_value_that_no_record_has_scores_like_its_milder_neighbour() -> None:
 
 @pytest.mark.parametrize("informative", [True, False])
 def test_that_a_value_is_missing_counts_only_where_it_tells_something(informative: bool) -> None:
-    rows, labels = random_records(7, 400)
+    rows, labels = random_records(7, 200)
     if informative:
         labels = ["Act" if row[2] is None else "Calm" for row in rows]
-        labels[:20] = [SCHEMA.levels[i % 4] for i in range(20)]
+        # Some noise, or the fit would go on for long.
+        labels[:60] = [SCHEMA.levels[i % 4] for i in range(60)]
     indicators, _ = _cross_validate(DECLARED, SCHEMA, Part(rows, labels, None), seed=0)
-    assert indicators == (frozenset({"lactate"}) if informative else frozenset())
+    assert indicators == (("lactate",) if informative else ())
 
 
 def score_of(model: Any) -> Any:

@@ -209,7 +209,7 @@ def test_doubtful_records_are_told(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "note: 50 records repeat another, level included" in told
     assert "note: 3 records have the same values as others of another level" in told
     assert "held-out records were fitted, too: metrics flatter" in told
-    assert "records of Medium were fitted, for 11 terms; below 10 per term" in told
+    assert "records of Medium were fitted, for 12 terms; below 10 per term" in told
     data = load(Path(out)).card["data"]
     assert (data["repeated"], data["conflicting"]) == (50, 3)
 
