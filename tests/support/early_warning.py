@@ -24,16 +24,17 @@ WELL: dict[str, Any] = {
     "lactate": 1.0,
 }
 ILL: dict[str, Any] = {
-    "respiratory_rate": 26,
-    "oxygen_saturation": 90,
+    "respiratory_rate": 22,
+    "oxygen_saturation": 94,
     "supplemental_oxygen": True,
-    "systolic_pressure": 92,
-    "pulse": 118,
-    "consciousness": "Voice",
-    "temperature": 101.8,
-    "age": 78,
-    "lactate": 4.5,
+    "systolic_pressure": 118,
+    "pulse": 96,
+    "consciousness": "Alert",
+    "temperature": 100.8,
+    "age": 71,
+    "lactate": 2.6,
 }
+"""High, and not for certain: every level has a probability that shows."""
 
 
 def train(folder: Path, records: int = 600) -> Path:
