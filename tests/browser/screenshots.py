@@ -11,12 +11,16 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from browser.balancer import service
 from browser.chromium import chromium
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from unit.predictor.support import ServerProcess
+
+from support.early_warning import train
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 COLOURS = 128
@@ -123,6 +127,8 @@ def main() -> int:
         picture(browser, url, "phone", high, viewport=PHONE, has_touch=True)
         picture(browser, url, "load-demo", load, part=LOAD_PART)
         picture(browser, f"{url}/docs", "api", operation, to="details.route:nth-of-type(6)")
+        with TemporaryDirectory() as folder, ServerProcess(train(Path(folder), 4000)) as ward:
+            picture(browser, ward.url, "own-model", example("Example of Medium", "Medium"))
     return 0
 
 

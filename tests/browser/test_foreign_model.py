@@ -440,6 +440,16 @@ def test_on_a_phone_the_form_is_one_column_and_nothing_needs_sideways_scrolling(
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.parametrize("version", ["ward-ews-1", "v" * 63], ids=["usual", "longest"])
+def test_the_name_of_a_version_does_not_widen_a_phones_page(
+    visit: Visit, tmp_path: Path, version: str
+) -> None:
+    with ServerProcess(foreign_model.write(tmp_path / "model", version)) as server:
+        page = visit(server.url, viewport={"width": 360, "height": 740})
+        expect(page.locator(".facts")).to_have_text(f"model {version}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_64_features_fit_a_wide_screen(visit: Visit, wide: ServerProcess) -> None:
     page = visit(wide.url, viewport={"width": 1600, "height": 900})
     columns = page.locator(".field").evaluate_all(

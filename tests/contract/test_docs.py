@@ -27,10 +27,11 @@ from unit.predictor.support import service
 from riskpredictor_kubectl.cli import cli
 from riskpredictor_kubectl.declaration import read
 from riskpredictor_operator.core.spec import parse
+from riskpredictor_server.model.declaration import SchemaError, read_schema
 from riskpredictor_server.web.app import create_app
+from support import early_warning, foreign_model
 from support.cluster import ROOT
 from support.docs import Block, Command, anchors, blocks, commands, documents, inline, links
-from support.foreign_model import FEATURES
 
 DOCUMENTS = documents()
 COMMANDS = [command for document in DOCUMENTS for command in commands(document)]
@@ -148,6 +149,8 @@ def check_yaml(document: Any) -> None:
     kind = document.get("kind")
     if kind == "RiskPredictor" or (kind is None and set(document) == {"spec"}):
         _check_riskpredictor(document)
+    elif kind is None and "features" in document:
+        read_schema(document)
     elif kind is None:
         _check_values(document)
     else:
@@ -195,11 +198,12 @@ def _check_values(document: Any) -> None:
         pytest.param("spec: {minReplicas: two}", id="wrong type"),
         pytest.param("spec: {image: {pullPolicy: Sometimes}}", id="wrong value"),
         pytest.param("kind: RiskForecast\napiVersion: v1", id="unknown kind"),
+        pytest.param("features: [{name: pulse, type: whole}]", id="no schema of records"),
         pytest.param("shape: round", id="neither"),
     ],
 )
 def test_yaml_that_is_not_valid_fails(text: str) -> None:
-    with pytest.raises((AssertionError, jsonschema.ValidationError)):
+    with pytest.raises((AssertionError, jsonschema.ValidationError, SchemaError)):
         check_yaml(yaml.safe_load(text))
 
 
@@ -269,8 +273,11 @@ def plugin(arguments: list[str]) -> None:
     if any(word.isupper() or "|" in word for word in arguments):
         return
     # All that stands before it is read first, and refused if it is wrong. No cluster is asked for
-    # the flags of predict: "ward" has another model than all others.
-    models = {"ward": read({"features": FEATURES})}
+    # the flags of predict: these two have other models than all others.
+    models = {
+        "ward": read({"features": foreign_model.FEATURES}),
+        "early-warning": read(yaml.safe_load(early_warning.SCHEMA.read_text())),
+    }
     asked = "riskpredictor_kubectl.commands.predict._ask"
     with patch(asked, lambda _, name, __: models.get(name, VITALS)):
         done = CliRunner().invoke(cli, [*arguments, "--help"], env={"KUBECONFIG": "/nonexistent"})
@@ -347,7 +354,9 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "pip": pip,
     "curl": curl,
     # The chart's own tests run Helm and git.
-    **dict.fromkeys(("helm", "git", "export", "cd", "cp", "true", "test", "grep"), anything),
+    **dict.fromkeys(
+        ("helm", "git", "export", "cd", "cp", "true", "test", "grep", "sha256sum"), anything
+    ),
 }
 """Programs that may stand in a document, each with what checks its arguments."""
 

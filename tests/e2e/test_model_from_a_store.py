@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -43,10 +42,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def address(cluster: LocalCluster) -> str:
-    """Where pods reach what listens on this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((cluster.node_address, 9))
-        return str(probe.getsockname()[0])
+    return cluster.machine_address
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +93,7 @@ class Ward:
 
     def predict(self, key: Key, record: Any) -> Any:
         """Ask through the Service."""
-        service = self.cluster.kubectl(
-            "-n",
-            key.namespace,
-            "get",
-            "service",
-            key.name,
-            "-o",
-            "jsonpath={.spec.ports[0].nodePort}",
-        )
-        url = f"http://{self.cluster.node_address}:{service}/predict"
+        url = f"{self.cluster.service_url(key)}/predict"
         with urllib3.PoolManager() as http:
             return http.request("POST", url, json=record, timeout=10).json()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from riskpredictor_operator.kube import Key
 from support.api import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,25 @@ class LocalCluster:
         """Where NodePorts answer."""
         status = json.loads(tool("status", "--name", self.name, "--json"))
         return str(status["nodes"][0]["addresses"][0])
+
+    @property
+    def machine_address(self) -> str:
+        """Where pods reach what listens on this machine."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((self.node_address, 9))
+            return str(probe.getsockname()[0])
+
+    def service_url(self, key: Key) -> str:
+        """Where this machine reaches a Service of type NodePort, at its first port."""
+        get = ("get", "service", key.name, "-o", "jsonpath={.spec.ports[0].nodePort}")
+        port = eventually(
+            lambda: self.kubectl("-n", key.namespace, *get), within=30, what=f"{key}: a node port"
+        )
+        return f"http://{self.node_address}:{port}"
+
+    def images(self) -> set[str]:
+        """Names of the images in the node's containerd."""
+        return set(tool("ctr", "--name", self.name, "--", "images", "ls", "-q").split())
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """kubectl's standard output; with ``check`` off, also its errors."""
