@@ -15,15 +15,6 @@ def variants(schema: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(_units(variant["properties"]), variant) for variant in schema["oneOf"]]
 
 
-def described(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The schema of a field; with its type, though only the rules for its units may tell that."""
-    field: Mapping[str, Any] = schema["properties"][name]
-    if field.keys() - {"description", "x-unit"}:
-        return field
-    first = (rule["oneOf"][0]["properties"] for rule in schema.get("allOf", ()))
-    return {**next((each[name] for each in first if name in each), {}), **field}
-
-
 def allowed(schema: Mapping[str, Any], name: str) -> str:
     """What an object's schema allows of a field's value: its range, in each unit."""
     field: Mapping[str, Any] = schema["properties"][name]
