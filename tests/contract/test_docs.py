@@ -27,7 +27,6 @@ from unit.predictor.support import service
 from riskpredictor_kubectl.cli import cli
 from riskpredictor_kubectl.declaration import read
 from riskpredictor_operator.core.spec import parse
-from riskpredictor_server.model.declaration import SchemaError, read_schema
 from riskpredictor_server.web.app import create_app
 from support import early_warning, foreign_model
 from support.cluster import ROOT
@@ -149,8 +148,6 @@ def check_yaml(document: Any) -> None:
     kind = document.get("kind")
     if kind == "RiskPredictor" or (kind is None and set(document) == {"spec"}):
         _check_riskpredictor(document)
-    elif kind is None and "features" in document:
-        read_schema(document)
     elif kind is None:
         _check_values(document)
     else:
@@ -198,12 +195,11 @@ def _check_values(document: Any) -> None:
         pytest.param("spec: {minReplicas: two}", id="wrong type"),
         pytest.param("spec: {image: {pullPolicy: Sometimes}}", id="wrong value"),
         pytest.param("kind: RiskForecast\napiVersion: v1", id="unknown kind"),
-        pytest.param("features: [{name: pulse, type: whole}]", id="no schema of records"),
         pytest.param("shape: round", id="neither"),
     ],
 )
 def test_yaml_that_is_not_valid_fails(text: str) -> None:
-    with pytest.raises((AssertionError, jsonschema.ValidationError, SchemaError)):
+    with pytest.raises((AssertionError, jsonschema.ValidationError)):
         check_yaml(yaml.safe_load(text))
 
 

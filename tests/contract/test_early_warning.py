@@ -17,8 +17,9 @@ from unit.predictor.support import ServerProcess
 
 from support import docs
 from support.cluster import ROOT
-from support.early_warning import ILL, WELL, train
+from support.early_warning import ILL, SCHEMA, WELL, train
 
+GUIDE = ROOT / "docs" / "OWN-MODEL-GUIDE.md"
 MODEL = "riskpredictor"
 DATATYPES = {
     "respiratory_rate": "INT64",
@@ -156,10 +157,15 @@ def test_a_refusal_names_the_feature(client: Any, case: str) -> None:
 def test_the_client_of_the_guide_gets_an_answer(
     server: ServerProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    guide = ROOT / "docs" / "OWN-MODEL-GUIDE.md"
-    (script,) = [block.text for block in docs.blocks(guide) if "tritonclient" in block.text]
+    (script,) = [block.text for block in docs.blocks(GUIDE) if "tritonclient" in block.text]
     names: dict[str, Any] = {}
     exec(script.replace("localhost:8080", f"127.0.0.1:{server.port}"), names)
     level = predicted(server, [names["record"]])["risk_level"][0]
     assert capsys.readouterr().out == f"[{level.encode()!r}]\n"
     names["client"].close()
+
+
+def test_what_the_guide_shows_of_the_schema_is_in_it() -> None:
+    (shown,) = [block.text for block in docs.blocks(GUIDE) if block.text.startswith("- {name:")]
+    features = [line.strip() for line in SCHEMA.read_text().splitlines()]
+    assert set(shown.splitlines()) <= set(features)

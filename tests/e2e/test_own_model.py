@@ -154,6 +154,11 @@ def test_every_command_of_the_guide_is_run_here() -> None:
     ]  # fmt: skip
 
 
+def test_the_table_that_the_guide_shows_is_the_examples(desk: Desk, digest: str) -> None:
+    shown = desk.read("Describe a record", "csv")
+    assert (desk.folder / "records.csv").read_text().startswith(shown)
+
+
 def test_the_lines_for_git_are_those_of_the_guide(
     desk: Desk, lines: dict[str, Any], digest: str
 ) -> None:
