@@ -267,7 +267,9 @@ class ModelCopier:
         stored = (self.cache.get(api.RISKPREDICTOR, rp.key) or {}).get("status") or {}
         model = stored.get("model") or {}
         known = self._known[rp.key].outcome
-        if rp.model is None or state in (known.state, model.get("copy")):
+        # While a roll-out goes on, the status is of the former model.
+        told = model.get("copy") if rp.model and model.get("digest") == rp.model.digest else ""
+        if rp.model is None or state in (known.state, told):
             return
         message = f"no copy of the model {rp.model.digest} is kept in the namespace: {why}"
         logger.info("%s: %s", rp.key, message)

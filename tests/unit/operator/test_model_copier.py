@@ -201,6 +201,22 @@ async def test_a_model_that_is_too_large_is_told_once() -> None:
     assert scene.take_writes() == []
 
 
+async def test_the_next_model_that_is_too_large_is_told_while_the_former_answers_too() -> None:
+    former, latter = (model(v, model_joblib=b"x" * model_copy.SIZE_LIMIT) for v in ("v2", "v3"))
+    scene = Scene()
+    await scene.serve("v2", former)
+    digest = digest_of(latter)
+    scene.declare(modelVersion="v3", model={"digest": digest, "source": PVC})
+    await scene.synced_pass()
+    body = pod("risk-new", version="v3", digest=digest, ready=True, podIP="10.0.0.3")
+    scene.cluster.store(api.POD, {**body, "metadata": {**body["metadata"], "uid": "new"}})
+    scene.pods.files = {"10.0.0.3": latter}
+    scene.pods_up(1)
+    await scene.passes()
+    assert scene.status["model"]["digest"] == digest_of(former)
+    assert [digest in message for message in scene.told()] == [False, True]
+
+
 async def test_the_largest_model_that_fits_is_copied() -> None:
     files = model("v2", model_joblib=b"")
     room = model_copy.SIZE_LIMIT - sum(map(len, files.values()))
