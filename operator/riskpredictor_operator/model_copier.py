@@ -170,14 +170,14 @@ class ModelCopier:
         return (
             live is not None
             and ownership_of(live, rp.key, rp.uid) is Ownership.OURS
-            and model_copy.is_intact(live, digest)
+            and _is_of_use(live, rp, digest)
         )
 
     async def _make(self, rp: RiskPredictor, digest: str) -> str:
         """Make the copy that is missing; returns what came of it, empty to try again."""
         live = await self.client.get(api.CONFIG_MAP, _key(rp, digest))
         whose = ownership_of(live, rp.key, rp.uid)
-        if whose is Ownership.OURS and live is not None and model_copy.is_intact(live, digest):
+        if whose is Ownership.OURS and live is not None and _is_of_use(live, rp, digest):
             return KEPT
         if whose is Ownership.FOREIGN:
             name = names.model_copy_of(rp.key, digest)
@@ -221,6 +221,8 @@ class ModelCopier:
                 files[name] = await read(name) or b""
             if signature := await read(SIGNATURE):
                 files[SIGNATURE] = signature
+            elif _needs_signature(rp, digest):
+                raise PodReadError(f"{address} has no {SIGNATURE}")
         model_copy.verify(files, digest)
         return files
 
@@ -267,7 +269,9 @@ class ModelCopier:
         stored = (self.cache.get(api.RISKPREDICTOR, rp.key) or {}).get("status") or {}
         model = stored.get("model") or {}
         known = self._known[rp.key].outcome
-        if rp.model is None or state in (known.state, model.get("copy")):
+        # While a roll-out goes on, the status is of the former model.
+        told = model.get("copy") if rp.model and model.get("digest") == rp.model.digest else ""
+        if rp.model is None or state in (known.state, told):
             return
         message = f"no copy of the model {rp.model.digest} is kept in the namespace: {why}"
         logger.info("%s: %s", rp.key, message)
@@ -298,3 +302,14 @@ class ModelCopier:
 
 def _key(rp: RiskPredictor, digest: str) -> Key:
     return Key(rp.key.namespace, names.model_copy_of(rp.key, digest))
+
+
+def _is_of_use(live: Body, rp: RiskPredictor, digest: str) -> bool:
+    """Whether pods that start can take a copy: it is whole, and signed where that is demanded."""
+    signed = SIGNATURE in (live.get("binaryData") or {})
+    return model_copy.is_intact(live, digest) and (signed or not _needs_signature(rp, digest))
+
+
+def _needs_signature(rp: RiskPredictor, digest: str) -> bool:
+    """Whether a model is declared to be signed; of former models it is not known."""
+    return rp.model is not None and rp.model.digest == digest and rp.model.public_key is not None

@@ -222,6 +222,12 @@ def test_a_pickle_is_not_loaded_unless_that_is_allowed(tmp_path: Path, data: Pat
     assert not trace.exists()
 
 
+def test_the_flags_of_a_store_say_nothing_of_a_folder(ward: Path) -> None:
+    """``diff FOLDER s3://... --endpoint URL``: what was trained beside what is in the store."""
+    flags = ("--endpoint=https://s3.example.com", "--region=eu-1", "--path=model")
+    assert _run("diff", artifact(), ward, *flags) == _run("diff", artifact(), ward)
+
+
 def test_two_models_stand_side_by_side(ward: Path) -> None:
     text = _run("diff", artifact("v1"), artifact("v2"))
     rows = _rows(text)

@@ -8,6 +8,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import sklearn
 from unit.predictor.support import (
     HEALTHY,
     SICK,
@@ -45,7 +46,7 @@ def test_a_forest_is_packaged_and_served(
     # Also of a forest, which gives some levels a probability of 0.
     assert 0 < card["metrics"]["log_loss"] < 10
     assert card["recipe"]["summary"] == (
-        "a RandomForestClassifier of scikit-learn, fitted elsewhere"
+        f"a RandomForestClassifier of scikit-learn, fitted elsewhere with version {sklearn.__version__}"
     )
     assert metadata["platform"] == "scikit-learn"
 

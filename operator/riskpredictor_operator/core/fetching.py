@@ -26,8 +26,12 @@ def told(text: str) -> Explanation | None:
     except (ValueError, RecursionError):
         return None
     reason = str(found.get("reason")) if isinstance(found, dict) else ""
-    if reason not in reasons.OF_THE_STORE:
+    words = found.get("message", "") if reason in reasons.OF_THE_STORE else None
+    if not isinstance(words, str):
         return None
-    # In one line, whatever the store answered.
-    words = " ".join(str(found.get("message", "")).split())
+    # In one line, whatever the store answered. Half a character (a surrogate) would come back from
+    # the API server as another one, and the status would never be as it was written.
+    words = "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(words.split())
+    )
     return Explanation(reason, conditions.shortened(words, MESSAGE_LIMIT))

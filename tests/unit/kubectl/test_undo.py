@@ -209,6 +209,13 @@ def test_a_source_that_stays_is_not_named() -> None:
     assert change == {"modelVersion": "v2", "model": {"digest": DIGEST}}
 
 
+def test_a_server_that_is_tagged_as_its_model_from_a_store_comes_back_with_its_tag() -> None:
+    """There the default tag is that of the runtime image, not the model's version."""
+    tagged = {name: {**STORED[name], "image": {"tag": name}} for name in ("v2", "v3")}
+    assert _change(tagged["v3"], tagged["v2"])["image"] == {"tag": "v2"}
+    assert _change(STORED["v3"], tagged["v2"])["image"] == {"tag": "v2"}
+
+
 def test_the_way_back_from_a_store_to_an_image_and_to_a_store() -> None:
     assert _change(STORED["v2"], PLAIN) == {"modelVersion": "v1", "model": None}
     assert _change(PLAIN, STORED["v2"]) == {

@@ -108,6 +108,29 @@ def test_a_message_is_one_line_of_bounded_length() -> None:
     assert len(told.message) == fetching.MESSAGE_LIMIT
 
 
+NOT_TEXT = {
+    "half a character": r"\ud800",
+    "a terminal's colour": r"\u001b[31m",
+    "a zero byte": r"\u0000",
+    "right to left": r"\u202e",
+}
+
+
+@pytest.mark.parametrize("code", NOT_TEXT.values(), ids=NOT_TEXT)
+def test_what_is_no_text_is_not_told(code: str) -> None:
+    """The API server stores half a character as another one: every pass would find the status
+    different from what was written, and write it again."""
+    told = fetching.told(f'{{"reason": "ModelFetchFailed", "message": "a {code} b"}}')
+    assert told is not None
+    assert told.message.startswith("a \ufffd")
+    assert told.message.isprintable()
+
+
+@pytest.mark.parametrize("message", ["null", "7", '["a"]'])
+def test_a_message_that_is_no_text_is_none_of_the_fetch_steps(message: str) -> None:
+    assert fetching.told(f'{{"reason": "ModelFetchFailed", "message": {message}}}') is None
+
+
 OWN_CONTAINERS = {
     "the runtime image": (
         container("fetch-model", "run:9", state=waiting("ImagePullBackOff")),

@@ -95,6 +95,41 @@ async def test_a_signature_is_copied_with_the_model() -> None:
     assert set(scene.copies[name_of(DIGEST)]["binaryData"]) == {*V2, "model.sig"}
 
 
+SIGNED = {**V2, "model.sig": b"signed"}
+
+
+async def _demand_a_signature(scene: Scene, files: dict[str, bytes]) -> None:
+    """Of a model that is served and copied without one; ``files`` are what the pods hand out."""
+    await scene.serve("v2", V2)
+    signature = {"publicKey": {"configMap": "keys", "key": "release.pub"}}
+    spec = {"digest": DIGEST, "source": PVC, "signature": signature}
+    scene.declare(modelVersion="v2", model=spec)
+    await scene.synced_pass()
+    scene.pods.files = {address: files for address in ADDRESSES}
+    scene.pods_up(2)
+    scene.later(700)
+    await scene.passes()
+
+
+async def test_a_copy_gets_the_signature_that_is_demanded_later() -> None:
+    """Without it the pods would refuse the copy, and need the store."""
+    scene = Scene()
+    await _demand_a_signature(scene, SIGNED)
+    assert set(scene.copies[name_of(DIGEST)]["binaryData"]) == set(SIGNED)
+    assert scene.status["modelCopies"] == [DIGEST]
+
+
+async def test_a_copy_is_not_made_anew_from_a_pod_that_has_no_signature_either() -> None:
+    """One of before, while the pods are replaced."""
+    scene = Scene()
+    await _demand_a_signature(scene, V2)
+    uid = scene.copies[name_of(DIGEST)]["metadata"]["uid"]
+    scene.later(700)
+    await scene.passes()
+    assert scene.copies[name_of(DIGEST)]["metadata"]["uid"] == uid
+    assert "modelCopies" not in scene.status, "no copy that one could rely on"
+
+
 async def test_a_model_in_an_image_has_no_copy() -> None:
     scene = Scene()
     scene.declare()
@@ -199,6 +234,22 @@ async def test_a_model_that_is_too_large_is_told_once() -> None:
     await scene.passes()
     assert len(scene.told()) == 1
     assert scene.take_writes() == []
+
+
+async def test_the_next_model_that_is_too_large_is_told_while_the_former_answers_too() -> None:
+    former, latter = (model(v, model_joblib=b"x" * model_copy.SIZE_LIMIT) for v in ("v2", "v3"))
+    scene = Scene()
+    await scene.serve("v2", former)
+    digest = digest_of(latter)
+    scene.declare(modelVersion="v3", model={"digest": digest, "source": PVC})
+    await scene.synced_pass()
+    body = pod("risk-new", version="v3", digest=digest, ready=True, podIP="10.0.0.3")
+    scene.cluster.store(api.POD, {**body, "metadata": {**body["metadata"], "uid": "new"}})
+    scene.pods.files = {"10.0.0.3": latter}
+    scene.pods_up(1)
+    await scene.passes()
+    assert scene.status["model"]["digest"] == digest_of(former)
+    assert [digest in message for message in scene.told()] == [False, True]
 
 
 async def test_the_largest_model_that_fits_is_copied() -> None:

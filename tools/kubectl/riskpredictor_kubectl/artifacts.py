@@ -168,7 +168,9 @@ def _place(where: str, access: Access) -> dict[str, Any]:
         from riskpredictor_server.store.sources import from_uri
 
         found = from_uri(where, access.server)
-    return {found.kind: {**found.source, **access.details}}
+    # Of two places one may be a folder, of which the flags say nothing.
+    details = access.details if found.kind != "folder" else {}
+    return {found.kind: {**found.source, **details}}
 
 
 def _context(access: Access) -> FetchContext:

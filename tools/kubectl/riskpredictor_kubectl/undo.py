@@ -50,8 +50,9 @@ def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if repository != wanted_repository:
         changes["repository"] = wanted_repository
-    # The default tag is the model version.
-    wanted_tag = None if tag == model_version(then) else tag
+    # The default tag is the model version where the model is in the image.
+    is_default = tag == model_version(then) and not model_source.declared(then)
+    wanted_tag = None if is_default else tag
     if declared.get("tag") != wanted_tag:
         changes["tag"] = wanted_tag
     if declared.get("digest") != digest:
