@@ -75,8 +75,8 @@ class Hints:
         self._not_meant = [
             part for part in _OTHER_MEASURES if not any(part in word for word in self._field_of)
         ]
-        name, value = next(iter(example.items()))
-        self._shortest = f'{{"{name}": {json.dumps(value)}, ...}}'
+        first = next((f'"{name}": {json.dumps(value)}, ' for name, value in example.items()), "")
+        self._shortest = f"{{{first}...}}"
 
     def field_meant(self, name: str) -> str | None:
         """Return the field that an unknown name stands for, if that is plain."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from unit.predictor.declared import PATIENT, WARD, value_of, values_of
 
 from riskpredictor_server.api.records import InvalidRecordError, RecordReader
+from riskpredictor_server.model.declaration import read_schema
 
 READER = RecordReader(WARD, PATIENT)
 
@@ -127,3 +128,11 @@ def test_every_accepted_record_is_read_back(values: tuple[Any, ...]) -> None:
     assert READER.read(record) == values
     given_only = {name: value for name, value in record.items() if value is not None}
     assert READER.read_many([given_only], "x") == [values]
+
+
+def test_a_model_that_needs_nothing_may_have_an_example_of_nothing() -> None:
+    schema = read_schema({"features": [{"name": "oxygen", "type": "boolean", "required": False}]})
+    reader = RecordReader(schema, {})
+    assert reader.read({}) == (None,)
+    with pytest.raises(InvalidRecordError, match="name the values, as in {...}"):
+        reader.read([1])
