@@ -10,7 +10,7 @@ import pytest
 from store.conftest import LOOPBACK, Pod
 
 from support.stores.connect_proxy import tunnelling
-from support.stores.http import PASSWORD, WebServer, refuse, serve, stall, truncate
+from support.stores.http import PASSWORD, WebServer, dribble, refuse, serve, stall, truncate
 from support.stores.server import Authority
 
 
@@ -236,3 +236,32 @@ def test_a_server_that_is_gone_is_not_needed_where_there_is_a_copy(
     done = pod.fetch(server, source(server), MODEL_COPY=str(model))
     assert done.status == 0, done.log
     assert "without the store" in done.log
+
+
+def test_a_token_on_several_lines_is_refused_and_not_told(server: WebServer, pod: Pod) -> None:
+    server.site.guarded = False
+    done = pod.fetch(server, source(server), credentials={"token": "first-half\nsecond-half"})
+    assert (done.status, done.reason) == (1, "ModelFetchFailed")
+    assert "Authorization must be one line of ASCII" in done.message
+    assert "half" not in done.log + done.message
+
+
+def test_a_server_that_never_ends_its_head_is_given_up(server: WebServer, pod: Pod) -> None:
+    server.misbehave(*[dribble] * 9)
+    done = pod.fetch(server, source(server), FETCH_TIMEOUT="1")
+    assert (done.status, done.reason) == (1, "ModelFetchFailed")
+    assert "the time for the whole fetch, 1 s, is over" in done.message
+    assert done.files() == {}
+
+
+def test_whom_a_registry_redirects_to_cannot_ask_who_we_are(server: WebServer, pod: Pod) -> None:
+    elsewhere = server.url.replace(LOOPBACK, "localhost")
+    server.misbehave(
+        refuse(307, Location=f"{elsewhere}/blob"),
+        refuse(401, b"who?", WWW_Authenticate=f'Bearer realm="{elsewhere}/realm",service="x"'),
+        *[refuse(200, b'{"token": "T"}')] * 9,
+    )
+    done = pod.fetch(server, {"oci": {"reference": f"{server.url}/risk:v2"}})
+    assert (done.status, done.reason) == (1, "ModelFetchFailed")
+    assert "HTTP 401 Unauthorized: who?" in done.message
+    assert [path for path, _ in server.site.requests] == ["/v2/risk/manifests/v2", "/blob"]

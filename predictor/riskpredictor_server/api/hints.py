@@ -75,8 +75,8 @@ class Hints:
         self._not_meant = [
             part for part in _OTHER_MEASURES if not any(part in word for word in self._field_of)
         ]
-        name, value = next(iter(example.items()))
-        self._shortest = f'{{"{name}": {json.dumps(value)}, ...}}'
+        first = next((f'"{name}": {json.dumps(value)}, ' for name, value in example.items()), "")
+        self._shortest = f"{{{first}...}}"
 
     def field_meant(self, name: str) -> str | None:
         """Return the field that an unknown name stands for, if that is plain."""
@@ -106,7 +106,7 @@ class Hints:
             several = isinstance(value, list) and len(value) > 1
             return '; several patients are {"instances": [...]}, a record each' if several else ""
         if rule.minimum <= number <= rule.maximum:
-            return f"; write {number:g}" if rule.accepts(number) else ""
+            return f"; write {number:.12g}" if rule.accepts(number) else ""
         meant = {
             unit: f"{unit}, that is {converted:.4g} {rule.unit}"
             for unit, convert in _other_units(feature, rule)
@@ -120,7 +120,7 @@ class Hints:
             for unit in meant
             if feature.units and unit_name(unit) in feature.unit_names
         ]
-        return f"; {number:g} may be {' or '.join(meant.values())}{''.join(named)}"
+        return f"; {number:.12g} may be {' or '.join(meant.values())}{''.join(named)}"
 
     def choice_meant(self, rule: Feature, value: Any) -> str:
         """Return which value a refused one may mean, to be added to the detail; or nothing."""

@@ -71,6 +71,11 @@ def _wrong_statistics(feature: Feature, row: Mapping[str, Any]) -> str:
     span, baseline = (row.get(key) for key in ("trained_on", "baseline"))
     if not isinstance(span, dict) or not isinstance(baseline, dict):
         return "trained_on and baseline must be objects"
+    fill = row.get("fill")
+    # A median of whole numbers may be a half.
+    fits = _numbers([fill]) if feature.is_numeric else feature.accepts(fill)
+    if fill is not None and not fits:
+        return "fill must be a value of it"
     if feature.is_numeric:
         if not _numbers([span.get("minimum"), span.get("maximum")]):
             return "trained_on must have minimum and maximum"

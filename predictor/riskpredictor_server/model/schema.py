@@ -131,7 +131,7 @@ class Feature:
     def span(self) -> str:
         """The accepted values for people: 20 to 300 bpm."""
         if self.is_numeric:
-            return f"{self.minimum:g} to {self.maximum:g} {self.unit}".rstrip()
+            return f"{self.minimum:.12g} to {self.maximum:.12g} {self.unit}".rstrip()
         return "true or false" if self.type == "boolean" else ", ".join(self.values)
 
     def declaration(self) -> dict[str, Any]:

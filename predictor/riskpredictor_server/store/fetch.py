@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from riskpredictor_server.store.errors import FETCH_FAILED, NOT_FOUND, REJECTED,
 from riskpredictor_server.store.folder import Folder
 from riskpredictor_server.store.library import new_context
 from riskpredictor_server.store.settings import FetchSettings, parse
-from riskpredictor_server.store.transport import FetchContext, Reader
+from riskpredictor_server.store.transport import FetchContext
 from riskpredictor_server.store.verification import Wanted, read_artifact
 from riskpredictor_server.store.words import without_secrets
 
@@ -31,6 +33,8 @@ log = logging.getLogger("riskpredictor")
 
 TERMINATION_BYTES = 4096
 """What Kubernetes keeps of a termination log."""
+_GRACE = 2.0
+"""Seconds after the deadline in which a transport may end by itself: it knows better why."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
     except StoreError as error:
         return _failed(settings, error.reason, without_secrets(error.message, credentials.values()))
     except Exception as error:
-        log.exception("the fetch step failed")
+        shown = without_secrets(traceback.format_exc(), credentials.values())
+        log.error("%s", shown)  # noqa: TRY400 - exception() would show it as it is
         text = without_secrets(f"{type(error).__name__}: {error}", credentials.values())
         return _failed(settings, FETCH_FAILED, f"a fault of the fetch step: {text}")
     return 0
@@ -67,8 +72,14 @@ def fetch(settings: FetchSettings, credentials: dict[str, str]) -> None:
     if not _take_copy(settings.model_copy, wanted, target):
         source = settings.place
         log.info("fetching %s, %s, from %s", wanted.version, settings.model_digest, source.address)
-        reader = source.open(_context(settings, credentials))
-        _take(reader, source.address, wanted, target)
+        context = _context(settings, credentials)
+
+        def read() -> dict[str, bytes]:
+            return read_artifact(source.open(context), source.address, wanted)
+
+        _take(
+            lambda: _in_time(read, source.address, settings.fetch_timeout), source.address, target
+        )
     log.info(
         "%s, %s, is in %s after %.2f s",
         wanted.version, settings.model_digest, target, time.monotonic() - started,
@@ -94,9 +105,8 @@ def _take_copy(copy: str, wanted: Wanted, target: Path) -> bool:
     if not copy:
         return False
     try:
-        _take(
-            Folder(Path(copy), "the copy in the cluster"), "the copy in the cluster", wanted, target
-        )
+        where = "the copy in the cluster"
+        _take(lambda: read_artifact(Folder(Path(copy), where), where, wanted), where, target)
     except StoreError as error:
         if error.reason == NOT_FOUND:
             log.info("there is no whole copy in the cluster yet")
@@ -107,8 +117,8 @@ def _take_copy(copy: str, wanted: Wanted, target: Path) -> bool:
     return True
 
 
-def _take(reader: Reader, where: str, wanted: Wanted, target: Path) -> None:
-    files = read_artifact(reader, where, wanted)
+def _take(read: Callable[[], dict[str, bytes]], where: str, target: Path) -> None:
+    files = read()
     with place.beside(target, files) as made:
         del files
         try:
@@ -117,6 +127,36 @@ def _take(reader: Reader, where: str, wanted: Wanted, target: Path) -> None:
             text = str(error).replace(f"{made}/", "")
             raise StoreError(REJECTED, f"the model at {where}: {text}") from error
         place.put(made, target)
+
+
+def _in_time(read: Callable[[], dict[str, bytes]], where: str, seconds: float) -> dict[str, bytes]:
+    """Return what ``read`` returns; raises StoreError soon after the deadline, whatever it does.
+
+    Transports look at the clock between two packets. What no transport can end: a head that never
+    ends, byte by byte; a pipe or a dead network volume in the place of a file.
+    """
+    files: list[dict[str, bytes]] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            files.append(read())
+        except Exception as error:
+            errors.append(error)
+
+    # A daemon, which the process does not wait for when it exits.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds + _GRACE)
+    if errors:
+        raise errors[0]
+    if not files:
+        raise StoreError(
+            FETCH_FAILED,
+            f"{where}: an answer began and does not end; the time for the whole fetch,"
+            f" {seconds:g} s, is over",
+        )
+    return files[0]
 
 
 def _context(settings: FetchSettings, credentials: dict[str, str]) -> FetchContext:

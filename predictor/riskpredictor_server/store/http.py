@@ -80,6 +80,8 @@ class HttpClient:
     ) -> Answer:
         """Return an answer of status 2xx, or of one in ``accept``, with its whole body.
 
+        ``accept`` counts for the server that is asked, not for one that it redirects to: what such
+        a one says must not be taken for the former's words, as who may be told our account.
         ``limit``: most bytes of the body. Retried: 408, 425, 429, 5xx (after Retry-After, if it
         is given), broken connections, short bodies, silence. Raises StoreError: NOT_FOUND for 404
         and 410, REJECTED for a body over the limit, else FETCH_FAILED; with the server's words,
@@ -88,6 +90,14 @@ class HttpClient:
         if urlsplit(url).scheme not in ("http", "https"):
             raise StoreError(FETCH_FAILED, f"{words.shown_url(url)}: must begin with https://")
         transfer = _Transfer(method, url, dict(headers or {}), body, limit)
+        for name, value in (headers or {}).items():
+            # Otherwise http.client refuses it, with the value in the message.
+            if not (value.isascii() and value.isprintable()):
+                raise StoreError(
+                    FETCH_FAILED,
+                    f"{transfer.what}: what is sent as {name} must be one line of ASCII; check the"
+                    " Secret of spec.model.credentialsSecret",
+                )
         return self._retries.call(transfer.what, lambda: self._attempt(transfer, accept))
 
     def _attempt(self, transfer: _Transfer, accept: Collection[int]) -> Answer:
@@ -125,7 +135,7 @@ class HttpClient:
             body = error.read(_ERROR_BODY)
         except (OSError, http.client.HTTPException):
             body = b""
-        if status in accept:
+        if status in accept and _origin(error.url) == _origin(transfer.url):
             return Answer(status, headers, body)
         if status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             transfer.received.clear()
@@ -153,9 +163,9 @@ class _Transfer:
     def __init__(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None, limit: int
     ) -> None:
-        self.what = f"{method} {words.shown_url(url)}"
+        self.what, self.url = f"{method} {words.shown_url(url)}", url
         self.limit, self.received = limit, bytearray()
-        self._method, self._url, self._headers, self._body = method, url, headers, body
+        self._method, self._headers, self._body = method, headers, body
         self._tag = ""
 
     def request(self) -> urllib.request.Request:
@@ -164,7 +174,7 @@ class _Transfer:
         if self.received and self._tag:
             headers |= {"Range": f"bytes={len(self.received)}-", "If-Range": self._tag}
         return urllib.request.Request(  # noqa: S310 - the scheme was checked
-            self._url, data=self._body, headers=headers, method=self._method
+            self.url, data=self._body, headers=headers, method=self._method
         )
 
     def begin(self, response: Any) -> None:
@@ -191,9 +201,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
                 " not encrypted: refused; give the address of a store that stays with https",
             )
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        if request is not None and _origin(req.full_url) != _origin(newurl):
             request.remove_header("Authorization")
         return request
+
+
+def _origin(url: str) -> tuple[str, str]:
+    """Return what two URLs of one server have in common."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def basic(username: str, password: str) -> str:

@@ -72,8 +72,12 @@ def shorten(text: str) -> str:
 
 
 def without_secrets(text: str, secrets: Collection[str]) -> str:
-    """Return a text in which the values of the Secret are replaced."""
-    for secret in sorted(secrets, key=len, reverse=True):
+    """Return a text in which the values of the Secret are replaced, each line of them for itself.
+
+    A message may have a value of several lines on one, with escapes between.
+    """
+    lines = {line.strip() for secret in secrets for line in secret.splitlines()}
+    for secret in sorted(lines, key=len, reverse=True):
         if len(secret) >= _SECRET_AT_LEAST:
             text = text.replace(secret, "***")
     return text

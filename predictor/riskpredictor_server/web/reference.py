@@ -38,7 +38,7 @@ def _spans(rule: Mapping[str, Any], unit: str) -> Iterator[str]:
     """The ranges of a value or of a list, with the value's unit."""
     unit = rule.get("x-unit", unit)
     if "minimum" in rule and "maximum" in rule:
-        yield f"{rule['minimum']:g} to {rule['maximum']:g} {unit}".rstrip()
+        yield f"{rule['minimum']:.12g} to {rule['maximum']:.12g} {unit}".rstrip()
     if "maxItems" in rule:
         yield f"{rule['minItems']} to {rule['maxItems']} items"
     for each in rule.get("oneOf", ()):

@@ -167,6 +167,15 @@ def stall(data: bytes, seconds: float, headers: Mapping[str, str] | None = None)
     return misbehave
 
 
+def dribble(handler: Handler) -> None:
+    """Send a header field byte by byte, without end, until the client hangs up."""
+    handler.send_response(200)
+    handler.flush_headers()
+    while True:
+        handler.wfile.write(b"X")
+        time.sleep(0.1)
+
+
 @contextmanager
 def serve(address: str, home: Path) -> Iterator[WebServer]:
     """Run the server by HTTPS."""

@@ -16,6 +16,7 @@ from unit.predictor.support import HEALTHY, artifact, changed_copy, service
 
 from riskpredictor_server.model.artifact import ArtifactError, load, self_digest
 from riskpredictor_server.training.synthetic import generate
+from support import foreign_model
 
 Damage = Callable[[Path], Any]
 
@@ -178,3 +179,11 @@ def test_a_model_without_its_library_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "joblib", None)
     with pytest.raises(ArtifactError, match=r"needs the module joblib.*--build-arg EXTRAS=sklearn"):
         load(folder)
+
+
+@pytest.mark.parametrize("fill", [{"a": 1}, [1.2], "1.2", True])
+def test_a_fill_that_is_no_value_of_its_feature_is_refused(tmp_path: Path, fill: object) -> None:
+    foreign_model.write(tmp_path)
+    edit(lambda c: c["features"][2].update(fill=fill))(tmp_path)
+    with pytest.raises(ArtifactError, match="features: lactate: fill must be a value of it"):
+        load(tmp_path)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from unit.predictor.declared import PATIENT, WARD, value_of, values_of
 
 from riskpredictor_server.api.records import InvalidRecordError, RecordReader
+from riskpredictor_server.model.declaration import read_schema
 
 READER = RecordReader(WARD, PATIENT)
 
@@ -127,3 +128,23 @@ def test_every_accepted_record_is_read_back(values: tuple[Any, ...]) -> None:
     assert READER.read(record) == values
     given_only = {name: value for name, value in record.items() if value is not None}
     assert READER.read_many([given_only], "x") == [values]
+
+
+def test_a_model_that_needs_nothing_may_have_an_example_of_nothing() -> None:
+    schema = read_schema({"features": [{"name": "oxygen", "type": "boolean", "required": False}]})
+    reader = RecordReader(schema, {})
+    assert reader.read({}) == (None,)
+    with pytest.raises(InvalidRecordError, match=r"name the values, as in \{\.\.\.\}"):
+        reader.read([1])
+
+
+def test_large_numbers_are_told_in_full() -> None:
+    row = {"name": "platelets", "unit": "per nL", "minimum": 1000, "maximum": 1234567}
+    reader = RecordReader(read_schema({"features": [row]}), {"platelets": 250_000})
+    for value, detail in (
+        (1_234_568, "must be 1000 to 1234567 per nL"),
+        ("1034567", "; write 1034567"),
+    ):
+        with pytest.raises(InvalidRecordError) as caught:
+            reader.read({"platelets": value})
+        assert detail in caught.value.errors[0]["detail"]

@@ -392,3 +392,15 @@ def test_help_tells_of_the_server_and_of_the_step(capsys: pytest.CaptureFixture[
             main(argv)
         assert ended.value.code == 0
         assert words in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_pipe_in_the_place_of_a_file_is_given_up(tmp_path: Path, target: Path) -> None:
+    claim = tmp_path / "claim"
+    claim.mkdir()
+    os.mkfifo(claim / "card.json")
+    source = json.dumps({"pvc": {"claimName": "models"}})
+    given = settings(target, artifact(), model_source=source, model_claim=claim, fetch_timeout=0.1)
+    with pytest.raises(StoreError) as caught:
+        fetch(given, {})
+    assert caught.value.reason == "ModelFetchFailed"
+    assert "the claim models: an answer began and does not end" in caught.value.message
