@@ -105,7 +105,7 @@ async def _demand_a_signature(scene: Scene, files: dict[str, bytes]) -> None:
     spec = {"digest": DIGEST, "source": PVC, "signature": signature}
     scene.declare(modelVersion="v2", model=spec)
     await scene.synced_pass()
-    scene.pods.files = {address: files for address in ADDRESSES}
+    scene.pods.files = dict.fromkeys(ADDRESSES, files)
     scene.pods_up(2)
     scene.later(700)
     await scene.passes()
