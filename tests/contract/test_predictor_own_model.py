@@ -46,7 +46,8 @@ def test_a_forest_is_packaged_and_served(
     # Also of a forest, which gives some levels a probability of 0.
     assert 0 < card["metrics"]["log_loss"] < 10
     assert card["recipe"]["summary"] == (
-        f"a RandomForestClassifier of scikit-learn, fitted elsewhere with version {sklearn.__version__}"
+        "a RandomForestClassifier of scikit-learn,"
+        f" fitted elsewhere with version {sklearn.__version__}"
     )
     assert metadata["platform"] == "scikit-learn"
 
