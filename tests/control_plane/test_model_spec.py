@@ -153,6 +153,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "mlflow path upwards": (_mlflow(path="../x"), r"mlflow\.path must be relative"),
     "image without tag": (_image("r.example/risk"), r"image\.reference must be an image name with"),
     "image's relative path": (_image(path="model"), r"image\.path must start with '/'"),
+    "an image as a whole": (
+        _image(path="/"), r"image\.path must start with '/', name a folder and not .*/model",
+    ),
+    "an image as a whole, said otherwise": (_image(path="//."), r"image\.path must .* a folder"),
     "image's path upwards": (_image(path="/model/.."), r"image\.path must .*'\.\.'"),
     "a Secret without name": (
         {"credentialsSecret": {}}, r"credentialsSecret\.name: Required value",
