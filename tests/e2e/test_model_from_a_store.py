@@ -5,6 +5,7 @@ No image is built for any of them: all pods run the server without a model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from riskpredictor_operator.core.api import CONFIG_MAP, POD
 from riskpredictor_operator.kube import Key, Resource
@@ -24,11 +26,15 @@ from support.api import Api, Body, eventually
 from support.cluster import LocalCluster
 from support.fetch import digest_of
 from support.predictors import Predictors
+from support.signing import sign, write_key
 from support.stores import NAMES, Source, Store, serve
 
 SECRET = Resource("", "v1", "secrets", "Secret")
 CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+
+
+NODE_PORT = {"type": "NodePort"}
 
 
 @pytest.fixture(scope="module")
@@ -72,30 +78,38 @@ class Ward:
         key = Key(self.predictors.namespace, name)
         if store.credentials:
             data = dict(store.credentials if credentials is None else credentials)
-            self._create(SECRET, f"{name}-store", {"stringData": data})
+            self.create(SECRET, f"{name}-store", {"stringData": data})
         if store.authority:
-            self._create(
-                CONFIG_MAP, f"{name}-ca", {"data": {"ca.crt": store.authority.read_text()}}
-            )
+            self.create(CONFIG_MAP, f"{name}-ca", {"data": {"ca.crt": store.authority.read_text()}})
         version = json.loads((model / "card.json").read_bytes())["model_version"]
         return self.predictors.create(
             name,
             modelVersion=version,
             replicas=1,
             resources=SMALL,
-            service={"type": "NodePort"},
+            service=NODE_PORT,
             model=_model(key, store, source, model) | changed,
         )
 
-    def _create(self, resource: Resource, name: str, body: Body) -> None:
+    def create(self, resource: Resource, name: str, body: Body) -> None:
+        """Create an object in the namespace."""
         metadata = {"name": name, "namespace": self.predictors.namespace}
         self.api.create(resource, {"metadata": metadata, **body})
 
     def predict(self, key: Key, record: Any) -> Any:
         """Ask through the Service."""
-        url = f"{self.cluster.service_url(key)}/predict"
         with urllib3.PoolManager() as http:
-            return http.request("POST", url, json=record, timeout=10).json()
+            answer = http.request(
+                "POST", f"{self.cluster.service_url(key)}/predict", json=record, timeout=10
+            )
+            return answer.json()
+
+    def get(self, key: Key, path: str) -> bytes:
+        """Read from the server through the Service."""
+        with urllib3.PoolManager() as http:
+            answer = http.request("GET", f"{self.cluster.service_url(key)}{path}", timeout=10)
+            assert answer.status == 200, answer.data
+            return answer.data
 
     def copies(self, key: Key) -> list[Body]:
         """The copies of its models in the cluster."""
@@ -131,6 +145,16 @@ def stores(folder: Path, address: str) -> Iterator[dict[str, Store]]:
 
 
 @pytest.fixture(scope="module")
+def signed(ward: Ward, models: dict[str, Path], folder: Path) -> Body:
+    """Sign the models; returns what to declare beside them."""
+    write_key(folder, "release", ec.generate_private_key(ec.SECP256R1()))
+    for model in models.values():
+        sign(model, folder / "release.pem")
+    ward.create(CONFIG_MAP, "keys", {"data": {"key.pem": (folder / "release.pub.pem").read_text()}})
+    return {"signature": {"publicKey": {"configMap": "keys", "key": "key.pem"}}}
+
+
+@pytest.fixture(scope="module")
 def claim(cluster: LocalCluster, home: str, folder: Path) -> None:
     """The claim ``models``, bound to a folder of the node."""
     volume = {
@@ -161,11 +185,11 @@ def claim(cluster: LocalCluster, home: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(
-    ward: Ward, stores: dict[str, Store], models: dict[str, Path], claim: None
+    ward: Ward, stores: dict[str, Store], models: dict[str, Path], claim: None, signed: Body
 ) -> dict[str, Key]:
-    """A RiskPredictor for each store, all declared at once."""
+    """A RiskPredictor for each store, all declared at once; of each a signature is demanded."""
     return {
-        name: ward.declare(name, store, store.put(models["ward1"]), models["ward1"])
+        name: ward.declare(name, store, store.put(models["ward1"]), models["ward1"], **signed)
         for name, store in stores.items()
     }
 
@@ -181,6 +205,23 @@ def test_every_store_serves_one_model(
     assert status["image"] == "health-predictor:runtime"
     answer = ward.predict(served[name], foreign_model.ILL)
     assert (answer["risk_level"], answer["model_version"]) == ("Very high", "ward1")
+
+
+def test_an_image_may_be_the_store(ward: Ward, api: Api) -> None:
+    """One that was built with a model in it: its digest is that of the card in it."""
+    baked = ward.predictors.create("baked", replicas=1, resources=SMALL, service=NODE_PORT)
+    ward.predictors.wait(baked, within=120)
+    card = ward.get(baked, "/model/files/card.json")
+    digest = f"sha256:{hashlib.sha256(card).hexdigest()}"
+    source = {"image": {"reference": "health-predictor:v1"}}
+    key = ward.predictors.create(
+        "from-an-image", replicas=1, resources=SMALL, service=NODE_PORT,
+        model={"digest": digest, "source": source},
+    )  # fmt: skip
+    status = ward.predictors.wait(key, within=120)["status"]
+    assert status["model"]["digest"] == digest
+    assert status["image"] == "health-predictor:runtime"
+    assert ward.get(key, "/model/files/card.json") == card
 
 
 def test_stores_that_are_gone_harm_nobody_who_serves(

@@ -16,10 +16,6 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from unit.predictor.support import artifact
@@ -27,19 +23,11 @@ from unit.predictor.support import artifact
 from riskpredictor_server.model.artifact import SIGNATURE
 from riskpredictor_server.store.errors import SIGNATURE_INVALID, StoreError
 from riskpredictor_server.store.signature import verify
-from support.stores import environment
+from support.signing import sign, write_key
 
 CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1(),
 }  # fmt: skip
-
-
-def write_key(folder: Path, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
-    """``NAME.pem`` and ``NAME.pub.pem``."""
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (folder / f"{name}.pem").write_bytes(private)
-    (folder / f"{name}.pub.pem").write_bytes(public)
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +47,16 @@ Signed = Callable[[str, str], Path]
 def signed(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Signed:
     """Makes a copy of a model's folder, signed with a key by the signer's command line."""
     made: dict[tuple[str, str], Path] = {}
-    python = environment.python()
 
-    def sign(version: str, key: str) -> Path:
+    def made_for(version: str, key: str) -> Path:
         if (version, key) not in made:
             folder = tmp_path_factory.mktemp("signed") / version
             shutil.copytree(artifact(version), folder)
-            done = subprocess.run(
-                [python, "-m", "model_signing", "sign", "key", folder,
-                 "--private_key", keys / f"{key}.pem", "--signature", folder / SIGNATURE],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
+            sign(folder, keys / f"{key}.pem")
             made[version, key] = folder
         return made[version, key]
 
-    return sign
+    return made_for
 
 
 def content(folder: Path) -> dict[str, bytes]:
