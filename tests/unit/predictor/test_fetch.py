@@ -404,3 +404,16 @@ def test_a_pipe_in_the_place_of_a_file_is_given_up(tmp_path: Path, target: Path)
         fetch(given, {})
     assert caught.value.reason == "ModelFetchFailed"
     assert "the claim models: an answer began and does not end" in caught.value.message
+
+
+def test_a_volume_may_have_its_files_behind_links_as_config_maps_have_them(
+    tmp_path: Path, target: Path
+) -> None:
+    claim = tmp_path / "claim"
+    shutil.copytree(artifact(), claim / "..2026_11_28" / "v1")
+    (claim / "..data").symlink_to("..2026_11_28")
+    (claim / "v1").symlink_to(Path("..data") / "v1")
+    source = json.dumps({"pvc": {"claimName": "models", "path": "v1"}})
+    fetch(settings(target, artifact(), model_source=source, model_claim=claim), {})
+    assert names(target) == FILES
+    assert not any(path.is_symlink() for path in target.iterdir())
