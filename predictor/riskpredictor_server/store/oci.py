@@ -87,7 +87,7 @@ def _manifest(registry: Registry) -> dict[str, Any]:
     manifest = object_of(answer.body, what)
     if "layers" in manifest:
         return manifest
-    if "manifests" in manifest:
+    if manifest.get("manifests"):
         listed = _digests(manifest["manifests"], what)
         raise StoreError(
             REJECTED,
