@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
 from dataclasses import replace
 
@@ -53,7 +54,14 @@ def _fetch(arguments: list[str]) -> int:
     # Its libraries are as large as the server, which never needs them.
     from riskpredictor_server.store.fetch import main as fetch
 
+    # The first process of a container gets no signal that it has no handler for: a pod that waits
+    # for its store would take its whole grace period to go.
+    signal.signal(signal.SIGTERM, _terminate)
     return fetch(arguments)
+
+
+def _terminate(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _reserve_standard_files() -> None:

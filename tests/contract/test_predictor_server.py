@@ -192,7 +192,8 @@ def test_predictions_need_neither_scikit_learn_nor_numpy_nor_flask() -> None:
         "from riskpredictor_server.settings import Settings;"
         "s = Service(Settings(model=Path(sys.argv[1]))); assert not s.reason, s.reason;"
         "Application(s); s.predict(b'{}', 'application/json', 'x');"
-        "heavy = {'sklearn', 'numpy', 'joblib', 'flask', 'prometheus_client'};"
+        "heavy = {'sklearn', 'numpy', 'joblib', 'flask', 'prometheus_client', 'pandas', 'yaml',"
+        " 'obstore', 'cryptography', 'riskpredictor_server.store'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     env = {"PYTHONPATH": str(PREDICTOR)}

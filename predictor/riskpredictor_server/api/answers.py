@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any
 
 from riskpredictor_server.model.artifact import Model
-from riskpredictor_server.model.schema import Feature, Values
+from riskpredictor_server.model.schema import Feature, Values, number_text
 from riskpredictor_server.model.scorer import Contributions, Probabilities
 
 Warnings = Sequence[dict[str, Any]]
@@ -99,7 +99,7 @@ def _beyond(feature: Feature, row: Mapping[str, Any], value: Any) -> dict[str, A
     if feature.is_numeric:
         low, high = span["minimum"], span["maximum"]
         span = {"minimum": low, "maximum": high, "unit": feature.unit}
-        amount = _amount(f"{low:.12g} to {high:.12g}", feature)
+        amount = _amount(f"{number_text(low)} to {number_text(high)}", feature)
         detail = f"outside the {amount} that the model was trained on"
     else:
         detail = f"no record that the model was trained on was {_text(value)}"
@@ -131,4 +131,4 @@ def _amount(text: str, feature: Feature) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else f"{value:.12g}"
+    return value if isinstance(value, str) else number_text(value)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from riskpredictor_server.model.schema import Feature, Schema, Unit, unit_name
+from riskpredictor_server.model.schema import Feature, Schema, Unit, number_text, unit_name
 
 _OTHER_MEASURES: Final = ("diastolic", "pulsepressure")
 """They contain the name of another measure, and are none."""
@@ -106,7 +106,7 @@ class Hints:
             several = isinstance(value, list) and len(value) > 1
             return '; several patients are {"instances": [...]}, a record each' if several else ""
         if rule.minimum <= number <= rule.maximum:
-            return f"; write {number:.12g}" if rule.accepts(number) else ""
+            return f"; write {number_text(number)}" if rule.accepts(number) else ""
         meant = {
             unit: f"{unit}, that is {converted:.4g} {rule.unit}"
             for unit, convert in _other_units(feature, rule)
@@ -120,7 +120,7 @@ class Hints:
             for unit in meant
             if feature.units and unit_name(unit) in feature.unit_names
         ]
-        return f"; {number:.12g} may be {' or '.join(meant.values())}{''.join(named)}"
+        return f"; {number_text(number)} may be {' or '.join(meant.values())}{''.join(named)}"
 
     def choice_meant(self, rule: Feature, value: Any) -> str:
         """Return which value a refused one may mean, to be added to the detail; or nothing."""

@@ -131,7 +131,9 @@ class Feature:
     def span(self) -> str:
         """The accepted values for people: 20 to 300 bpm."""
         if self.is_numeric:
-            return f"{self.minimum:.12g} to {self.maximum:.12g} {self.unit}".rstrip()
+            return (
+                f"{number_text(self.minimum)} to {number_text(self.maximum)} {self.unit}".rstrip()
+            )
         return "true or false" if self.type == "boolean" else ", ".join(self.values)
 
     def declaration(self) -> dict[str, Any]:
@@ -159,6 +161,12 @@ class Feature:
         if self.risk:
             document["risk"] = risk_text(self.risk)
         return document
+
+
+def number_text(number: float) -> str:
+    """A number for people: six digits, but all of them where that would need an exponent."""
+    short = f"{number:g}"
+    return f"{number:.12g}" if "e" in short else short
 
 
 def unit_name(unit: str) -> str:

@@ -162,7 +162,7 @@ def _files(server: _Server, version: _Version, path: str) -> Reader:
         return _Artifacts(served + quote(unquote(parts.path).lstrip("/")), version, server.context)
     if folder.startswith(served):
         return _Artifacts(folder, version, server.context)
-    if parts.scheme in ("s3", "gs"):
+    if parts.scheme in ("s3", "gs") and parts.netloc and parts.path.strip("/"):
         return from_uri(folder).open(server.context)
     raise StoreError(
         FETCH_FAILED,

@@ -88,13 +88,21 @@ def _manifest(registry: Registry) -> dict[str, Any]:
     if "layers" in manifest:
         return manifest
     if manifest.get("manifests"):
-        listed = [str(each.get("digest")) for each in manifest["manifests"][:3]]
+        listed = _digests(manifest["manifests"], what)
         raise StoreError(
             REJECTED,
             f"{what} is an index of several artifacts; declare one of them in {FIELD}:"
             f" {', '.join(f'@{digest}' for digest in listed)}",
         )
     raise StoreError(REJECTED, f"{what} lists no layers; push the artifact with oras push")
+
+
+def _digests(index: Any, what: str) -> list[str]:
+    """Return the first digests of an index; raises StoreError."""
+    try:
+        return [str(each["digest"]) for each in index[:3]]
+    except (TypeError, KeyError) as error:
+        raise StoreError(REJECTED, f"{what}: the index is malformed") from error
 
 
 def _layers(manifest: dict[str, Any], name: str) -> list[_Layer]:

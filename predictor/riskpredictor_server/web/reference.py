@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from riskpredictor_server.model.schema import number_text
+
 _UNIT = "_unit"
 
 
@@ -38,7 +40,7 @@ def _spans(rule: Mapping[str, Any], unit: str) -> Iterator[str]:
     """The ranges of a value or of a list, with the value's unit."""
     unit = rule.get("x-unit", unit)
     if "minimum" in rule and "maximum" in rule:
-        yield f"{rule['minimum']:.12g} to {rule['maximum']:.12g} {unit}".rstrip()
+        yield f"{number_text(rule['minimum'])} to {number_text(rule['maximum'])} {unit}".rstrip()
     if "maxItems" in rule:
         yield f"{rule['minItems']} to {rule['maxItems']} items"
     for each in rule.get("oneOf", ()):

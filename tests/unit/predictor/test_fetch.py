@@ -7,6 +7,9 @@ import json
 import logging
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -404,3 +407,32 @@ def test_a_pipe_in_the_place_of_a_file_is_given_up(tmp_path: Path, target: Path)
         fetch(given, {})
     assert caught.value.reason == "ModelFetchFailed"
     assert "the claim models: an answer began and does not end" in caught.value.message
+
+
+def test_a_volume_may_have_its_files_behind_links_as_config_maps_have_them(
+    tmp_path: Path, target: Path
+) -> None:
+    claim = tmp_path / "claim"
+    shutil.copytree(artifact(), claim / "..2026_11_28" / "v1")
+    (claim / "..data").symlink_to("..2026_11_28")
+    (claim / "v1").symlink_to(Path("..data") / "v1")
+    source = json.dumps({"pvc": {"claimName": "models", "path": "v1"}})
+    fetch(settings(target, artifact(), model_source=source, model_claim=claim), {})
+    assert names(target) == FILES
+    assert not any(path.is_symlink() for path in target.iterdir())
+
+
+def test_a_step_that_waits_for_its_store_goes_when_it_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "card.json")
+    command = [
+        *(sys.executable, "-m", "riskpredictor_server", "fetch"),
+        *("--model", str(tmp_path / "model"), "--model-version", "v1"),
+        *("--model-digest", f"sha256:{'0' * 64}", "--model-claim", str(tmp_path)),
+        *("--model-source", '{"pvc":{"claimName":"models"}}'),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as step:
+        assert step.stderr
+        assert "fetching v1" in step.stderr.readline()
+        step.terminate()
+        # Not -15, which is how a process ends that leaves it to the system.
+        assert step.wait() == 128 + signal.SIGTERM

@@ -122,6 +122,7 @@ def test_files_in_a_store_are_read_there(
     [
         "/srv/mlruns/0/ab", "file:///srv/mlruns", "dbfs:/models", "mlflow-artifacts://else.where/0",
         "https://else.where/api/2.0/mlflow-artifacts/artifacts/0", "wasbs://c@a.example/risk",
+        "s3://", "s3://models", "s3:../models",
     ],
 )  # fmt: skip
 def test_files_anywhere_else_are_refused_with_the_fix(uri: str) -> None:

@@ -252,6 +252,15 @@ def test_a_file_of_model_pack_is_named_by_its_path() -> None:
     assert reader.read("card.json", 9) == b"{}"
 
 
+@pytest.mark.parametrize("listed", ["[1]", '{"a": 1}', "true"])
+def test_a_malformed_index_is_refused(listed: str) -> None:
+    http = Recorded(Answer(200, {}, b'{"manifests": %s}' % listed.encode()))
+    context = FetchContext(cast(HttpClient, http), Retries(1), {})
+    with pytest.raises(StoreError) as caught:
+        oci.open({"reference": "r.example/risk:v2"}, context)
+    assert caught.value.reason == REJECTED
+
+
 def test_what_is_no_manifest_is_refused() -> None:
     assert "the manifest v2 of r.example/risk: not valid JSON" in opened("r.example/risk:v2", b"x")
     message = opened("r.example/risk:v2", b'{"blobs": []}')
