@@ -183,6 +183,35 @@ def test_the_check_tells_the_worst_fall_with_its_values() -> None:
     }
 
 
+def test_what_the_check_tells_is_no_record_of_a_patient() -> None:
+    """It gets into the card."""
+    schema = read_schema(
+        {
+            "levels": ["Low", "High"],
+            "features": [
+                {"name": name, "minimum": 0, "maximum": 100, **({} if i else {"risk": "falls"})}
+                for i, name in enumerate(("rate", "age", "weight"))
+            ],
+        }
+    )
+    rows = [(50.0, float(i), float(i)) for i in range(100)]
+    seen: set[Values] = set()
+
+    def model(row: Values) -> tuple[float, float]:
+        seen.add(row[1:])
+        return 1 - row[0] / 100, row[0] / 100
+
+    assert check_monotone(score_of(model), schema, rows)["rate"]["holds"] is False
+    assert len(seen) == 40
+    assert sum(age == weight for age, weight in seen) < 4
+
+
+def test_a_fall_of_the_only_feature_is_told_without_others() -> None:
+    schema = Schema(ONE.features[:1], ONE.levels)
+    found = check_monotone(score_of(lambda row: (row[0] / 200, 1 - row[0] / 200)), schema, [(70,)])
+    assert found["rate"]["detail"] == "P(High) falls from 0.550 to 0.000 as it goes from 90 to 200"
+
+
 def test_the_check_sees_a_fall_below_the_band_and_of_a_level_between() -> None:
     schema = Schema(ONE.features, ("Low", "Medium", "High"))
 
