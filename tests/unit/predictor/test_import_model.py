@@ -53,7 +53,7 @@ from riskpredictor_server.model.sklearn_scorer import PipelineScorer
 from riskpredictor_server.train import main
 from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.import_model import ClassifierError, import_model
-from riskpredictor_server.training.probes import generated
+from riskpredictor_server.training.probes import generated, one_by_one
 from riskpredictor_server.training.synthetic import generate
 
 ROWS = generated(SCHEMA, 400, seed=6)
@@ -145,6 +145,30 @@ def test_no_record_of_a_patient_gets_into_the_card(tmp_path: Path) -> None:
     patients = [dict(zip(SCHEMA.names, values, strict=True)) for values in ROWS]
     assert len(shown) > 20
     assert not [record for record in shown if record in patients]
+
+
+def test_golden_cases_of_a_small_range_lie_within_it() -> None:
+    rows = [
+        {"name": "fio2", "minimum": 0.21, "maximum": 0.45},
+        {"name": "walks", "type": "boolean"},
+    ]
+    schema = read_schema({"features": rows})
+    asked = [values for _, values in one_by_one(schema)]
+    assert len(asked) == 4
+    assert all(schema.features[0].accepts(values[0]) for values in asked)
+
+
+def test_records_that_repeat_another_are_told_and_in_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "High" if LABELS[0] == "Low" else "Low"
+    monkeypatch.setitem(globals(), "ROWS", [*ROWS, *ROWS[1:31], ROWS[0]])
+    monkeypatch.setitem(globals(), "LABELS", [*LABELS, *LABELS[1:31], other])
+    told = imported(good(), tmp_path)
+    assert any(line.startswith("note: 30 records repeat another") for line in told)
+    assert any(line.startswith("note: 2 records have the same values") for line in told)
+    data = load(tmp_path / "model").card["data"]
+    assert (data["repeated"], data["conflicting"]) == (30, 2)
 
 
 def test_columns_may_have_another_order_and_the_aliases_of_features(tmp_path: Path) -> None:
@@ -506,6 +530,25 @@ def test_what_cannot_be_served_is_refused_with_the_reason(kind: str, tmp_path: P
     assert str(refused.value).startswith(f"{tmp_path / 'own.joblib'}: ")
     assert words in str(refused.value)
     assert not (tmp_path / "model" / "card.json").exists()
+
+
+def test_numbers_that_the_schema_declares_as_text_are_told_as_such(tmp_path: Path) -> None:
+    schema = read_schema(
+        {
+            "levels": ["Low", "High"],
+            "features": [{"name": "triage", "type": "category", "values": ["1", "2", "3"]}],
+        }
+    )
+    import pandas
+
+    data = pandas.DataFrame({"triage": [1, 2, 3] * 20})
+    pipeline = make_pipeline(OneHotEncoder(), LogisticRegression())
+    pipeline.fit(data, ["Low", "Low", "High"] * 20)
+    words = (
+        "knows triage as the numbers 1, 2, 3, which the schema declares as text: declare it as an"
+    )
+    with pytest.raises(ClassifierError, match=words):
+        imported(pipeline, tmp_path, schema)
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)])
