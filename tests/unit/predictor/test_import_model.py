@@ -33,6 +33,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from unit.predictor.pipelines import (
+    DECLARED,
     FLAGS,
     NUMBERS,
     SCHEMA,
@@ -66,7 +67,9 @@ def dumped(classifier: Any) -> bytes:
     return buffer.getvalue()
 
 
-def imported(classifier: Any, folder: Path, schema: Schema = SCHEMA) -> list[str]:
+def imported(
+    classifier: Any, folder: Path, schema: Schema = SCHEMA, groups: list[str] | None = None
+) -> list[str]:
     """Import a classifier, or the bytes of a file; return what was told about it."""
     file = folder / "own.joblib"
     file.write_bytes(classifier if isinstance(classifier, bytes) else dumped(classifier))
@@ -74,7 +77,7 @@ def imported(classifier: Any, folder: Path, schema: Schema = SCHEMA) -> list[str
     import_model(
         file,
         schema,
-        Dataset(ROWS, LABELS),
+        Dataset(ROWS, LABELS, groups),
         model_version="own-1",
         out=folder / "model",
         step=told.append,
@@ -145,6 +148,30 @@ def test_no_record_of_a_patient_gets_into_the_card(tmp_path: Path) -> None:
     patients = [dict(zip(SCHEMA.names, values, strict=True)) for values in ROWS]
     assert len(shown) > 20
     assert not [record for record in shown if record in patients]
+
+
+def test_a_direction_that_does_not_hold_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directed = {"rate": "falls", "lactate": "rises"}
+    features = [
+        {**row, **({"risk": directed[row["name"]]} if row["name"] in directed else {})}
+        for row in DECLARED["features"]
+    ]
+    imported(good(), tmp_path, read_schema({"features": features}))
+    warned = capsys.readouterr().err.splitlines()
+    assert warned[0].startswith("warning: rate: risk is declared as falls, but P(")
+    card = {row["name"]: row for row in load(tmp_path / "model").card["features"]}
+    assert card["rate"]["monotone"]["holds"] is False
+    assert "monotone" not in card["temperature"]
+
+
+def test_intervals_are_of_whole_groups(tmp_path: Path) -> None:
+    groups = [f"P{i // 4}" for i in range(len(ROWS))]
+    imported(good(), tmp_path, groups=groups)
+    card = load(tmp_path / "model").card
+    assert "bootstrap of groups" in card["metrics"]["intervals"]["method"]
+    assert card["data"]["groups"] == 100
 
 
 def test_golden_cases_of_a_small_range_lie_within_it() -> None:
