@@ -201,6 +201,10 @@ class _Reader:
             if name not in self.row:
                 self.fault((name,), "missing: the accepted range keeps typing errors out")
         low, high = self.number("minimum", 0), self.number("maximum", 1)
+        if made.type == "integer":
+            for name, value in (("minimum", low), ("maximum", high)):
+                if value != int(value):
+                    self.fault((name,), "must be a whole number, as all values of an integer are")
         if low >= high and {"minimum", "maximum"} <= self.row.keys():
             self.fault(("maximum",), f"must be more than minimum, {low:g}")
         step = self.number("step", 1 if made.type == "integer" else 0.1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
@@ -177,8 +178,14 @@ def unit_name(unit: str) -> str:
 def risk_text(risk: Risk) -> str:
     """The declaration of a :class:`Risk`."""
     if risk.band:
-        return f"rises outside {risk.band[0]:g}..{risk.band[1]:g}"
+        return "rises outside " + "..".join(map(_digits, risk.band))
     return "rises" if risk.rises else "falls"
+
+
+def _digits(value: float) -> str:
+    """All digits of a number, without an exponent."""
+    text = format(Decimal(repr(value)), "f")
+    return text.removesuffix(".0")
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,11 @@ def _unseen(cell: Raw, categories: Sequence[Any], refused: bool) -> list[Any]:
         accepted.append(cell.fill)
     known = {_key(value) for value in categories}
     strange = [value for value in categories if not _is_missing(value) and value not in accepted]
+    if strange and all(str(value) in accepted for value in strange):
+        raise MismatchError(
+            f"knows {feature.name} as the numbers {_listed(strange)}, which the schema declares as"
+            " text: declare it as an integer"
+        )
     if strange:
         raise MismatchError(
             f"knows {feature.name} as {_listed(strange)}, which the schema does not declare:"

@@ -26,7 +26,16 @@ from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.features import Term, expand
 from riskpredictor_server.training.recipes import Recipe
 from riskpredictor_server.training.regression import MonotoneRegression
-from riskpredictor_server.training.split import FOLDS, Part, duplicates, folds_of, shared, split
+from riskpredictor_server.training.split import (
+    FOLDS,
+    Part,
+    about,
+    doubts,
+    duplicates,
+    folds_of,
+    shared,
+    split,
+)
 from riskpredictor_server.training.synthetic import generate
 from riskpredictor_server.training.typical import examples_of, golden, titled
 
@@ -80,7 +89,7 @@ def train(
     data = _records(recipe, schema, source, records, seed, step)
     repeated, conflicting = duplicates(data.rows, data.labels)
     if source:
-        for note in (*data.notes, *_doubts(repeated, conflicting), *unseen(schema, data.rows)):
+        for note in (*data.notes, *doubts(repeated, conflicting), *unseen(schema, data.rows)):
             step(f"note: {note}")
     known, held_out = split(data.rows, data.labels, data.groups, seed)
     # One thread: the order of floating-point sums, and so the bytes, must not depend on cores.
@@ -130,8 +139,7 @@ def train(
         golden=golden(schema, examples) if examples else _vital_cases(),
         examples=titled(examples) if examples else EXAMPLES,
         form=scorer.linear_form(),
-        about_data={"repeated": repeated, "conflicting": conflicting}
-        | ({"groups": len(set(data.groups))} if data.groups else {}),
+        about_data=about(data, repeated, conflicting),
     )
     export(trained, out, step)
     step(f"wrote {out}: scorer agrees with the fitted model on all golden cases")
@@ -150,18 +158,6 @@ def _records(
 
 def _vital_cases() -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, dict(zip(VITALS.names, values, strict=True))) for name, values in _GOLDEN]
-
-
-def _doubts(repeated: int, conflicting: int) -> list[str]:
-    doubts = []
-    if repeated:
-        doubts.append(
-            f"{repeated} records repeat another, level included; if a patient has several, name the"
-            " column that says whose they are with --group"
-        )
-    if conflicting:
-        doubts.append(f"{conflicting} records have the same values as others of another level")
-    return doubts
 
 
 def _tell_shared(known: Part, held_out: Part, step: Step | None) -> int:

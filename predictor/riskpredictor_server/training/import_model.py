@@ -16,6 +16,7 @@ from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.linear_export import check_form, linear_form
 from riskpredictor_server.training.probes import generated, one_by_one
+from riskpredictor_server.training.split import about, doubts, duplicates
 from riskpredictor_server.training.typical import examples_of, named, titled
 
 _CHECKED = 2000
@@ -59,6 +60,9 @@ def import_model(
         raise ClassifierError(f"{classifier}: cannot be served: {error}") from error
     if scorer.note:
         step(scorer.note)
+    repeated, conflicting = duplicates(rows, labels)
+    for note in doubts(repeated, conflicting):
+        step(f"note: {note}")
     step(f"evaluating on {len(rows)} records")
     try:
         metrics = evaluate(scorer.predict_proba(rows), labels, schema.levels, data.groups)
@@ -85,6 +89,7 @@ def import_model(
         golden=[*named(examples), *_one_by_one(schema)],
         examples=titled(examples),
         form=form,
+        about_data=about(data, repeated, conflicting),
     )
     try:
         export(trained, out, step)

@@ -32,7 +32,8 @@ def intervals(
 
     Whole groups are drawn if there are any, for records of one patient are alike (cluster
     bootstrap: Field & Welsh, J. R. Stat. Soc. B 2007). None where a figure is undefined in too many
-    resamples, such as the recall of a level that hardly occurs. The same seed gives the same bytes.
+    resamples, such as the recall of a level that hardly occurs, or is the same in all: that all of
+    twelve were right does not make it certain. The same seed gives the same bytes.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     whose = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -77,5 +78,7 @@ def intervals(
 def _interval(figures: Sequence[float]) -> list[float] | None:
     known = [value for value in figures if np.isfinite(value)]
     if len(known) < _LEAST * len(figures):
+        return None
+    if min(known) == max(known):
         return None
     return [float(bound) for bound in np.quantile(known, _BOUNDS)]

@@ -113,7 +113,8 @@ def _products(
         raise MismatchError(
             f"step {where} (LogisticRegression) {error}".replace("  ", " ")
         ) from None
-    coefficients, intercepts = regression.coef_, regression.intercept_
+    # Without fit_intercept, liblinear's is a bare 0.0.
+    coefficients, intercepts = regression.coef_, np.atleast_1d(regression.intercept_)
     if len(coefficients) == 1:
         # Of two classes there is one row: the log-odds of the second, for a sigmoid.
         coefficients = np.vstack([np.zeros_like(coefficients), coefficients])

@@ -5,39 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from riskpredictor_server.model.schema import Feature, Schema, Values, risk_text
 
 Score = Callable[[Sequence[Values]], Sequence[Sequence[float]]]
 """Probabilities per record, in the order of the levels."""
 
 BACKGROUNDS: Final = 40
-"""Most records from which each feature is varied."""
+"""Most rows of other values in which each feature is varied."""
 _POINTS: Final = 121
 """Most values of a feature on its way."""
 _TOLERANCE: Final = 1e-9
 
 
 def check_monotone(
-    score: Score, schema: Schema, backgrounds: Sequence[Values]
+    score: Score, schema: Schema, rows: Sequence[Values]
 ) -> dict[str, dict[str, Any]]:
-    """Walk each feature with a declared risk away from where it is normal, in each background.
+    """Walk each feature with a declared risk away from where it is normal, all else being equal.
 
+    What is equal are the values of ``rows``, each from another record: what is found gets into the
+    card, which is public, and a patient's record must not.
     Holds if P(level or higher) never falls on the way, for every level. Returns by feature
     ``declared``, ``holds`` and ``detail``: what was looked at, or the worst fall with its values.
     A grid proves nothing between its points: for a model that jumps there, "holds" means that no
     fall was found.
     """
-    count = len(backgrounds)
-    spread = (
-        [backgrounds[i * count // BACKGROUNDS] for i in range(BACKGROUNDS)]
-        if count > BACKGROUNDS
-        else backgrounds
-    )
+    backgrounds = _mixed(rows)
     return {
-        feature.name: _check(score, schema, feature, spread)
+        feature.name: _check(score, schema, feature, backgrounds)
         for feature in schema.features
         if feature.risk
     }
+
+
+def _mixed(rows: Sequence[Values]) -> list[Values]:
+    """Draw each feature's values by themselves, so that a row is nobody's."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    columns = [
+        [column[i] for i in rng.permutation(len(column))[:BACKGROUNDS]]
+        for column in zip(*rows, strict=True)
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def _check(
@@ -58,8 +67,8 @@ def _check(
                     detail = (
                         f"P({schema.levels[k]}{' or higher' if k < len(schema.levels) - 1 else ''})"
                         f" falls from {reached[start]:.3f} to {reached[end]:.3f} as it goes from"
-                        f" {_shown(walk[start])} to {_shown(walk[end])}, with"
-                        f" {_others(schema, background, at)}"
+                        f" {_shown(walk[start])} to {_shown(walk[end])}"
+                        f"{_others(schema, background, at)}"
                     )
     held = f"no fall among {values} values in {len(backgrounds)} records"
     return {"declared": risk_text(feature.risk), "holds": not detail, "detail": detail or held}
@@ -99,11 +108,12 @@ def _worst_fall(reached: Sequence[float]) -> tuple[float, int, int]:
 
 
 def _others(schema: Schema, background: Values, at: int) -> str:
-    return ", ".join(
+    others = ", ".join(
         f"{name} {'left out' if value is None else _shown(value)}"
         for i, (name, value) in enumerate(zip(schema.names, background, strict=True))
         if i != at
     )
+    return f", with {others}" if others else ""
 
 
 def _shown(value: Any) -> str:

@@ -41,13 +41,18 @@ def one_by_one(schema: Schema) -> Iterator[tuple[str, Values]]:
 
     The other features are in the middle of their range, or have their first value.
     """
-    middle = [
-        round((feature.minimum + feature.maximum) / 2) if feature.is_numeric else feature.choices[0]
-        for feature in schema.features
-    ]
+    middle = [_middle(feature) for feature in schema.features]
     for index, feature in enumerate(schema.features):
         ends = (feature.minimum, feature.maximum)
         for value in ends if feature.is_numeric else feature.choices:
             yield f"{feature.name} {value}", (*middle[:index], value, *middle[index + 1 :])
         if not feature.required:
             yield f"a record without {feature.name}", (*middle[:index], None, *middle[index + 1 :])
+
+
+def _middle(feature: Feature) -> Any:
+    if not feature.is_numeric:
+        return feature.choices[0]
+    middle = (feature.minimum + feature.maximum) / 2
+    # Of a small range the nearest whole number would be outside.
+    return round(middle) if feature.type == "integer" else middle

@@ -11,7 +11,7 @@ from scipy.special import softmax
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.training.design import basis_of, chains_of, chains_of_terms, fills_of
 from riskpredictor_server.training.features import Term, expand
-from riskpredictor_server.training.monotone import fit_weights
+from riskpredictor_server.training.monotone import FitError, fit_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class MonotoneRegression:
             else chains_of_terms(schema, self.terms)
         )
         self.terms_ = tuple(term for chain in chains for term in chain.terms)
+        if not self.terms_:
+            raise FitError("every feature is the same in all records: there is nothing to learn")
         table = expand(rows, self.terms_, schema.names, self.fills_)
         # A rare value must not escape the penalty, so indicators stay 0 and 1.
         fixed = np.array([term.is_indicator for term in self.terms_], dtype=bool)

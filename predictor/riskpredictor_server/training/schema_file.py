@@ -176,10 +176,13 @@ def _value(node: yaml.Node) -> Any:
         return text.lower() == "true"
     if node.tag == _NULL:
         return None
-    if node.tag == _INT and len(text) <= 300:
-        return int(text)
     if node.tag in (_INT, _FLOAT):
-        return float(re.sub(r"\.(inf|nan)$", r"\1", text.lower()))
+        try:
+            if node.tag == _INT and len(text) <= 300:
+                return int(text)
+            return float(re.sub(r"\.(inf|nan)$", r"\1", text.lower()))
+        except ValueError:
+            return text  # a tag such as !!int can stand before anything
     return text
 
 

@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train
 
 from riskpredictor_server.model.schema import Values
 from riskpredictor_server.training.csv_file import RecordsError
+from riskpredictor_server.training.dataset import Dataset
 
 HELD_OUT: Final = 0.25
 FOLDS: Final = 5
@@ -86,6 +87,25 @@ def duplicates(rows: Sequence[Values], labels: Sequence[str]) -> tuple[int, int]
     levels_of: dict[Values, int] = Counter(values for values, _ in whole)
     conflicting = sum(count for (values, _), count in whole.items() if levels_of[values] > 1)
     return len(rows) - len(whole), conflicting
+
+
+def doubts(repeated: int, conflicting: int) -> list[str]:
+    """Say what :func:`duplicates` counted."""
+    doubts = []
+    if repeated:
+        doubts.append(
+            f"{repeated} records repeat another, level included; if a patient has several, name the"
+            " column that says whose they are with --group"
+        )
+    if conflicting:
+        doubts.append(f"{conflicting} records have the same values as others of another level")
+    return doubts
+
+
+def about(data: Dataset, repeated: int, conflicting: int) -> dict[str, int]:
+    """What the card says of the records besides how many they are."""
+    groups = {"groups": len(set(data.groups))} if data.groups else {}
+    return {"repeated": repeated, "conflicting": conflicting, **groups}
 
 
 def shared(known: Part, unseen: Part) -> int:

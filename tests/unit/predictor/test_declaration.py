@@ -60,6 +60,15 @@ def test_the_declaration_of_a_schema_is_read_as_that_schema() -> None:
     assert read_schema(VITALS.declaration()) == VITALS
 
 
+@pytest.mark.parametrize("band", ["1500000..4000000", "0.00001..0.0004", "-1.5..1234.5678"])
+def test_a_band_keeps_its_digits(band: str) -> None:
+    """In a card, which must be readable."""
+    feature = {"name": "a", "minimum": -10, "maximum": 1e7, "risk": f"rises outside {band}"}
+    schema = read_schema({"features": [feature]})
+    assert schema.declaration()["features"][0]["risk"] == f"rises outside {band}"
+    assert read_schema(schema.declaration()) == schema
+
+
 @pytest.mark.parametrize(
     ("changes", "place", "text"),
     [
@@ -72,6 +81,8 @@ def test_the_declaration_of_a_schema_is_read_as_that_schema() -> None:
         ({"minimum": float("nan")}, "minimum", "must be a finite number"),
         ({"maximum": 0.1}, "maximum", "must be more than minimum, 0.1"),
         ({"step": 0}, "step", "must be more than 0"),
+        ({"type": "integer"}, "minimum", "must be a whole number"),
+        ({"type": "integer", "minimum": 1, "maximum": 9.5}, "maximum", "must be a whole number"),
         ({"required": "yes"}, "required", "must be true or false"),
         ({"requierd": True}, "requierd", "unknown; a feature has name, type,"),
         ({"values": ["a", "b"]}, "values", "only a category has values"),

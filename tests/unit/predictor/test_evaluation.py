@@ -141,6 +141,15 @@ def test_the_recall_of_a_level_that_hardly_occurs_has_no_interval() -> None:
     assert "of 1" in summary(metrics)
 
 
+def test_a_figure_that_is_the_same_in_all_resamples_has_no_interval() -> None:
+    """That twelve of twelve were right does not say that all will be."""
+    right = np.eye(3)[[0] * 12 + [2] * 12]
+    metrics = evaluate(right, ["Low"] * 12 + ["High"] * 12, LEVELS)
+    assert metrics["accuracy"] == metrics["per_class"]["High"]["recall"] == 1
+    assert metrics["intervals"]["accuracy"] is None
+    assert metrics["intervals"]["recall"]["High"] is None
+
+
 def test_the_summary_has_intervals_and_the_slope() -> None:
     text = summary(evaluate(*drawn(500), LEVELS))
     assert "held-out accuracy 0." in text

@@ -33,6 +33,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from unit.predictor.pipelines import (
+    DECLARED,
     FLAGS,
     NUMBERS,
     SCHEMA,
@@ -53,7 +54,7 @@ from riskpredictor_server.model.sklearn_scorer import PipelineScorer
 from riskpredictor_server.train import main
 from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.import_model import ClassifierError, import_model
-from riskpredictor_server.training.probes import generated
+from riskpredictor_server.training.probes import generated, one_by_one
 from riskpredictor_server.training.synthetic import generate
 
 ROWS = generated(SCHEMA, 400, seed=6)
@@ -66,7 +67,9 @@ def dumped(classifier: Any) -> bytes:
     return buffer.getvalue()
 
 
-def imported(classifier: Any, folder: Path, schema: Schema = SCHEMA) -> list[str]:
+def imported(
+    classifier: Any, folder: Path, schema: Schema = SCHEMA, groups: list[str] | None = None
+) -> list[str]:
     """Import a classifier, or the bytes of a file; return what was told about it."""
     file = folder / "own.joblib"
     file.write_bytes(classifier if isinstance(classifier, bytes) else dumped(classifier))
@@ -74,7 +77,7 @@ def imported(classifier: Any, folder: Path, schema: Schema = SCHEMA) -> list[str
     import_model(
         file,
         schema,
-        Dataset(ROWS, LABELS),
+        Dataset(ROWS, LABELS, groups),
         model_version="own-1",
         out=folder / "model",
         step=told.append,
@@ -145,6 +148,54 @@ def test_no_record_of_a_patient_gets_into_the_card(tmp_path: Path) -> None:
     patients = [dict(zip(SCHEMA.names, values, strict=True)) for values in ROWS]
     assert len(shown) > 20
     assert not [record for record in shown if record in patients]
+
+
+def test_a_direction_that_does_not_hold_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directed = {"rate": "falls", "lactate": "rises"}
+    features = [
+        {**row, **({"risk": directed[row["name"]]} if row["name"] in directed else {})}
+        for row in DECLARED["features"]
+    ]
+    imported(good(), tmp_path, read_schema({"features": features}))
+    warned = capsys.readouterr().err.splitlines()
+    assert warned[0].startswith("warning: rate: risk is declared as falls, but P(")
+    card = {row["name"]: row for row in load(tmp_path / "model").card["features"]}
+    assert card["rate"]["monotone"]["holds"] is False
+    assert "monotone" not in card["temperature"]
+
+
+def test_intervals_are_of_whole_groups(tmp_path: Path) -> None:
+    groups = [f"P{i // 4}" for i in range(len(ROWS))]
+    imported(good(), tmp_path, groups=groups)
+    card = load(tmp_path / "model").card
+    assert "bootstrap of groups" in card["metrics"]["intervals"]["method"]
+    assert card["data"]["groups"] == 100
+
+
+def test_golden_cases_of_a_small_range_lie_within_it() -> None:
+    rows = [
+        {"name": "fio2", "minimum": 0.21, "maximum": 0.45},
+        {"name": "walks", "type": "boolean"},
+    ]
+    schema = read_schema({"features": rows})
+    asked = [values for _, values in one_by_one(schema)]
+    assert len(asked) == 4
+    assert all(schema.features[0].accepts(values[0]) for values in asked)
+
+
+def test_records_that_repeat_another_are_told_and_in_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "High" if LABELS[0] == "Low" else "Low"
+    monkeypatch.setitem(globals(), "ROWS", [*ROWS, *ROWS[1:31], ROWS[0]])
+    monkeypatch.setitem(globals(), "LABELS", [*LABELS, *LABELS[1:31], other])
+    told = imported(good(), tmp_path)
+    assert any(line.startswith("note: 30 records repeat another") for line in told)
+    assert any(line.startswith("note: 2 records have the same values") for line in told)
+    data = load(tmp_path / "model").card["data"]
+    assert (data["repeated"], data["conflicting"]) == (30, 2)
 
 
 def test_columns_may_have_another_order_and_the_aliases_of_features(tmp_path: Path) -> None:
@@ -506,6 +557,25 @@ def test_what_cannot_be_served_is_refused_with_the_reason(kind: str, tmp_path: P
     assert str(refused.value).startswith(f"{tmp_path / 'own.joblib'}: ")
     assert words in str(refused.value)
     assert not (tmp_path / "model" / "card.json").exists()
+
+
+def test_numbers_that_the_schema_declares_as_text_are_told_as_such(tmp_path: Path) -> None:
+    schema = read_schema(
+        {
+            "levels": ["Low", "High"],
+            "features": [{"name": "triage", "type": "category", "values": ["1", "2", "3"]}],
+        }
+    )
+    import pandas
+
+    data = pandas.DataFrame({"triage": [1, 2, 3] * 20})
+    pipeline = make_pipeline(OneHotEncoder(), LogisticRegression())
+    pipeline.fit(data, ["Low", "Low", "High"] * 20)
+    words = (
+        "knows triage as the numbers 1, 2, 3, which the schema declares as text: declare it as an"
+    )
+    with pytest.raises(ClassifierError, match=words):
+        imported(pipeline, tmp_path, schema)
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)])

@@ -129,6 +129,19 @@ def positions() -> Any:
     )
 
 
+@pytest.mark.parametrize("levels", [("Low", "High"), ("Low", "Medium", "High")])
+def test_a_regression_without_an_intercept(levels: Sequence[str]) -> None:
+    """liblinear's is a number then, not an array."""
+    schema = with_levels(*levels)
+    how: dict[str, Any] = {"solver": "liblinear"} if len(levels) == 2 else {}
+    last = regression(fit_intercept=False, class_weight="balanced", **how)
+    pipeline = fitted(make_pipeline(positions(), last), schema)
+    theirs = expected(pipeline, many()[:5000], schema)
+    assert np.abs(formula(exported(pipeline, schema), many()[:5000], schema) - theirs).max() <= (
+        TOLERANCE
+    )
+
+
 def test_terms_of_training_features_are_exported() -> None:
     names = ["rate", "temperature", "oxygen"]
     schema = read_schema({"features": [SCHEMA.by_name[name].declaration() for name in names]})

@@ -17,10 +17,11 @@ from riskpredictor_server.model.declaration import read_schema
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.vitals import VITALS
+from riskpredictor_server.training.features import Term
 from riskpredictor_server.training.fit import _cross_validate, _Fitted
 from riskpredictor_server.training.monotone import fit_weights
 from riskpredictor_server.training.monotone_check import check_monotone
-from riskpredictor_server.training.recipes import DECLARED
+from riskpredictor_server.training.recipes import DECLARED, RECIPES
 from riskpredictor_server.training.regression import MonotoneRegression
 from riskpredictor_server.training.split import Part
 
@@ -90,6 +91,31 @@ def test_every_declared_direction_holds_whatever_the_records_say(seed: int) -> N
     found = check_monotone(lambda some: scorer.score_many(some).probabilities, SCHEMA, rows)
     assert [row["holds"] for row in found.values()] == [True] * 5
     assert "ward" not in found
+
+
+def test_the_hinges_of_a_recipe_hold_whatever_the_records_say() -> None:
+    """Also where a severe band would lower the risk again."""
+    rows: list[Values] = [(80.0, 120.0, 98.6, 80.0 + i % 20) for i in range(400)]
+    labels = ["Medium" if 90 <= row[3] < 95 else "Low" for row in rows]
+    labels[:4] = ["High"] * 4
+    recipe = RECIPES["v2"]
+    scorer = MonotoneRegression(VITALS, recipe.inverse_regularisation, recipe.terms)
+    scorer.fit(rows, labels)
+    way = scorer.predict_proba([(80.0, 120.0, 98.6, x) for x in np.linspace(100, 50, 201)])
+    assert np.diff(reached(way), axis=0).min() >= -1e-12
+
+
+def test_risk_may_rise_less_further_out() -> None:
+    """Away from normal no slope is below 0, but it may be less than the one before."""
+    schema = Schema(ONE.features[:1], ONE.levels)
+    rows: list[Values] = [(float(90 + i % 100),) for i in range(1000)]
+    rng = np.random.default_rng(5)
+    high = rng.random(1000) < np.minimum(np.array(rows)[:, 0] - 90, 40) / 50
+    found = MonotoneRegression(schema, 100.0, [Term("rate", "above", at) for at in (90, 130)])
+    found.fit(rows, ["High" if one else "Low" for one in high])
+    near, far = ((found.coef_[1] - found.coef_[0]) / found.scale_).tolist()
+    assert near > 0.05
+    assert far < -0.8 * near
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -181,6 +207,35 @@ def test_the_check_tells_the_worst_fall_with_its_values() -> None:
         "holds": True,
         "detail": "no fall among 2 values in 2 records",
     }
+
+
+def test_what_the_check_tells_is_no_record_of_a_patient() -> None:
+    """It gets into the card."""
+    schema = read_schema(
+        {
+            "levels": ["Low", "High"],
+            "features": [
+                {"name": name, "minimum": 0, "maximum": 100, **({} if i else {"risk": "falls"})}
+                for i, name in enumerate(("rate", "age", "weight"))
+            ],
+        }
+    )
+    rows = [(50.0, float(i), float(i)) for i in range(100)]
+    seen: set[Values] = set()
+
+    def model(row: Values) -> tuple[float, float]:
+        seen.add(row[1:])
+        return 1 - row[0] / 100, row[0] / 100
+
+    assert check_monotone(score_of(model), schema, rows)["rate"]["holds"] is False
+    assert len(seen) == 40
+    assert sum(age == weight for age, weight in seen) < 4
+
+
+def test_a_fall_of_the_only_feature_is_told_without_others() -> None:
+    schema = Schema(ONE.features[:1], ONE.levels)
+    found = check_monotone(score_of(lambda row: (row[0] / 200, 1 - row[0] / 200)), schema, [(70,)])
+    assert found["rate"]["detail"] == "P(High) falls from 0.550 to 0.000 as it goes from 90 to 200"
 
 
 def test_the_check_sees_a_fall_below_the_band_and_of_a_level_between() -> None:

@@ -240,6 +240,17 @@ features:
     assert model.scorer.score((50.0, "Pain", 5.0)).probabilities[1] > 0.8
 
 
+def test_records_that_are_all_alike_teach_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema, data = tmp_path / "schema.yaml", tmp_path / "records.csv"
+    schema.write_text("levels: [No, Yes]\nfeatures:\n- {name: rate, minimum: 0, maximum: 100}\n")
+    data.write_text("\n".join(["rate,risk_level", *["5,No", "5,Yes"] * 20]))
+    arguments = ["--model-version", "m", "--schema", str(schema), "--data", str(data)]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert "every feature is the same in all records" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
