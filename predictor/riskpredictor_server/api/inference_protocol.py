@@ -264,10 +264,13 @@ def _named_columns(
         meant = {name: reader.field_meant(name) for name in given if name not in schema.names}
         renames = [f"{name[:64]!r} is {field}" for name, field in meant.items() if field]
         width = len(schema.names)
+        optional = [feature.name for feature in schema.features if not feature.required]
         either = f"one tensor of shape [n, {width}], columns {_columns(schema)}, or "
         raise TensorError(
             f"inputs: send {either if _is_wide(schema) else ''}one tensor"
-            f" each named {', '.join(schema.names)}" + "".join(f"; {each}" for each in renames)
+            f" each named {', '.join(schema.names)}"
+            + (f"; {', '.join(optional)} may be absent" if optional else "")
+            + "".join(f"; {each}" for each in renames)
         )
     for tensor in tensors:
         if tensor.shape[1:] not in ([], [1]):

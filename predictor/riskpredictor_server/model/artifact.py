@@ -86,6 +86,7 @@ def load(folder: Path) -> Model:
     raw, card, schema = _read_card(folder)
     files = {name: _read_file(folder, name, digest) for name, digest in card["files"].items()}
     scorer = _scorer(folder, files, schema)
+    _check_fills(folder, scorer, schema, card["features"])
     _check_golden(scorer, schema, card["golden_cases"])
     scoring = LINEAR if LINEAR in files else JOBLIB
     files[CARD] = raw
@@ -170,6 +171,18 @@ def _scorer(folder: Path, files: Mapping[str, bytes], schema: Schema) -> Scorer:
         ) from error
     except Exception as error:
         raise ArtifactError(f"{folder / JOBLIB}: cannot be loaded: {error}") from error
+
+
+def _check_fills(folder: Path, scorer: Scorer, schema: Schema, rows: list[dict[str, Any]]) -> None:
+    """The card says what a record is told; the linear form what is scored."""
+    if not isinstance(scorer, LinearScorer):
+        return
+    for feature, row, fill in zip(schema.features, rows, scorer.fills, strict=True):
+        if not feature.required and row.get("fill") != fill:
+            raise ArtifactError(
+                f"{folder / CARD}: features: {feature.name}: fill is {row.get('fill')!r},"
+                f" {LINEAR} scores {fill!r}; train the model again"
+            )
 
 
 def _check_golden(scorer: Scorer, schema: Schema, cases: list[dict[str, Any]]) -> None:

@@ -57,7 +57,8 @@ class LinearScorer:
             for index, slopes in self._slopes.items()
         )
         self._choices = tuple(self._of_choice.items())
-        self._fills = form.fills
+        self.fills = form.fills
+        """Per feature, what is scored where it was left out; None if nothing is."""
         self._has_optional = not all(feature.required for feature in schema.features)
 
     def _add(self, term: Term, features: Sequence[Feature]) -> None:
@@ -106,7 +107,7 @@ class LinearScorer:
 
     def _filled(self, values: Values) -> Values:
         """Put the model's fills in the place of what was left out."""
-        return tuple(f if x is None else x for x, f in zip(values, self._fills, strict=True))
+        return tuple(f if x is None else x for x, f in zip(values, self.fills, strict=True))
 
     def score(self, values: Values) -> Scored:
         """Score one record."""

@@ -111,6 +111,9 @@ class HttpClient:
                 return self._refused(error, transfer, accept)
         except (OSError, http.client.HTTPException) as error:
             raise _failure(error, transfer.what) from error
+        except ValueError as error:
+            # A store may redirect to what is no address.
+            raise StoreError(FETCH_FAILED, f"{transfer.what}: {error}") from error
 
     def _read(self, response: Any, transfer: _Transfer) -> None:
         # read1 waits for one packet at most, so that the deadline is looked at between any two.

@@ -48,7 +48,7 @@ def create_app(service: Service) -> Flask:
     @app.get("/")
     def index() -> str:
         """Render the form for predictions."""
-        form = form_of(service.model)
+        form = form_of(service.model) if service.model else None
         return render_template(
             "index.html", form=form, service=service, element_id=element_id, keypad=keypad
         )

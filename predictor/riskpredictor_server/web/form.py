@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from riskpredictor_server.model.artifact import Model
 from riskpredictor_server.model.schema import DEFAULT_LEVELS, Feature, Schema, Unit, unit_name
-from riskpredictor_server.model.vitals import EXAMPLES, VITALS
 
 _SHADES: Final = 12
 """Steps between the colours of the lowest and of the highest level: up to ten levels differ."""
@@ -74,10 +73,8 @@ class Form:
         }
 
 
-def form_of(model: Model | None) -> Form:
-    """Describe the record of a model; without one, that of the demonstration."""
-    if model is None:
-        return Form(VITALS, "none", list(EXAMPLES))
+def form_of(model: Model) -> Form:
+    """Describe the record of a model."""
     return Form(model.schema, model.version, model.examples)
 
 

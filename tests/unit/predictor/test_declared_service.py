@@ -18,7 +18,7 @@ from unit.predictor.test_recorded import differences
 
 from riskpredictor_server.api.openapi import document
 from riskpredictor_server.api.service import Service
-from riskpredictor_server.model.artifact import load
+from riskpredictor_server.model.artifact import ArtifactError, load
 from riskpredictor_server.settings import Settings
 from riskpredictor_server.web.app import create_app
 from support import foreign_model
@@ -68,6 +68,14 @@ def test_what_was_left_out_is_told_with_what_was_scored_instead(service: Service
         "filled_with": 1.2,
         "detail": "left out: 1.2 mmol/L was scored instead",
     }
+
+
+def test_a_card_that_tells_another_fill_than_is_scored_is_refused(tmp_path: Path) -> None:
+    features = [{**row, "fill": 1.5} if "fill" in row else row for row in foreign_model.FEATURES]
+    examples = [{"title": "Well", "record": WELL}]
+    folder = foreign_model.write_artifact(tmp_path, features, foreign_model.FORM, "ward1", examples)
+    with pytest.raises(ArtifactError, match=r"lactate: fill is 1\.5, scorer\.json scores 1\.2"):
+        load(folder)
 
 
 def test_what_training_never_saw_is_told(service: Service) -> None:
