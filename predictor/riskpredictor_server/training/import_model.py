@@ -10,12 +10,12 @@ from riskpredictor_server.model.artifact import ArtifactError
 from riskpredictor_server.model.classifier_file import written_by
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer, load_pipeline
-from riskpredictor_server.training.columns import NotLinearError
+from riskpredictor_server.training.conversion.columns import NotLinearError
+from riskpredictor_server.training.conversion.linear_export import check_form, linear_form
+from riskpredictor_server.training.conversion.probes import generated, one_by_one
 from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.evaluation import evaluate
 from riskpredictor_server.training.export import Trained, export
-from riskpredictor_server.training.linear_export import check_form, linear_form
-from riskpredictor_server.training.probes import generated, one_by_one
 from riskpredictor_server.training.split import about, doubts, duplicates
 from riskpredictor_server.training.typical import examples_of, named, titled
 

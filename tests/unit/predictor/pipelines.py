@@ -29,7 +29,7 @@ from sklearn.preprocessing import (
 
 from riskpredictor_server.model.declaration import read_schema
 from riskpredictor_server.model.schema import Schema, Values
-from riskpredictor_server.training.probes import generated
+from riskpredictor_server.training.conversion.probes import generated
 
 if TYPE_CHECKING:
     import pandas

@@ -52,9 +52,9 @@ from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
 from riskpredictor_server.train import main
+from riskpredictor_server.training.conversion.probes import generated, one_by_one
 from riskpredictor_server.training.dataset import Dataset
 from riskpredictor_server.training.import_model import ClassifierError, import_model
-from riskpredictor_server.training.probes import generated, one_by_one
 from riskpredictor_server.training.synthetic import generate
 
 ROWS = generated(SCHEMA, 400, seed=6)

@@ -45,9 +45,13 @@ from riskpredictor_server.model.declaration import read_schema
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
+from riskpredictor_server.training.conversion.linear_export import (
+    TOLERANCE,
+    check_form,
+    linear_form,
+)
+from riskpredictor_server.training.conversion.probes import generated
 from riskpredictor_server.training.features import Term, expand
-from riskpredictor_server.training.linear_export import TOLERANCE, check_form, linear_form
-from riskpredictor_server.training.probes import generated
 
 
 def formula(form: dict[str, Any], rows: Sequence[Values], schema: Schema = SCHEMA) -> Any:

@@ -19,7 +19,7 @@ from riskpredictor_server.model.linear_form import SCORER_FORMAT
 from riskpredictor_server.model.linear_scorer import LinearScorer
 from riskpredictor_server.model.schema import Schema, Values
 from riskpredictor_server.model.sklearn_scorer import PipelineScorer
-from riskpredictor_server.training.columns import (
+from riskpredictor_server.training.conversion.columns import (
     Cell,
     Factor,
     Fill,
@@ -30,7 +30,7 @@ from riskpredictor_server.training.columns import (
     numeric,
     raw,
 )
-from riskpredictor_server.training.transformers import MOST_PRODUCTS, transform
+from riskpredictor_server.training.conversion.transformers import MOST_PRODUCTS, transform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

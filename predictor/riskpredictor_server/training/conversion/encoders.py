@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from riskpredictor_server.training.columns import (
+from riskpredictor_server.training.conversion.columns import (
     Cell,
     Column,
     Fill,

@@ -27,7 +27,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from riskpredictor_server.training.columns import (
+from riskpredictor_server.training.conversion.columns import (
     Cell,
     Column,
     Fill,
@@ -43,7 +43,11 @@ from riskpredictor_server.training.columns import (
     one_of,
     total,
 )
-from riskpredictor_server.training.encoders import one_hot_encoder, ordinal_encoder, plain
+from riskpredictor_server.training.conversion.encoders import (
+    one_hot_encoder,
+    ordinal_encoder,
+    plain,
+)
 from riskpredictor_server.training.features import Term, expand
 
 MOST_PRODUCTS = 2000

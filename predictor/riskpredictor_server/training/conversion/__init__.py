@@ -1,0 +1,1 @@
+"""Turns fitted scikit-learn pipelines into the linear form, or says why one has none."""
