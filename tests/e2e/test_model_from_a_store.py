@@ -144,14 +144,20 @@ def stores(folder: Path, address: str) -> Iterator[dict[str, Store]]:
         yield found
 
 
+def _signed_with(key: str) -> Body:
+    """What to declare to demand a signature."""
+    return {"signature": {"publicKey": {"configMap": "keys", "key": f"{key}.pub.pem"}}}
+
+
 @pytest.fixture(scope="module")
-def signed(ward: Ward, models: dict[str, Path], folder: Path) -> Body:
-    """Sign the models; returns what to declare beside them."""
-    write_key(folder, "release", ec.generate_private_key(ec.SECP256R1()))
+def signed(ward: Ward, models: dict[str, Path], folder: Path) -> None:
+    """The models signed with the key ``release``, and the public keys in the namespace."""
+    for name in ("release", "other"):
+        write_key(folder, name, ec.generate_private_key(ec.SECP256R1()))
     for model in models.values():
         sign(model, folder / "release.pem")
-    ward.create(CONFIG_MAP, "keys", {"data": {"key.pem": (folder / "release.pub.pem").read_text()}})
-    return {"signature": {"publicKey": {"configMap": "keys", "key": "key.pem"}}}
+    keys = {path.name: path.read_text() for path in folder.glob("*.pub.pem")}
+    ward.create(CONFIG_MAP, "keys", {"data": keys})
 
 
 @pytest.fixture(scope="module")
@@ -185,11 +191,12 @@ def claim(cluster: LocalCluster, home: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(
-    ward: Ward, stores: dict[str, Store], models: dict[str, Path], claim: None, signed: Body
+    ward: Ward, stores: dict[str, Store], models: dict[str, Path], claim: None, signed: None
 ) -> dict[str, Key]:
     """A RiskPredictor for each store, all declared at once; of each a signature is demanded."""
+    demanded = _signed_with("release")
     return {
-        name: ward.declare(name, store, store.put(models["ward1"]), models["ward1"], **signed)
+        name: ward.declare(name, store, store.put(models["ward1"]), models["ward1"], **demanded)
         for name, store in stores.items()
     }
 
@@ -299,8 +306,12 @@ DAMAGES = {
     ),
     "not-signed": Damage(
         "ModelSignatureInvalid",
-        "model.sig",
-        declared={"signature": {"publicKey": {"configMap": "not-signed-ca", "key": "ca.crt"}}},
+        "has no model.sig",
+        _remove("model.sig"),
+        declared=_signed_with("release"),
+    ),
+    "signed-by-another": Damage(
+        "ModelSignatureInvalid", "is by another key", declared=_signed_with("other")
     ),
     "unknown-authority": Damage("ModelFetchFailed", "certificate", declared={"caBundle": None}),
 }
@@ -308,7 +319,7 @@ DAMAGES = {
 
 @pytest.fixture(scope="module")
 def refused(
-    ward: Ward, folder: Path, address: str, models: dict[str, Path]
+    ward: Ward, folder: Path, address: str, models: dict[str, Path], signed: None
 ) -> Iterator[tuple[Store, dict[str, Key]]]:
     """A web server, and a RiskPredictor for each damage, all declared at once."""
     home = folder / "damaged"
