@@ -111,7 +111,8 @@ def test_abbreviations_are_written_as_the_model_writes_them(visit: Visit, tmp_pa
         {**foreign_model.FEATURES[2], "name": name, "title": title, "unit": ""}
         for name, title in (("ph", "pH"), ("spo2", "SpO2"), ("inr", "INR"), ("age", "Age in years"))
     ]
-    form = {**foreign_model.FORM, "terms": [], "fills": {}}
+    fills = {row["name"]: row["fill"] for row in rows}
+    form = {**foreign_model.FORM, "terms": [], "fills": fills}
     example = {"title": "Well", "record": {"ph": 7.4, "spo2": 9, "age": 20}}
     folder = foreign_model.write_artifact(tmp_path / "model", rows, form, "short1", [example])
     with ServerProcess(folder) as server:
