@@ -24,16 +24,17 @@ def examples_of(
 
     For the lowest and the highest level it is what is typical of their patients. The median of a
     level between them would be nobody's: each patient is ill in another way. There it is the one of
-    highest probability on the way from the lowest to the highest.
+    highest probability on the way from the lowest to the highest; none if that gets another level.
     """
     first, *between, last = schema.levels
     ends = _typical(schema, rows, labels, first), _typical(schema, rows, labels, last)
     way = [_between(schema, *ends, i / _WAY) for i in range(1, _WAY)]
     table = score([tuple(record.get(name) for name in schema.names) for record in way])
-    picked = {
-        level: way[max(range(len(way)), key=lambda i: table[i][k])]
-        for k, level in enumerate(between, start=1)
-    }
+    picked = {}
+    for k, level in enumerate(between, start=1):
+        best = max(range(len(way)), key=lambda i: table[i][k])
+        if schema.level_of(table[best]) == k:
+            picked[level] = way[best]
     return {first: ends[0], **picked, last: ends[1]}
 
 

@@ -78,7 +78,8 @@ def test_nobody_waits_for_a_pipe_that_is_not_read_and_lines_tell_what_is_missing
             writer.write(KIB)
         writer.close()
         assert time.monotonic() - begun < 5
-        assert 500 < writer.lost < 1000
+        # The pipe may take none while they come, where the thread gets no turn.
+        assert 500 < writer.lost <= 1000
         lines: list[bytes] = []
         read = b""
         while sum(missing(line) or 1 for line in lines) < sent or not read.endswith(b"\n"):
