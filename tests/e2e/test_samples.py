@@ -16,7 +16,9 @@ from support.cluster import ROOT, LocalCluster
 from support.predictors import Predictors
 
 SAMPLES = {path.stem: path for path in sorted((ROOT / "deploy" / "samples").glob("*.yaml"))}
-VALID = sorted(set(SAMPLES) - {"invalid"})
+OF_A_STORE = "model-from-a-store"
+"""Its store is nobody's; models from real ones are in test_model_from_a_store.py."""
+VALID = sorted(set(SAMPLES) - {"invalid", OF_A_STORE})
 
 
 def _declared(path: Path) -> Body:
@@ -29,13 +31,22 @@ def applied(
     kubectl: Kubectl, home: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Key]:
     """The valid samples, all at once; without the digest of an image that is not to be had."""
-    for name in VALID:
+    names = (*VALID, OF_A_STORE)
+    for name in names:
         body = _declared(SAMPLES[name])
         body["spec"].get("image", {}).pop("digest", None)
         path = tmp_path_factory.mktemp(name) / "sample.yaml"
         path.write_text(yaml.safe_dump(body))
         kubectl("apply", "-f", str(path))
-    return {name: Key(home, _declared(SAMPLES[name])["metadata"]["name"]) for name in VALID}
+    return {name: Key(home, _declared(SAMPLES[name])["metadata"]["name"]) for name in names}
+
+
+def test_a_model_from_a_store_waits_for_what_its_sample_names(
+    predictors: Predictors, applied: dict[str, Key]
+) -> None:
+    body = predictors.wait(applied[OF_A_STORE], "False", "PodsBlocked", within=120)
+    (ready,) = [each for each in body["status"]["conditions"] if each["type"] == "Ready"]
+    assert "Secret model-store (spec.model.credentialsSecret)" in ready["message"]
 
 
 @pytest.mark.parametrize("name", VALID)
