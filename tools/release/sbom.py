@@ -1,8 +1,9 @@
 """Writes a bill of materials (CycloneDX) and the licences of each image into dist/: ``make sbom``.
 
-uv installs an image's lock files into build/images/NAME, resolved for the Python of its base image;
-cyclonedx-py and pip-licenses read the packages' metadata there. A licence that [tool.pip-licenses]
-in pyproject.toml does not allow ends it. The base image's own packages are not listed.
+uv installs an image's lock files into a temporary folder, resolved for the Python of its base
+image; cyclonedx-py and pip-licenses read the packages' metadata there. A licence that
+[tool.pip-licenses] in pyproject.toml does not allow ends it. The base image's own packages are not
+listed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,21 +54,28 @@ def main() -> int:
     out = parser.parse_args().out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     for image in IMAGES:
-        packages = install(image)
-        (out / f"{image.name}.licences.txt").write_text(licences(packages))
-        (out / f"{image.name}.cdx.json").write_text(bill(image, packages))
-        print(f"{image.name}: {len(list(packages.glob('*.dist-info')))} packages")
+        # A folder of its own for each run: two at a time would clear each other's.
+        with tempfile.TemporaryDirectory(prefix="sbom-") as folder:
+            packages = install(image, Path(folder))
+            _write(image, packages, out)
     return 0
 
 
-def install(image: Image) -> Path:
-    """Install the image's packages for reading, not for running; returns their folder."""
+def _write(image: Image, packages: Path, out: Path) -> None:
+    (out / f"{image.name}.licences.txt").write_text(licences(packages))
+    (out / f"{image.name}.cdx.json").write_text(bill(image, packages))
+    print(f"{image.name}: {len(list(packages.glob('*.dist-info')))} packages")
+
+
+def install(image: Image, home: Path) -> Path:
+    """Install the image's packages for reading, not for running; returns their folder in the new
+    environment ``home``.
+    """
     found = re.search(
         r"(?m)^ARG BASE_IMAGE=python:(\d+\.\d+)", (ROOT / image.dockerfile).read_text()
     )
     if not found:
         raise ValueError(f"{image.dockerfile}: ARG BASE_IMAGE names no python:X.Y")
-    home = ROOT / "build/images" / image.name
     venv.create(home, clear=True)
     (packages,) = home.glob("lib/python*/site-packages")
     _run(
