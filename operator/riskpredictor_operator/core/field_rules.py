@@ -165,8 +165,8 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
             }],
             "initContainers": [{"name": api.COPY_CONTAINER}, {"name": api.FETCH_CONTAINER}],
             "volumes": [{"name": name} for name in (
-                "tmp", "models", "model-ca", "model-copy", "model-credentials", "model-key",
-                "model-source",
+                "tmp", api.MODELS_VOLUME, api.CA_VOLUME, api.COPY_VOLUME, api.CREDENTIALS_VOLUME,
+                api.KEY_VOLUME, api.SOURCE_VOLUME,
             )],
         },
     }},

@@ -46,11 +46,6 @@ class Model:
     public_key: ConfigMapKey | None = None
     """The key that must have signed the model; None: no signature is asked for."""
 
-    @property
-    def short_digest(self) -> str:
-        """The first 12 hexadecimal digits of the digest, for names."""
-        return self.digest.removeprefix("sha256:")[:12]
-
 
 def parse_model(spec: Body) -> Model | None:
     """The model that a spec declares; None where it is in the image.

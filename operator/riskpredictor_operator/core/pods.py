@@ -244,11 +244,11 @@ def _needed_volumes(pod: Body) -> str:
         return ""
     volumes = {volume["name"]: volume for volume in _spec(pod).get("volumes") or ()}
     told = []
-    if secret := (volumes.get("model-credentials") or {}).get("secret"):
+    if secret := (volumes.get(api.CREDENTIALS_VOLUME) or {}).get("secret"):
         told.append(f"Secret {secret['secretName']} (spec.model.credentialsSecret)")
     for name, path in (
-        ("model-ca", "spec.model.caBundle"),
-        ("model-key", "spec.model.signature.publicKey"),
+        (api.CA_VOLUME, "spec.model.caBundle"),
+        (api.KEY_VOLUME, "spec.model.signature.publicKey"),
     ):
         if config_map := (volumes.get(name) or {}).get("configMap"):
             keys = ", ".join(item["key"] for item in config_map.get("items") or ())
@@ -263,7 +263,7 @@ def _claim(pod: Body) -> str:
     if not digest_of(pod):
         return ""
     for volume in _spec(pod).get("volumes") or ():
-        if volume["name"] == "model-source":
+        if volume["name"] == api.SOURCE_VOLUME:
             return str((volume.get("persistentVolumeClaim") or {}).get("claimName", ""))
     return ""
 

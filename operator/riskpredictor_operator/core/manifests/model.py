@@ -8,6 +8,7 @@ mounted in that container alone.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from riskpredictor_operator.core import api, names
@@ -31,6 +32,14 @@ SIZE_LIMIT = "1Gi"
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 """Without it, the cluster autoscaler keeps every node on which a pod has an emptyDir."""
 _READ_ONLY_FILE = 0o444
+_PATHS = {
+    api.COPY_VOLUME: f"{CONFIG}/copy",
+    api.CREDENTIALS_VOLUME: f"{CONFIG}/credentials",
+    api.CA_VOLUME: f"{CONFIG}/ca",
+    api.KEY_VOLUME: f"{CONFIG}/key",
+    api.SOURCE_VOLUME: CLAIM,
+}
+"""Where the fetch step finds its volumes."""
 
 
 def with_fetch(template: Body, rp: RiskPredictor, model: Model) -> dict[str, Any]:
@@ -43,12 +52,12 @@ def with_fetch(template: Body, rp: RiskPredictor, model: Model) -> dict[str, Any
     """
     metadata, spec = template["metadata"], template["spec"]
     predictor, *others = spec["containers"]
-    mounts = _mounts(model)
+    volumes = _volumes(rp, model)
     return {
         "metadata": {
             "labels": {**metadata["labels"], api.LABEL_MODEL_SOURCE: model.kind},
             "annotations": {
-                SAFE_TO_EVICT: "models",
+                SAFE_TO_EVICT: api.MODELS_VOLUME,
                 **(metadata.get("annotations") or {}),
                 # Another digest is another template, so the pods are replaced.
                 api.ANNOTATION_MODEL_DIGEST: model.digest,
@@ -56,11 +65,11 @@ def with_fetch(template: Body, rp: RiskPredictor, model: Model) -> dict[str, Any
         },
         "spec": {
             **spec,
-            "initContainers": [*_copy(model, predictor), _fetch(rp, model, predictor, mounts)],
+            "initContainers": [*_copy(model, predictor), _fetch(rp, model, predictor, volumes)],
             "containers": [_serving(predictor), *others],
             "volumes": [
-                {"name": "models", "emptyDir": {"sizeLimit": SIZE_LIMIT}},
-                *({"name": name, **source} for name, source in _volumes(rp, model).items()),
+                {"name": api.MODELS_VOLUME, "emptyDir": {"sizeLimit": SIZE_LIMIT}},
+                *({"name": name, **source} for name, source in volumes.items()),
             ],
         },
     }
@@ -71,7 +80,7 @@ def _serving(predictor: Body) -> dict[str, Any]:
     return {
         **predictor,
         "env": [pod_name, {"name": "RISKPREDICTOR_MODEL", "value": MODEL}, *rest],
-        "volumeMounts": [{"name": "models", "mountPath": MODELS, "readOnly": True}],
+        "volumeMounts": [{"name": api.MODELS_VOLUME, "mountPath": MODELS, "readOnly": True}],
     }
 
 
@@ -87,13 +96,15 @@ def _copy(model: Model, predictor: Body) -> list[dict[str, Any]]:
             # -f: a pod whose node restarted runs this again, over files that are read-only.
             "command": ["cp", "-R", "-f", f"{folder}/.", INCOMING],
             "resources": predictor["resources"],
-            "volumeMounts": [{"name": "models", "mountPath": MODELS}],
+            "volumeMounts": [{"name": api.MODELS_VOLUME, "mountPath": MODELS}],
             "securityContext": predictor["securityContext"],
         }
     ]
 
 
-def _fetch(rp: RiskPredictor, model: Model, predictor: Body, mounts: Body) -> dict[str, Any]:
+def _fetch(
+    rp: RiskPredictor, model: Model, predictor: Body, volumes: Iterable[str]
+) -> dict[str, Any]:
     return {
         "name": api.FETCH_CONTAINER,
         "image": predictor["image"],
@@ -107,8 +118,8 @@ def _fetch(rp: RiskPredictor, model: Model, predictor: Body, mounts: Body) -> di
         # admits there it admits here.
         "resources": predictor["resources"],
         "volumeMounts": [
-            {"name": "models", "mountPath": MODELS},
-            *({"name": n, "mountPath": path, "readOnly": True} for n, path in mounts.items()),
+            {"name": api.MODELS_VOLUME, "mountPath": MODELS},
+            *({"name": name, "mountPath": _PATHS[name], "readOnly": True} for name in volumes),
         ],
         "securityContext": predictor["securityContext"],
     }
@@ -122,47 +133,35 @@ def _variables(rp: RiskPredictor, model: Model) -> dict[str, str]:
         "RISKPREDICTOR_MODEL_DIGEST": model.digest,
         # Kubernetes replaces $(NAME) in values, and makes one $ of two.
         "RISKPREDICTOR_MODEL_SOURCE": source.replace("$", "$$"),
-        "RISKPREDICTOR_MODEL_COPY": f"{CONFIG}/copy",
+        "RISKPREDICTOR_MODEL_COPY": _PATHS[api.COPY_VOLUME],
     }
     if model.credentials_secret:
-        variables["RISKPREDICTOR_MODEL_CREDENTIALS"] = f"{CONFIG}/credentials"
+        variables["RISKPREDICTOR_MODEL_CREDENTIALS"] = _PATHS[api.CREDENTIALS_VOLUME]
     if model.ca_bundle:
-        variables["RISKPREDICTOR_MODEL_CA"] = f"{CONFIG}/ca/{model.ca_bundle.key}"
+        variables["RISKPREDICTOR_MODEL_CA"] = f"{_PATHS[api.CA_VOLUME]}/{model.ca_bundle.key}"
     if model.public_key:
-        variables["RISKPREDICTOR_MODEL_PUBLIC_KEY"] = f"{CONFIG}/key/{model.public_key.key}"
+        variables["RISKPREDICTOR_MODEL_PUBLIC_KEY"] = (
+            f"{_PATHS[api.KEY_VOLUME]}/{model.public_key.key}"
+        )
     return variables
 
 
 def _volumes(rp: RiskPredictor, model: Model) -> dict[str, dict[str, Any]]:
     """The sources of what only the fetch step sees, by volume name."""
     copy = {"name": names.model_copy_of(rp.key, model.digest), "optional": True}
-    volumes: dict[str, dict[str, Any]] = {"model-copy": _of_config_map(copy)}
+    volumes: dict[str, dict[str, Any]] = {api.COPY_VOLUME: _of_config_map(copy)}
     if model.credentials_secret:
         secret = {"secretName": model.credentials_secret, "defaultMode": _READ_ONLY_FILE}
-        volumes["model-credentials"] = {"secret": secret}
-    for name, entry in (("model-ca", model.ca_bundle), ("model-key", model.public_key)):
+        volumes[api.CREDENTIALS_VOLUME] = {"secret": secret}
+    for name, entry in ((api.CA_VOLUME, model.ca_bundle), (api.KEY_VOLUME, model.public_key)):
         if entry:
             items = [{"key": entry.key, "path": entry.key}]
             volumes[name] = _of_config_map({"name": entry.config_map, "items": items})
     if model.kind == PVC:
         claim = {"claimName": model.place["claimName"], "readOnly": True}
-        volumes["model-source"] = {"persistentVolumeClaim": claim}
+        volumes[api.SOURCE_VOLUME] = {"persistentVolumeClaim": claim}
     return volumes
 
 
 def _of_config_map(source: Body) -> dict[str, Any]:
     return {"configMap": {**source, "defaultMode": _READ_ONLY_FILE}}
-
-
-def _mounts(model: Model) -> dict[str, str]:
-    """Where the fetch step finds them, by volume name."""
-    mounts = {"model-copy": f"{CONFIG}/copy"}
-    if model.credentials_secret:
-        mounts["model-credentials"] = f"{CONFIG}/credentials"
-    if model.ca_bundle:
-        mounts["model-ca"] = f"{CONFIG}/ca"
-    if model.public_key:
-        mounts["model-key"] = f"{CONFIG}/key"
-    if model.kind == PVC:
-        mounts["model-source"] = CLAIM
-    return mounts
