@@ -30,7 +30,7 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
     the webhook of AKS puts into the environment, else none, as for a public container.
     """
     where = location("az", source["account"], source["container"], source["prefix"])
-    store = opened(
+    return opened(
         lambda: AzureStore(
             source["container"],
             prefix=source["prefix"].strip("/"),
@@ -38,8 +38,8 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
             **options(context, source.get("endpoint")),
         ),
         where,
+        context,
     )
-    return Bucket(store, where, context)
 
 
 open_writer = open

@@ -25,7 +25,7 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
     else the pod's identity where there is a metadata server (GKE), else none: a public bucket.
     """
     where = location("gs", source["bucket"], source["prefix"])
-    store = opened(
+    return opened(
         lambda: GCSStore(
             source["bucket"],
             prefix=source["prefix"].strip("/"),
@@ -33,8 +33,8 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
             **options(context, source.get("endpoint")),
         ),
         where,
+        context,
     )
-    return Bucket(store, where, context)
 
 
 open_writer = open

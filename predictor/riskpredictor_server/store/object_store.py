@@ -118,10 +118,10 @@ def options(context: FetchContext, endpoint: str | None) -> Mapping[str, Any]:
     return {"client_options": client, "retry_config": retry}
 
 
-def opened(make: Callable[[], T], where: str) -> T:
-    """Return what ``make`` returns; a wrong setting, which obstore finds, becomes a StoreError."""
+def opened(make: Callable[[], ObjectStore], where: str, context: FetchContext) -> Bucket:
+    """Open what ``make`` makes; a wrong setting, which obstore finds, becomes a StoreError."""
     try:
-        return make()
+        return Bucket(make(), where, context)
     except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
         said = words.shorten(str(error).partition(_DEBUG)[0])
         raise StoreError(FETCH_FAILED, f"{where}: {said}; {words.ACCESS}") from error

@@ -30,7 +30,7 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
     identity of the node is never used: what a pod may read should not depend on where it runs.
     """
     where = location("s3", source["bucket"], source["prefix"])
-    store = opened(
+    return opened(
         lambda: S3Store(
             source["bucket"],
             prefix=source["prefix"].strip("/"),
@@ -38,8 +38,8 @@ def open(source: Source, context: FetchContext) -> Bucket:  # noqa: A001 - as al
             **options(context, _endpoint(source)),
         ),
         where,
+        context,
     )
-    return Bucket(store, where, context)
 
 
 open_writer = open

@@ -23,6 +23,15 @@ def levels_of(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     return found
 
 
+def log_loss(of_truth: NDArray[np.float64]) -> float:
+    """Mean log loss of the probabilities that were given to the true levels, shape (n,).
+
+    A probability of 0, which a forest can give, counts as the machine epsilon, as in scikit-learn.
+    """
+    epsilon = np.finfo(float).eps
+    return float(-np.log(np.clip(of_truth, epsilon, 1 - epsilon)).mean())
+
+
 def evaluate(
     probabilities: NDArray[np.float64],
     truth: Sequence[str],
@@ -37,8 +46,7 @@ def evaluate(
     no number.
     Brier is the multiclass score of Brier (1950): mean squared distance of the probability vector
     from the one-hot truth, 0 to 2. ECE is the expected calibration error of the predicted class
-    over 10 equal-width bins (Guo et al. 2017). Log loss takes a probability of 0, which a forest
-    can give, for the machine epsilon, as scikit-learn does.
+    over 10 equal-width bins (Guo et al. 2017).
     """
     if not np.isfinite(probabilities).all():
         raise ValueError("a probability is not a number")
@@ -50,14 +58,13 @@ def evaluate(
         truth, names[predicted], labels=names, zero_division=0.0
     )
     of_truth = probabilities[np.arange(len(index)), index]
-    epsilon = np.finfo(float).eps
     rows = reliability(probabilities.max(axis=1), right)
     return {
         "records": len(index),
         "accuracy": float(right.mean()),
         "brier": float(((probabilities - np.eye(len(levels))[index]) ** 2).sum(axis=1).mean()),
         "expected_calibration_error": expected_error(rows),
-        "log_loss": float(-np.log(np.clip(of_truth, epsilon, 1 - epsilon)).mean()),
+        "log_loss": log_loss(of_truth),
         "calibration": {
             "of": f"{levels[-1]} against the other levels",
             **calibration(probabilities[:, -1], index == len(levels) - 1),

@@ -21,7 +21,7 @@ from riskpredictor_server.model.scorer import Scored, ScoredMany
 from riskpredictor_server.model.vitals import EXAMPLES, VITALS
 from riskpredictor_server.training.dataset import LABEL, Dataset, read_csv
 from riskpredictor_server.training.design import left_out_often, unseen
-from riskpredictor_server.training.evaluation import evaluate, levels_of
+from riskpredictor_server.training.evaluation import evaluate, levels_of, log_loss
 from riskpredictor_server.training.export import Trained, export
 from riskpredictor_server.training.features import Term, expand
 from riskpredictor_server.training.recipes import Recipe
@@ -189,8 +189,7 @@ def _cross_validate(
             scorer = _Fitted(_estimator(recipe, schema, indicators), schema).fit(fitted)
             probabilities = scorer.predict_proba(rest.rows)
             truth = np.array([schema.levels.index(level) for level in rest.labels])
-            of_truth = probabilities[np.arange(len(truth)), truth]
-            losses.append(-float(np.log(np.maximum(of_truth, np.finfo(float).eps)).mean()))
+            losses.append(log_loss(probabilities[np.arange(len(truth)), truth]))
             accuracies.append(float((levels_of(probabilities) == truth).mean()))
         found.append((float(np.mean(losses)), indicators, accuracies))
     _, indicators, accuracies = min(found, key=lambda each: each[0])
