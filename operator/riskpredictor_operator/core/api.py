@@ -30,6 +30,20 @@ LABEL_MODEL_SOURCE = f"{GROUP}/model-source"
 """On every pod whose model comes from a store: the kind of store. NetworkPolicies select by it."""
 ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
 """On every pod whose model comes from a store: the digest that it was verified against."""
+LABEL_CANDIDATE_VERSION = f"{GROUP}/candidate-version"
+"""On every pod with a candidate: its version."""
+LABEL_CANDIDATE_SOURCE = f"{GROUP}/candidate-source"
+"""On every pod whose candidate comes from a store: the kind of store. NetworkPolicies select by
+it."""
+ANNOTATION_CANDIDATE_DIGEST = f"{GROUP}/candidate-digest"
+"""On every pod whose candidate comes from a store: the digest that it is verified against."""
+ANNOTATION_STAGE = f"{GROUP}/stage"
+"""On every pod with a candidate: Shadow, or Canary-10."""
+ANNOTATION_ROLLOUT_ID = f"{GROUP}/rollout-id"
+"""On every pod with a candidate: the change that it is part of, as 12 hexadecimal digits."""
+ANNOTATION_ABORTED = f"{GROUP}/aborted"
+"""On a Deployment: the keys of the releases that were aborted, the latest first, comma-separated.
+It tells them where the status is lost."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_HASH = f"{GROUP}/applied-hash"
 """On every child: digest of what was applied, so that a restart knows that nothing changed."""
@@ -47,18 +61,10 @@ takes it: a field that no manager owns would fall back to its default, 1."""
 OWN_MANAGERS = (FIELD_MANAGER, HANDOVER_MANAGER)
 
 CONTAINER = "predictor"
-FETCH_CONTAINER = "fetch-model"
-"""The init container that fetches the model from a store."""
-COPY_CONTAINER = "copy-model"
-"""The init container before it that copies the model out of its own image."""
 MODELS_VOLUME = "models"
-"""The volume that the fetch step fills and the predictor reads."""
-COPY_VOLUME = "model-copy"
-CREDENTIALS_VOLUME = "model-credentials"
-CA_VOLUME = "model-ca"
-KEY_VOLUME = "model-key"
-SOURCE_VOLUME = "model-source"
-"""Volumes of the fetch step alone; not all are in every pod."""
+"""The volume that the init containers fill and the predictor reads."""
+CASES_VOLUME = "candidate-cases"
+"""The volume with the hospital's own cases."""
 RESERVED_ENV = frozenset({"POD_NAME", "RISKPREDICTOR_POD_NAME", "RISKPREDICTOR_PORT"})
 """Variables of that container which nobody else may set: operator and probes rely on them."""
 FETCH_ENV = frozenset({
@@ -68,4 +74,12 @@ FETCH_ENV = frozenset({
     "RISKPREDICTOR_MODEL_SOURCE", "RISKPREDICTOR_MODEL_VERSION", "RISKPREDICTOR_TERMINATION_LOG",
 })  # fmt: skip
 """Variables that tell the fetch step what to fetch; nobody else may set them beside a store."""
+FETCH_OPTIONAL = "RISKPREDICTOR_MODEL_OPTIONAL"
+"""Tells the fetch step that the pod starts without this model, too."""
+CANDIDATE_ENV = frozenset({
+    "RISKPREDICTOR_CANDIDATE", "RISKPREDICTOR_CANDIDATE_PERCENT", "RISKPREDICTOR_CASES",
+    "RISKPREDICTOR_GUARD", "RISKPREDICTOR_ROLLOUT_ID", "RISKPREDICTOR_SAMPLE",
+    "RISKPREDICTOR_SUBJECT_HEADER",
+})  # fmt: skip
+"""Variables that tell the predictor of a candidate; nobody else may set them."""
 CONTAINER_PORT = 5000
