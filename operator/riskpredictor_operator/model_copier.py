@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import quote
 
 from riskpredictor_operator import events, metrics
@@ -32,7 +31,7 @@ from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import Client
-from riskpredictor_operator.runtime.pod_http import PodReadError, TooLargeError
+from riskpredictor_operator.runtime.pod_http import PodReadError, Reader, TooLargeError
 from riskpredictor_operator.runtime.workqueue import Backoff
 from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
@@ -46,16 +45,6 @@ LOOK_SECONDS = 300.0
 """After how long a pass has the copies looked at again: somebody may have deleted or replaced one.
 Less than the time between two periodic passes."""
 BACKOFF = Backoff(base=5.0, limit=600.0)
-
-
-class Reader(Protocol):
-    """Reads a file from a pod; as ``PodReader``."""
-
-    async def read(self, address: str, port: int, path: str, limit: int) -> bytes | None:
-        """The body of the answer; None if there is no such file."""
-
-    async def close(self) -> None:
-        """Close the connections."""
 
 
 @dataclass
