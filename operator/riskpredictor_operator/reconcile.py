@@ -33,7 +33,7 @@ from riskpredictor_operator.core.rollout import (
     is_as_declared,
     is_observed,
     is_settled,
-    serves_declared_model,
+    models_at_hand,
     starts_unrequested,
     unsettled_since,
 )
@@ -125,7 +125,7 @@ class Reconciler:
         if not self.limiter.waits(key) and (rp.suspend or _rolled_out(rp, seen)):
             self.limiter.done(key)
         change = self._advance(rp, body, resolved, seen)
-        status_due = await self._report(body, rp, seen, change)
+        status_due = await self._report(body, rp, seen, resolved, change)
         if change and change.moved:
             # It is on record; now the pods follow.
             return 0.0
@@ -154,7 +154,7 @@ class Reconciler:
     ) -> Observation | None:
         """Write the children that differ; returns the problems that prevented a write, or None if
         the RiskPredictor is gone or being deleted."""
-        desired = render(rp, self.options, resolved.serving)
+        desired = render(rp, resolved.serving)
         self._note_template(rp.key, observed.deployment.ours)
         plan = make_plan(rp, desired, observed)
         if not resolved.moves and self._must_wait(rp, body, desired, observed):
@@ -263,11 +263,18 @@ class Reconciler:
         return self._template_seen.get(key) == template
 
     async def _report(
-        self, body: Body, rp: RiskPredictor, seen: Observation, change: Advanced | None = None
+        self,
+        body: Body,
+        rp: RiskPredictor,
+        seen: Observation,
+        resolved: Resolved | None = None,
+        change: Advanced | None = None,
     ) -> float | None:
         previous = body.get("status") or {}
-        if serves_declared_model(rp, seen.deployment, seen.pods) and not rp.suspend:
-            self.copier.ask(rp, rp.model.digest if rp.model else "")
+        if resolved is not None and not rp.suspend:
+            at_hand = models_at_hand(rp, resolved.serving, seen.deployment, seen.pods)
+            if at_hand:
+                self.copier.ask(rp, at_hand)
         seen = replace(seen, copies=self.copier.outcome(rp))
         status = build_status(rp, self.options, seen, previous, self._timestamp(), change)
         return await self._status_writer.write(rp.key, rp.uid, previous, status)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from riskpredictor_operator.core import evidence, release
+from riskpredictor_operator.core import release
 from riskpredictor_operator.core.evidence import Counts
 from riskpredictor_operator.core.gates import GateResult
 from riskpredictor_operator.core.release import Release
@@ -129,7 +129,7 @@ def to_document(state: State) -> dict[str, Any]:
     if state.phase != OBSERVING:
         document["deadlineAt"] = state.deadline_at
     if state.carried != Counts():
-        document["carried"] = evidence.to_document(state.carried)
+        document["carried"] = state.carried.to_document()
     document |= found(state)
     if state.reason:
         document["reason"] = state.reason
@@ -142,7 +142,7 @@ def found(state: State) -> dict[str, Any]:
     """What was found so far: evidence, levels, gates, cases."""
     document: dict[str, Any] = {}
     if state.snapshot:
-        counts = evidence.to_document(state.snapshot.counts)
+        counts = state.snapshot.counts.to_document()
         counts |= {"pairs": state.pairs, "pods": state.snapshot.pods, "at": state.snapshot.at}
         document |= {"evidence": counts, "levels": list(state.levels)}
     if state.gates:
@@ -182,7 +182,7 @@ def _read(document: Body) -> State:
         step_started_at=_time(document["stepStartedAt"]),
         deadline_at=_time(document.get("deadlineAt") or document["startedAt"]),
         step_pairs=int(document["stepPairs"]),
-        carried=evidence.from_document(document.get("carried") or {}),
+        carried=Counts.from_document(document.get("carried")),
         levels=tuple(map(_text, document.get("levels") or ())),
         gates=tuple(GateResult(**gate) for gate in document.get("gates") or ()),
         cases_digest=_text((document.get("cases") or {}).get("digest", "")),
@@ -192,7 +192,7 @@ def _read(document: Body) -> State:
     if state.phase not in RUNNING | {ABORTED, OBSERVING}:
         raise ValueError(state.phase)
     if seen:
-        snapshot = Snapshot(evidence.from_document(seen), int(seen["pods"]), _time(seen["at"]))
+        snapshot = Snapshot(Counts.from_document(seen), int(seen["pods"]), _time(seen["at"]))
         state = replace(state, snapshot=snapshot)
     return state
 
