@@ -31,9 +31,7 @@ class ModelChanges:
     options: RenderOptions
     reader: EvidenceReader
 
-    def resolve(
-        self, rp: RiskPredictor, body: Body, deployment: Body | None, now: str
-    ) -> Resolved:
+    def resolve(self, rp: RiskPredictor, body: Body, deployment: Body | None, now: str) -> Resolved:
         """What the pods have to be made of.
 
         Args:
@@ -89,9 +87,7 @@ def _who(body: Body) -> Who:
     )
 
 
-def _facts(
-    rp: RiskPredictor, body: Body, resolved: Resolved, seen: Observation, now: str
-) -> Facts:
+def _facts(rp: RiskPredictor, body: Body, resolved: Resolved, seen: Observation, now: str) -> Facts:
     annotations = body["metadata"].get("annotations") or {}
     abort_id = str(annotations.get(api.ANNOTATION_ABORT, ""))
     deployment = seen.deployment

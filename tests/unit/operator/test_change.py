@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -59,10 +59,11 @@ class TestSteps:
         assert {gate["state"] for gate in entry["gates"]} <= {"Passed", "NotApplicable"}
 
     def test_in_shadow_the_stable_model_answers_alone(self) -> None:
-        trial = settled()
+        trial = settled(shadow={"minDuration": "1h"})
         trial.declare("v2")
         trial.turn()
-        assert trial.live is not None and trial.live.candidate is not None
+        assert trial.live is not None
+        assert trial.live.candidate is not None
         assert (trial.answering, trial.live.candidate.percent) == ("v1", 0)
         assert why(trial).reason == reasons.SHADOWING
 
@@ -118,7 +119,8 @@ class TestSteps:
         trial = settled()
         trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
         trial.turn()
-        assert trial.live is not None and trial.live.candidate is not None
+        assert trial.live is not None
+        assert trial.live.candidate is not None
         assert trial.live.candidate.release.image == "health-predictor:v2"
         trial.count(AGREES, ENOUGH)
         trial.turn()
@@ -142,7 +144,8 @@ class TestTooLittleTraffic:
         trial.turn()
         trial.count(((30, 0, 0), (0, 7, 0), (0, 0, 0)))
         trial.turn(86400)
-        assert trial.last is not None and trial.last.stalled
+        assert trial.last is not None
+        assert trial.last.stalled
         assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
         trial.count(AGREES, ENOUGH)
         trial.turns(2)
@@ -205,7 +208,8 @@ class TestAbort:
         trial.turn()
         trial.count(UNDER_TRIAGE, 20)
         trial.turn()
-        assert trial.phase == "Aborted" and trial.last.moved
+        assert trial.phase == "Aborted"
+        assert trial.last.moved
         assert trial.live.candidate is not None
         trial.turn()
         assert trial.live.candidate is None
@@ -213,7 +217,11 @@ class TestAbort:
     def test_it_is_remembered_whatever_else_changes(self) -> None:
         trial = aborted()
         before = trial.status["aborted"]
-        for spec in ({"minReplicas": 3}, {"maxReplicas": 9}, {"targetCPUUtilizationPercentage": 50}):
+        for spec in (
+            {"minReplicas": 3},
+            {"maxReplicas": 9},
+            {"targetCPUUtilizationPercentage": 50},
+        ):
             trial.spec |= spec
             trial.turns(3, 1000)
         assert (trial.phase, trial.answering) == ("Aborted", "v1")
@@ -439,7 +447,8 @@ class TestShadowSpec:
         assert (trial.phase, trial.answering) == ("Observing", "v1")
         assert trial.last is not None
         assert trial.last.why is None
-        assert trial.last.accepted is not None and trial.last.accepted.status == "True"
+        assert trial.last.accepted is not None
+        assert trial.last.accepted.status == "True"
 
     def test_what_it_has_found_counts_when_it_is_declared(self) -> None:
         trial = settled(shadow={"minPairs": 500, "minDuration": "1h"})
@@ -459,7 +468,8 @@ class TestShadowSpec:
         trial.count(UNDER_TRIAGE, 20)
         trial.turns(3, 3600)
         assert trial.phase == "Observing"
-        assert trial.last is not None and trial.last.accepted is not None
+        assert trial.last is not None
+        assert trial.last.accepted is not None
         assert trial.last.accepted.status == "False"
 
     def test_a_change_of_the_model_has_the_place_first(self) -> None:
@@ -472,7 +482,7 @@ class TestShadowSpec:
 
 
 class TestStableBroken:
-    FACTS = {
+    FACTS: ClassVar = {
         "settled": False,
         "ready": 0,
         "trouble": Explanation(reasons.CRASH_LOOPING, "exit code 1"),
@@ -622,7 +632,8 @@ def test_from_every_state_there_is_an_end_or_a_wait_that_says_for_what(
     if trial.phase == "":
         assert (trial.answering, trial.last.why) == (version, None)
     elif trial.phase == "Aborted":
-        assert trial.last.stalled and why(trial).message
+        assert trial.last.stalled
+        assert why(trial).message
         assert trial.answering != version
     else:
         assert trial.answering != version

@@ -114,9 +114,7 @@ class Trial:
         self.now += datetime.timedelta(seconds=seconds)
         rp = declared(**self.spec)
         of = release_declared(rp, OPTIONS)
-        resolved = resolve(
-            rp, of, shadow_of(rp, OPTIONS), self.live, self.status, WHO, self.stamp
-        )
+        resolved = resolve(rp, of, shadow_of(rp, OPTIONS), self.live, self.status, WHO, self.stamp)
         if cut == "before":
             return
         self._render(resolved)
@@ -171,4 +169,4 @@ def settled(**rollout: Any) -> Trial:
 
 def shuffled(seed: int) -> random.Random:
     """Repeatable chance."""
-    return random.Random(seed)  # noqa: S311
+    return random.Random(seed)

@@ -100,6 +100,8 @@ def advance(
     look = None
     if evidence is not None and evidence.rollout_id == state.id:
         look = look_at(evidence, rp.rollout.gates, state.levels)
+        if state.step_pairs is None and look.reports:
+            state = replace(state, step_pairs=look.total.pairs)
     if state.phase == OBSERVING:
         every = moment.every * OBSERVING_FACTOR
         state = _written(state, look, moment.now, every)
@@ -129,7 +131,7 @@ def _compare(
         elif step := step_after(rp, state):
             return _moved(record, _to(state, CANARY, step.percent, now))
         if not _needs_approval(rp, state):
-            return _moved(record, _promoting(state, now, words.passed(state, look)))
+            return _moved(record, _promoting(state, now, words.passed(look)))
         if state.phase != AWAITING_APPROVAL:
             state = replace(state, phase=AWAITING_APPROVAL)
         text = words.no_approval(state, rp.rollout.approval_digest)
@@ -174,9 +176,7 @@ def _promoting(state: State, now: str, message: str) -> State:
 
 def _to(state: State, phase: str, percent: float, now: str) -> State:
     """The state at the beginning of its next step."""
-    return replace(
-        state, phase=phase, percent=percent, step_started_at=now, step_pairs=state.pairs
-    )
+    return replace(state, phase=phase, percent=percent, step_started_at=now, step_pairs=state.pairs)
 
 
 def _moved(record: Record, state: State) -> Advanced:
@@ -217,9 +217,7 @@ def _accepted(state: State, why: Explanation | None) -> Condition:
 
 def _needs_approval(rp: RiskPredictor, state: State) -> bool:
     policy = rp.rollout
-    return policy.approval_required and (
-        not state.digest or policy.approval_digest != state.digest
-    )
+    return policy.approval_required and (not state.digest or policy.approval_digest != state.digest)
 
 
 def _written(state: State, look: Look | None, now: str, every: float) -> State:

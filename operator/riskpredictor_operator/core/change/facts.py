@@ -63,4 +63,5 @@ def look_at(evidence: Evidence, limits: Gates, levels: tuple[str, ...]) -> Look:
     """
     total = evidence.total
     levels = next((each.levels for each in evidence.reports), levels)
-    return Look(evidence, total, levels, evaluate(limits, total, evidence.reports, levels))
+    results = evaluate(limits, total, evidence.reports, levels) if levels else ()
+    return Look(evidence, total, levels, results)

@@ -103,7 +103,9 @@ def _resolved(serving: Serving, record: Record, live: Serving | None) -> Resolve
 
 def same_pods(one: Serving, other: Serving) -> bool:
     """Whether pods hold the same models, at the same stage; their server images may differ."""
-    stages = [(s.candidate.rollout_id, s.candidate.stage) if s.candidate else None for s in (one, other)]
+    stages = [
+        (s.candidate.rollout_id, s.candidate.stage) if s.candidate else None for s in (one, other)
+    ]
     return same_model(one.stable, other.stable) and stages[0] == stages[1]
 
 
@@ -143,6 +145,8 @@ def _begun(
         started_at=now,
         step_started_at=now,
         deadline_at=after(now, rp.rollout.deadline_seconds),
+        # The pods have counted since before this step, and nobody knows how much.
+        step_pairs=None if percent else 0,
     )
 
 

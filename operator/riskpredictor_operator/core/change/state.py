@@ -22,6 +22,8 @@ ABORTED: Final = "Aborted"
 OBSERVING: Final = "Observing"
 """``spec.shadow``: the comparison has no end."""
 
+NOTHING: Final = Counts()
+
 COMPARING: Final = frozenset({SHADOW, CANARY, AWAITING_APPROVAL})
 """Phases of a change in which the pods hold both models."""
 RUNNING: Final = COMPARING | {PROMOTING}
@@ -54,9 +56,9 @@ class State:
     started_at: str
     step_started_at: str
     deadline_at: str
-    step_pairs: int = 0
-    """Pairs when the step began."""
-    carried: Counts = Counts()
+    step_pairs: int | None = 0
+    """Pairs when the step began; None where that is not known any more, until the next look."""
+    carried: Counts = NOTHING
     """Counts of pods that were gone by the last snapshot."""
     snapshot: Snapshot | None = None
     levels: tuple[str, ...] = ()
@@ -77,12 +79,16 @@ class State:
     @property
     def counts(self) -> Counts:
         """What was counted by the last snapshot."""
-        return self.snapshot.counts if self.snapshot else Counts()
+        return self.snapshot.counts if self.snapshot else NOTHING
 
     @property
     def pairs(self) -> int:
         """Pairs at the last snapshot."""
         return self.counts.pairs
+
+    def in_step(self, pairs: int) -> int:
+        """How many of all these pairs are of the present step."""
+        return 0 if self.step_pairs is None else max(0, pairs - self.step_pairs)
 
 
 def same_model(one: Release, other: Release) -> bool:
@@ -124,11 +130,12 @@ def to_document(state: State) -> dict[str, Any]:
         "generation": state.generation,
         "startedAt": state.started_at,
         "stepStartedAt": state.step_started_at,
-        "stepPairs": state.step_pairs,
     }
+    if state.step_pairs is not None:
+        document["stepPairs"] = state.step_pairs
     if state.phase != OBSERVING:
         document["deadlineAt"] = state.deadline_at
-    if state.carried != Counts():
+    if state.carried != NOTHING:
         document["carried"] = state.carried.to_document()
     document |= found(state)
     if state.reason:
@@ -181,7 +188,7 @@ def _read(document: Body) -> State:
         started_at=_time(document["startedAt"]),
         step_started_at=_time(document["stepStartedAt"]),
         deadline_at=_time(document.get("deadlineAt") or document["startedAt"]),
-        step_pairs=int(document["stepPairs"]),
+        step_pairs=int(document["stepPairs"]) if "stepPairs" in document else None,
         carried=Counts.from_document(document.get("carried")),
         levels=tuple(map(_text, document.get("levels") or ())),
         gates=tuple(GateResult(**gate) for gate in document.get("gates") or ()),

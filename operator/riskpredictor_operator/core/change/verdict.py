@@ -14,6 +14,8 @@ from riskpredictor_operator.core.gates import FAILED, PENDING, GateResult
 from riskpredictor_operator.core.policy import ShadowStep, Step
 from riskpredictor_operator.core.spec import RiskPredictor
 
+_WITHOUT_PAIRS = frozenset({gates.CALIBRATION, gates.CASES})
+"""Gates that need no comparison."""
 BROKEN_SECONDS = 60.0
 """How long no pod may answer before the stable model counts as broken."""
 
@@ -54,9 +56,11 @@ def _by_reports(rp: RiskPredictor, state: State, look: Look, now: str) -> Explan
             reason = reasons.CANDIDATE_REJECTED if rejected else each.reason
             return Explanation(reason, each.message)
     patience = rp.pod_template.progress_deadline_seconds
-    if unusable and len(unusable) == len(look.reports):
-        if seconds_between(state.step_started_at, now) >= patience:
-            return Explanation(unusable[0].reason, words.not_fetched(unusable[0].message, patience))
+    late = seconds_between(state.step_started_at, now) >= patience
+    if late and unusable and len(unusable) == len(look.reports):
+        return Explanation(unusable[0].reason, words.not_fetched(unusable[0].message, patience))
+    if not look.is_comparable and rp.rollout.gates.cases and not any(r.cases for r in look.reports):
+        return Explanation(reasons.CANDIDATE_REJECTED, words.cases_not_run(state))
     failed = [gate for gate in look.gates if gate.state == FAILED]
     if not failed:
         return None
@@ -109,16 +113,16 @@ def _waits_for_data(
     undecided = pending(look.gates)
     if not look.is_comparable:
         # There will be no pairs: what can be told without them decides.
-        of_card = [gate for gate in undecided if gate.name in gates.WITHOUT_PAIRS]
+        of_card = [gate for gate in undecided if gate.name in _WITHOUT_PAIRS]
         if of_card:
             return Explanation(reasons.INSUFFICIENT_DATA, words.undecided(state, of_card))
         return None
     left = step.min_seconds - seconds_between(state.step_started_at, now)
-    short = look.total.pairs - state.step_pairs < step.min_pairs or bool(undecided)
+    short = state.in_step(look.total.pairs) < step.min_pairs or bool(undecided)
     if not short and left <= 0:
         return None
     # The message has the numbers of the snapshot: the status is not written for each request.
-    counted = state.pairs - state.step_pairs
+    counted = state.in_step(state.pairs)
     more = max(
         step.min_pairs - counted,
         gates.pairs_missing(rp.rollout.gates, state.counts, look.levels),

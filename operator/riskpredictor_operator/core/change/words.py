@@ -129,7 +129,7 @@ def promoting(state: State) -> str:
     )
 
 
-def passed(state: State, look: Look) -> str:
+def passed(look: Look) -> str:
     """Why a candidate is promoted."""
     if not look.is_comparable:
         why = next((each.message for each in look.reports if each.message), "")
@@ -170,6 +170,14 @@ def by_hand(state: State) -> str:
 def not_fetched(message: str, seconds: int) -> str:
     """No pod has got the candidate for as long as a roll-out may take."""
     return f"{message} (for {seconds} s, spec.podTemplate.progressDeadlineSeconds)"
+
+
+def cases_not_run(state: State) -> str:
+    """The hospital's own cases cannot be run with this candidate."""
+    return (
+        f"spec.rollout.gates.cases cannot be checked with {state.candidate.version}, which is not "
+        "scored beside the stable model; remove it from the gates, or declare a linear model"
+    )
 
 
 def no_pods_came_up(state: State, message: str) -> str:
