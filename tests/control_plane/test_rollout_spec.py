@@ -1,11 +1,13 @@
-"""``spec.rollout`` and ``spec.shadow`` as users meet them: defaults, mistakes with their fix."""
+"""``spec.rollout`` and ``spec.shadow`` as users meet them: defaults, mistakes with their fix.
+
+A shadow's model has the same rules as ``spec.model``: test_model_spec.py.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from unit.operator.builders import sources
 
 from riskpredictor_operator.core import api as names
 from riskpredictor_operator.kube import Key
@@ -104,10 +106,6 @@ def _shadow(**fields: Any) -> dict[str, Any]:
     return {"shadow": {"modelVersion": "v3", **fields}}
 
 
-def _source(kind: str, **fields: Any) -> dict[str, Any]:
-    return _shadow(model={"digest": DIGEST, "source": {kind: fields}})
-
-
 ACCEPTED: dict[str, dict[str, Any]] = {
     "no canary": {"rollout": {"canary": {"steps": []}}},
     "the smallest and the greatest share": _canary(0.01, 99),
@@ -135,10 +133,6 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "another try": {"rollout": {"retry": "2026-03-01_second.try"}},
     "a shadow in an image": _shadow(),
     "a shadow, nulls of a template": _shadow(model=None),
-    **{
-        f"a shadow from {next(iter(source))}": _shadow(model={"digest": DIGEST, "source": source})
-        for source in sources()
-    },
 }  # fmt: skip
 
 
@@ -148,7 +142,6 @@ def test_it_is_accepted(api: Api, namespace: str, spec: dict[str, Any]) -> None:
 
 
 DURATION = "must be a duration in days, hours, minutes and seconds, in this order"
-CREDENTIALS = r"must not carry a password or query; .*spec\.shadow\.model\.credentialsSecret"
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "strategy": (
@@ -288,52 +281,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a shadow's version": (
         {"shadow": {"modelVersion": "-v3"}}, r"shadow\.modelVersion must consist of letters",
-    ),
-    "a shadow's digest": (
-        _shadow(model={**MODEL, "digest": "v3"}), r"spec\.shadow\.model\.digest must be 'sha256:'",
-    ),
-    "a shadow's model without digest": (
-        _shadow(model={"source": MODEL["source"]}), r"spec\.shadow\.model\.digest: Required value",
-    ),
-    "a shadow from nowhere": (
-        _shadow(model={**MODEL, "source": {}}),
-        r"spec\.shadow\.model\.source must name exactly one of s3, gcs",
-    ),
-    "a shadow's bucket": (
-        _source("s3", bucket="s3://m", prefix="v3"), r"spec\.shadow\.model\.source\.s3\.bucket mus",
-    ),
-    "a shadow's bucket at Google": (
-        _source("gcs", bucket="m", prefix="/v3"), r"spec\.shadow\.model\.source\.gcs\.prefix must",
-    ),
-    "a shadow's account": (
-        _source("azure", account="M-1", container="risk", prefix="v3"),
-        r"spec\.shadow\.model\.source\.azure\.account must be the name",
-    ),
-    "a shadow's password": (
-        _source("http", url="https://a:b@models.example.com/"),
-        rf"spec\.shadow\.model\.source\.http\.url {CREDENTIALS}",
-    ),
-    "a shadow's artifact": (
-        _source("oci", reference="risk:v3"), r"spec\.shadow\.model\.source\.oci\.reference must be",
-    ),
-    "a shadow's path upwards": (
-        _source("pvc", claimName="a", path="../v3"),
-        r"spec\.shadow\.model\.source\.pvc\.path must be relative",
-    ),
-    "a shadow's stage": (
-        _source("mlflow", server="https://m.example.com", uri="models:/risk/Production"),
-        r"spec\.shadow\.model\.source\.mlflow\.uri must be models:/NAME/VERSION",
-    ),
-    "a shadow's image": (
-        _source("image", reference="risk"), r"spec\.shadow\.model\.source\.image\.reference must",
-    ),
-    "a shadow's bundle": (
-        _shadow(model={**MODEL, "caBundle": {"configMap": "a", "key": "../x"}}),
-        r"spec\.shadow\.model\.caBundle\.key must be a key",
-    ),
-    "a shadow's signature": (
-        _shadow(model={**MODEL, "signature": {"publicKey": {"configMap": "a", "key": "a/b"}}}),
-        r"spec\.shadow\.model\.signature\.publicKey\.key must be a key",
     ),
 }  # fmt: skip
 
