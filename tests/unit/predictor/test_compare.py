@@ -32,7 +32,7 @@ MATRIX = [[600, 4, 1], [3, 150, 2], [5, 15, 180]]
 
 @pytest.fixture(scope="module")
 def v1() -> Model:
-    return load(artifact("v1"))
+    return load(artifact())
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,13 @@ def patients(tmp_path: Path) -> Path:
     return write_records(tmp_path / "patients.csv", rows + rows[:50])
 
 
-def answered(version: str, patients: Path) -> dict[tuple[str, ...], int]:
+def answered(folder: Path, patients: Path) -> dict[tuple[str, ...], int]:
     """The level that a server gives each record."""
     with patients.open(newline="", encoding="utf-8") as file:
         rows = [tuple(row[:4]) for row in csv.reader(file)][1:]
     instances = [dict(zip(VITAL_NAMES, map(float, row), strict=True)) for row in rows]
     body = json.dumps({"instances": instances}).encode()
-    reply = service(model=artifact(version)).predict(body, "application/json", "id")
+    reply = service(model=folder).predict(body, "application/json", "id")
     levels = [each["risk_level"] for each in json.loads(reply.body)["predictions"]]
     return dict(zip(rows, map(RISK_LEVELS.index, levels), strict=True))
 
@@ -61,11 +61,11 @@ def answered(version: str, patients: Path) -> dict[tuple[str, ...], int]:
 def test_each_distinct_record_counts_once_by_what_servers_answer(
     patients: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, after = answered("v1", patients), answered("v2", patients)
+    before, after = answered(artifact(), patients), answered(artifact("v2"), patients)
     wanted = [[0] * 3 for _ in RISK_LEVELS]
     for row, level in before.items():
         wanted[level][after[row]] += 1
-    assert main(["compare", str(artifact("v1")), str(artifact("v2")), str(patients), "--json"]) == 0
+    assert main(["compare", str(artifact()), str(artifact("v2")), str(patients), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["matrix"] == wanted
     assert sum(map(sum, wanted)) == found["pairs"] == len(before) < found["records"] == 350
@@ -180,7 +180,7 @@ def test_what_is_wrong_in_the_file_is_named(
 ) -> None:
     path = tmp_path / "patients.csv"
     path.write_text(content)
-    assert main(["compare", str(artifact("v1")), str(artifact("v2")), str(path)]) == 2
+    assert main(["compare", str(artifact()), str(artifact("v2")), str(path)]) == 2
     captured = capsys.readouterr()
     assert text in captured.err
     assert captured.out == ""
@@ -198,7 +198,7 @@ def test_a_column_may_say_the_unit(tmp_path: Path, v1: Model) -> None:
 def test_a_folder_without_a_model_is_named(
     tmp_path: Path, patients: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", str(artifact("v1")), str(tmp_path), str(patients)]) == 2
+    assert main(["compare", str(artifact()), str(tmp_path), str(patients)]) == 2
     assert f"{tmp_path}/card.json cannot be read" in capsys.readouterr().err
 
 
@@ -207,5 +207,5 @@ def test_linear_models_need_no_more_than_the_image_of_the_server_has(patients: P
         "import sys; sys.modules |= dict.fromkeys(['numpy', 'sklearn', 'pandas', 'joblib']);"
         "from riskpredictor_server.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "compare", *map(str, (artifact("v1"), artifact("v2")))]
+    command = [sys.executable, "-c", code, "compare", *map(str, (artifact(), artifact("v2")))]
     subprocess.run([*command, str(patients)], check=True, stdout=subprocess.DEVNULL)
