@@ -1,7 +1,7 @@
 """Compare two models on a file of records: ``python -m riskpredictor_server compare --help``.
 
-Counts what the pods of a roll-out count: for each distinct record the level of the one model and
-that of the other.
+Counts what the pods of a roll-out count, by the same code: for each distinct record the level of
+the one model and that of the other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from riskpredictor_server.model.artifact import ArtifactError, Model, load
-from riskpredictor_server.model.schema import Values
+from riskpredictor_server.model.comparison import Comparison, NotComparableError
 from riskpredictor_server.training.dataset import RecordsError, read_unlabelled
 
 
@@ -26,22 +25,27 @@ class CompareError(ValueError):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two models on the same records, of which each counts once."""
+class Report:
+    """What a comparison found: counts and rates."""
 
-    stable: Model
-    candidate: Model
+    comparison: Comparison
     records: int
     """Of the file, repeated ones too."""
-    matrix: list[list[int]]
-    """Distinct records by the index of the stable model's level, then of the candidate's."""
-    errors: int = 0
-    """Distinct records that the candidate could not score; the matrix has them not."""
+
+    @property
+    def matrix(self) -> list[list[int]]:
+        """Distinct records by the index of the stable model's level, then of the candidate's."""
+        return self.comparison.matrix
 
     @property
     def pairs(self) -> int:
-        """Distinct records that both models scored."""
-        return sum(map(sum, self.matrix))
+        """Distinct records."""
+        return self.comparison.pairs
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """In ascending order of risk."""
+        return self.comparison.levels
 
     @property
     def downgrades(self) -> int:
@@ -76,14 +80,13 @@ class Comparison:
 
     def document(self) -> dict[str, Any]:
         """As JSON; rates in percent, null where there is nothing to count."""
-        pairs, levels = self.pairs, self.stable.schema.levels
+        pairs, levels = self.pairs, self.levels
         return {
-            "stable": _identity(self.stable),
-            "candidate": _identity(self.candidate),
+            "stable": _identity(self.comparison.stable),
+            "candidate": _identity(self.comparison.candidate),
             "levels": list(levels),
             "records": self.records,
             "pairs": pairs,
-            "errors": self.errors,
             "matrix": self.matrix,
             "downgradePercent": _percent(self.downgrades, pairs),
             "severeDowngradePercent": _percent(self.severe, pairs),
@@ -97,8 +100,9 @@ class Comparison:
 
     def table(self) -> str:
         """The same for people."""
-        levels, pairs = self.stable.schema.levels, self.pairs
+        levels, pairs = self.levels, self.pairs
         top, bottom = levels[-1], levels[0]
+        stable, candidate = self.comparison.stable, self.comparison.candidate
         agreed = pairs - self.downgrades - self.upgrades
         rates = [
             ("agreement", agreed, pairs, "the same level"),
@@ -108,9 +112,9 @@ class Comparison:
             ("upgrade", self.upgrades, pairs, "a higher level"),
         ]
         lines = [
-            f"stable     {self.stable.version}  sha256:{self.stable.card_digest}",
-            f"candidate  {self.candidate.version}  sha256:{self.candidate.card_digest}",
-            f"records    {self.records}, {pairs + self.errors} of them distinct",
+            f"stable     {stable.version}  sha256:{stable.card_digest}",
+            f"candidate  {candidate.version}  sha256:{candidate.card_digest}",
+            f"records    {self.records}, {pairs} of them distinct",
             "",
             *self._matrix_lines(),
             "",
@@ -123,12 +127,10 @@ class Comparison:
                 for level, shift in zip(levels, self.shifts, strict=True)
             ),
         ]
-        if self.errors:
-            lines += ["", f"The candidate could not score {self.errors} records."]
         return "\n".join(lines)
 
     def _matrix_lines(self) -> list[str]:
-        levels = self.stable.schema.levels
+        levels = self.levels
         cells = [[str(count) for count in row] for row in self.matrix]
         widths = [
             max(map(len, (level, *column)))
@@ -150,41 +152,20 @@ class Comparison:
         ]
 
 
-def compare(stable: Model, candidate: Model, path: Path) -> Comparison:
+def compare(stable: Model, candidate: Model, path: Path) -> Report:
     """Score the records of a CSV file by both; raises RecordsError and CompareError."""
-    if stable.schema.levels != candidate.schema.levels:
-        raise CompareError(
-            f"{stable.version} answers {', '.join(stable.schema.levels)}, {candidate.version}"
-            f" {', '.join(candidate.schema.levels)}: only models of the same levels, in the same"
-            " order, can be compared"
-        )
-    rows = read_unlabelled(path, stable.schema)
-    others = read_unlabelled(path, candidate.schema)
-    distinct = dict(zip(rows, others, strict=True))
-    before = _levels(stable, list(distinct))
-    if None in before:
-        raise CompareError(f"{stable.version} cannot score {before.count(None)} of the records")
-    matrix = [[0] * len(stable.schema.levels) for _ in stable.schema.levels]
-    errors = 0
-    for was, now in zip(before, _levels(candidate, list(distinct.values())), strict=True):
-        if was is None or now is None:
-            errors += 1
-        else:
-            matrix[was][now] += 1
-    return Comparison(stable, candidate, len(rows), matrix, errors)
-
-
-def _levels(model: Model, rows: Sequence[Values]) -> list[int | None]:
-    """The index of each record's level; None if the model has no score for it."""
-    return [_level(model, values) for values in rows]
-
-
-def _level(model: Model, values: Values) -> int | None:
     try:
-        probabilities = model.scorer.score(values).probabilities
-    except Exception:  # an unpickled classifier can raise anything
-        return None
-    return model.schema.level_of(probabilities) if all(map(math.isfinite, probabilities)) else None
+        comparison = Comparison(stable, candidate)
+    except NotComparableError as error:
+        raise CompareError(
+            f"{candidate.version} cannot be compared with {stable.version}: {error}"
+        ) from error
+    rows = read_unlabelled(path, stable.schema)
+    try:
+        comparison.compare(rows)
+    except Exception as error:  # an unpickled classifier can raise anything
+        raise CompareError(f"{path}: a model cannot score these records: {error!r}") from error
+    return Report(comparison, len(rows))
 
 
 def _identity(model: Model) -> dict[str, str]:
