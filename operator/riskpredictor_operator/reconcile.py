@@ -27,11 +27,12 @@ from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import Plan, Repair, make_plan
 from riskpredictor_operator.core.reading import SpecError
 from riskpredictor_operator.core.refusals import explain_overruled, explain_refusal
+from riskpredictor_operator.core.release import Serving, declared
 from riskpredictor_operator.core.rollout import (
     is_as_declared,
     is_observed,
     is_settled,
-    serves_declared_model,
+    models_at_hand,
     starts_unrequested,
     unsettled_since,
 )
@@ -131,7 +132,7 @@ class Reconciler:
     async def _write_children(self, rp: RiskPredictor, body: Body) -> Observation | None:
         """Write the children that differ; returns the problems that prevented a write, or None if
         the RiskPredictor is gone or being deleted."""
-        desired = render(rp, self.options)
+        desired = render(rp, Serving(declared(rp, self.options)))
         observed = await self._observe(rp, desired)
         self._note_template(rp.key, observed.deployment.ours)
         plan = make_plan(rp, desired, observed)
@@ -242,8 +243,10 @@ class Reconciler:
 
     async def _report(self, body: Body, rp: RiskPredictor, seen: Observation) -> float | None:
         previous = body.get("status") or {}
-        if serves_declared_model(rp, seen.deployment, seen.pods) and not rp.suspend:
-            self.copier.ask(rp, rp.model.digest if rp.model else "")
+        serving = Serving(declared(rp, self.options))
+        at_hand = models_at_hand(rp, serving, seen.deployment, seen.pods)
+        if at_hand and not rp.suspend:
+            self.copier.ask(rp, at_hand)
         seen = replace(seen, copies=self.copier.outcome(rp))
         status = build_status(rp, self.options, seen, previous, self._timestamp())
         return await self._status_writer.write(rp.key, rp.uid, previous, status)

@@ -274,6 +274,7 @@ OTHER = Settings(
     max_rolls=1_000_000,
     workers=32,
     resync_seconds=90.5,
+    evidence_seconds=2.5,
     leader_election=True,
     lease_name="other",
     lease_seconds=30.0,
@@ -288,7 +289,8 @@ VALUES_OF_OTHER: dict[str, Any] = {
     "settings": {
         "operatorNamespace": "leases", "imageRepository": "registry.example/risk",
         "runtimeImage": "registry.example/risk:server",
-        "maxRolls": 1_000_000, "workers": 32, "resyncSeconds": 90.5, "leaderElection": True,
+        "maxRolls": 1_000_000, "workers": 32, "resyncSeconds": 90.5, "evidenceSeconds": 2.5,
+        "leaderElection": True,
         "leaseName": "other", "leaseSeconds": 30, "httpHost": "0.0.0.0", "httpPort": 9000,
         "requestSeconds": 2.5, "logFormat": "human", "logLevel": "debug",
     },

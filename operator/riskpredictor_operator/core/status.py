@@ -16,6 +16,7 @@ from riskpredictor_operator.core.autoscaling import AWAITING, autoscaling
 from riskpredictor_operator.core.conditions import Condition, Explanation
 from riskpredictor_operator.core.model_copy import KEPT, Outcome
 from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.release import declared
 from riskpredictor_operator.core.rollout import Rollout, rollout_of
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body, Key
@@ -93,7 +94,7 @@ def _copy_of(digest: str, copies: Outcome | None, previous: Body) -> dict[str, s
     elif digest in copies.copies:
         state = KEPT
     else:
-        state = copies.state if copies.digest == digest else ""
+        state = copies.states.get(digest, "")
     return {"copy": state} if state else {}
 
 
@@ -239,4 +240,4 @@ def _image(rp: RiskPredictor, options: RenderOptions, deployment: Body | None) -
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             if container["name"] == api.CONTAINER:
                 return str(container["image"])
-    return names.image_of(rp, options)
+    return declared(rp, options).image
