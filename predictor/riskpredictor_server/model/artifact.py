@@ -31,6 +31,8 @@ from riskpredictor_server.model.scorer import Scorer
 CARD, LINEAR, JOBLIB, SIGNATURE = "card.json", "scorer.json", "model.joblib", "model.sig"
 FILES: Final = (CARD, LINEAR, JOBLIB, SIGNATURE)
 """Every file of an artifact that a server can be asked for."""
+ERROR: Final = "ERROR"
+"""What an optional fetch leaves in the folder in the place of a model: {"reason", "message"}."""
 VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 """A model version becomes an image tag, a label and a header."""
 GOLDEN_TOLERANCE = 1e-9
