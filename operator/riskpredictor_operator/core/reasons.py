@@ -399,3 +399,40 @@ Symptom: `status.model.copy` is `TooLarge` or `Refused`.
 Fix: Mend what the Event names: a ResourceQuota or policy, or a foreign ConfigMap of that name. For
 a large model keep the store available, or put it into the image.
 Run: kubectl get events -n NAMESPACE --field-selector reason=ModelNotCopied"""
+ROLLOUT_STARTED: Final = "RolloutStarted"
+"""Another model was declared, and its comparison with the present one has begun.
+
+Symptom: CANDIDATE names the new version.
+Fix: Nothing to do; to stop it, put the former `modelVersion` back in Git.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+STEP_REACHED: Final = "StepReached"
+"""A change of the model has reached its next step.
+
+Symptom: STEP changes.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+ROLLOUT_PROMOTED: Final = "RolloutPromoted"
+"""A model has become the one that answers. ``status.history`` keeps what was seen of it.
+
+Symptom: MODEL equals SERVING, CANDIDATE is empty.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
+ROLLOUT_REVERTED: Final = "RolloutReverted"
+"""The former model was declared again: while its successor was on trial, or after the promotion.
+
+Symptom: MODEL is the former version; `status.history` has the outcome Reverted or Withdrawn.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
+SUPERSEDED: Final = "Superseded"
+"""A third model was declared while another one was on trial, which has ended therefore.
+
+Symptom: CANDIDATE names the third version; `status.history` has the outcome Superseded.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
+GATES_CHANGED: Final = "GatesChanged"
+"""``spec.rollout`` was changed while a model was on trial. What was counted stays; the new limits
+hold from now on, and an aborted model stays aborted.
+
+Symptom: `status.rollout.policyDigest` changes.
+Fix: If nobody meant to, look in Git for who changed the limits.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
