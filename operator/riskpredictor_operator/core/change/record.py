@@ -164,7 +164,8 @@ def _entry(outcome: str, state: State, rp: RiskPredictor, who: Who, now: str) ->
         "policyDigest": state.policy_digest,
         **({"approval": approved} if approved and approved == state.digest else {}),
         **states.found(state),
-        **({"reason": state.reason, "message": state.message} if state.reason else {}),
+        **({"reason": state.reason} if state.reason else {}),
+        **({"message": state.message} if state.message else {}),
     }
 
 
