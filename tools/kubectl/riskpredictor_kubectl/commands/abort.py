@@ -32,9 +32,10 @@ ASK_SECONDS = 1.0
 def abort(client: Client, name: str, yes: bool, wait: bool, timeout: int) -> None:
     """Stop the change that is under way.
 
-    The stable model answers alone again. It writes the annotation healthtech.dev/abort on the RiskPredictor, which stops this one
-    roll-out and no later one. Git still declares the candidate, which is not tried again until
-    spec.rollout.retry has another word: put the stable model back there.
+    The stable model answers alone again. It writes the annotation healthtech.dev/abort on the
+    RiskPredictor, which stops this one roll-out and no later one. Git still declares the candidate,
+    which is not tried again until spec.rollout.retry has another word: put the stable model back
+    there.
     """
     change = _running(client.predictor(client.namespace, name), name)
     old, new = change.before.version, change.after.version

@@ -44,7 +44,8 @@ def rollout() -> None:
 def status(client: Client, name: str, form: str | None, watch: bool) -> None:
     """Show the change that is under way.
 
-    That is its evidence, its gates, what it waits for and what comes next. Without one, shows what is served and the last change on record.
+    That is its evidence, its gates, what it waits for and what comes next. Without one, shows what
+    is served and the last change on record.
     """
     if not watch:
         predictor = client.predictor(client.namespace, name)
@@ -147,8 +148,9 @@ def report(
 ) -> None:
     """Print all about a change, to be kept.
 
-    That is both models, who declared the change and when, policy, gates and evidence. By default of the one under way, else of the last on record. It has counts only, and can be kept
-    with a safety case.
+    That is both models, who declared the change and when, policy, gates and evidence. By default of
+    the one under way, else of the last on record. It has counts only, and can be kept with a safety
+    case.
 
     \b
       kubectl riskpredictor rollout report health-predictor -f change-v2.md
@@ -199,8 +201,8 @@ def diff(client: Client, name: str, form: str | None) -> None:
     """Compare the stable model and the candidate.
 
     Shows what their cards say, of the stable model as A and of the candidate as B, and how far they
-    agree on the requests so far. The cards are those that a pod has loaded. Downgraded is a record that the candidate finds at a
-    lower risk.
+    agree on the requests so far. The cards are those that a pod has loaded. Downgraded is a record
+    that the candidate finds at a lower risk.
     """
     predictor = client.predictor(client.namespace, name)
     change = model_change.current(predictor)
