@@ -242,9 +242,9 @@ class FieldRules:
     def allows_item(self, place: str, item: Any) -> bool:
         """Whether others may add an item to the list at a place."""
         if place == f"{_OURS}.env":
-            return item.get("name") not in api.RESERVED_ENV | api.CANDIDATE_ENV
+            return item.get("name") not in api.RESERVED_ENV
         if place == f"{_INIT}.env":
-            return item.get("name") not in api.FETCH_ENV | {api.FETCH_OPTIONAL}
+            return item.get("name") not in api.FETCH_ENV
         if place == _OURS:
             # Two containers cannot listen on the same port of a pod.
             ports = item.get("ports") or ()

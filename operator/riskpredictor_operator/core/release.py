@@ -124,7 +124,7 @@ def from_document(document: Body) -> Release:
     version, image = document.get("version"), document.get("image")
     if not (isinstance(version, str) and version and isinstance(image, str) and image):
         raise ValueError("a release has a version and an image")
-    return Release(version, image, parse_model(document))
+    return Release(version, image, parse_model(document, "release"))
 
 
 def escaped(value: str) -> str:

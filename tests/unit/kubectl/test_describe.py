@@ -276,7 +276,7 @@ def test_one_that_is_ready_but_does_not_scale_is_told_so() -> None:
 def test_on_a_narrow_terminal_a_message_has_lines_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("riskpredictor_kubectl.describe.columns", lambda: 80)
+    monkeypatch.setattr("riskpredictor_kubectl.output.columns", lambda: 80)
     text = describe(
         _resources(bodies.ready(), events=[bodies.event("Pod", "risk-5f7-x", "B" * 20)]), 1
     )

@@ -207,7 +207,7 @@ def _variables(slot: Slot, release: Release, model: Model) -> dict[str, str]:
     if model.public_key:
         variables["RISKPREDICTOR_MODEL_PUBLIC_KEY"] = f"{_PATHS[slots.KEY]}/{model.public_key.key}"
     if slot.optional:
-        variables[api.FETCH_OPTIONAL] = "on"
+        variables["RISKPREDICTOR_MODEL_OPTIONAL"] = "on"
         if model.kind == IMAGE:
             variables["RISKPREDICTOR_MODEL_INCOMING"] = slot.incoming_folder
     return variables
