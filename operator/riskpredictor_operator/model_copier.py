@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 from urllib.parse import quote
 
 from riskpredictor_operator import events, metrics
@@ -35,7 +34,7 @@ from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import Client
-from riskpredictor_operator.runtime.pod_http import PodReadError, TooLargeError
+from riskpredictor_operator.runtime.pod_http import PodReadError, Reader, TooLargeError
 from riskpredictor_operator.runtime.workqueue import Backoff
 from riskpredictor_operator.runtime.write_guard import LeadershipLostError
 
@@ -51,16 +50,6 @@ Less than the time between two periodic passes."""
 BACKOFF = Backoff(base=5.0, limit=600.0)
 _FILES = {STABLE: "/model/files", CANDIDATE: "/model/candidate/files"}
 """Where a pod hands out the files of its models."""
-
-
-class Reader(Protocol):
-    """Reads a file from a pod; as ``PodReader``."""
-
-    async def read(self, address: str, port: int, path: str, limit: int) -> bytes | None:
-        """The body of the answer; None if there is no such file."""
-
-    async def close(self) -> None:
-        """Close the connections."""
 
 
 @dataclass

@@ -109,6 +109,13 @@ def _edit(repository: Repository, subject: str, **spec: object) -> None:
     repository.commit(subject)
 
 
+def _roll_at_once(repository: Repository) -> None:
+    """Commit that a new model of prod is not compared with the old one."""
+    path = repository.folder / "prod" / "kustomization.yaml"
+    path.write_text(path.read_text().replace("  - path: rollout.yaml\n", ""))
+    repository.commit("New models roll out at once")
+
+
 def _uids(api: Api) -> dict[str, str]:
     everything = (RISKPREDICTOR, *CHILDREN)
     return {r.kind: api.need(r, KEY)["metadata"]["uid"] for r in everything}
@@ -128,6 +135,7 @@ def test_it_is_healthy_when_the_predictor_is_and_not_before(
     operator_config: Path,
     tmp_path: Path,
 ) -> None:
+    _roll_at_once(repository)
     delivery = deliver()
     found = delivery.wait("Progressing")
     about = argocd.resources(found)[RISKPREDICTOR.kind, KEY.name]

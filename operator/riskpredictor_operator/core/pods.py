@@ -23,12 +23,14 @@ def counted(pods: Iterable[Body], deployment: Body) -> list[Body]:
 
     Others may carry the same labels: somebody's trial pod, or a Job's.
     """
+    name = deployment["metadata"]["name"]
+    return [pod for pod in running(pods, name) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def running(pods: Iterable[Body], deployment: str) -> list[Body]:
+    """The pods of a Deployment that have not ended; those being deleted may still answer."""
     return [
-        pod
-        for pod in pods
-        if "deletionTimestamp" not in pod["metadata"]
-        and _status(pod).get("phase") not in _ENDED
-        and _is_of(pod, deployment["metadata"]["name"])
+        pod for pod in pods if _status(pod).get("phase") not in _ENDED and _is_of(pod, deployment)
     ]
 
 

@@ -96,10 +96,11 @@ def declared(**spec: Any) -> RiskPredictor:
     return parse(predictor(**spec))
 
 
-def sample(name: str) -> Object:
-    """One of ``deploy/samples``, stored."""
+def sample(name: str, *, defaults: bool = True) -> Object:
+    """One of ``deploy/samples``, stored, or else as it is written."""
     path = ROOT / "deploy/samples" / f"{name}.yaml"
-    return stored(yaml.safe_load(path.read_text()))
+    body: Object = yaml.safe_load(path.read_text())
+    return stored(body) if defaults else body
 
 
 SAMPLES = ("minimal", "full", "fixed-size")
