@@ -112,6 +112,11 @@ class Settings:
     )
     workers: int = _setting(16, "RiskPredictors reconciled at the same time.", bounds=(1, 1000))
     resync_seconds: float = _setting(600.0, "How often everything is listed and compared again.")
+    evidence_seconds: float = _setting(
+        10.0,
+        "How often the counts of two compared models are read from the pods.",
+        bounds=(1, 600),
+    )
     leader_election: bool = _setting(
         True, "Whether to hold a Lease, so that of several replicas only one writes."
     )
@@ -247,7 +252,7 @@ def _converter(setting: Field[Any]) -> Callable[[str], Any]:
         case "int":
             return _within(limits["bounds"])
         case "float":
-            return _seconds
+            return _seconds(limits["bounds"])
         case "bool":
             return _boolean
     return _address if limits["form"] is ADDRESS else _text(limits["form"])
@@ -293,14 +298,21 @@ def _address(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not {ADDRESS.meaning}") from None
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return value
+def _seconds(bounds: tuple[int, int]) -> Callable[[str], float]:
+    least, most = bounds
+
+    def positive_number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most} seconds")
+        return value
+
+    return positive_number
 
 
 def _boolean(text: str | bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +37,7 @@ def kind(field: Object) -> str:
 
 @pytest.mark.parametrize("path", FIELDS)
 def test_every_field_has_a_type_and_a_description(path: str) -> None:
-    assert kind(FIELDS[path]) in ("string", "integer", "boolean", "object", "array")
+    assert kind(FIELDS[path]) in ("string", "integer", "number", "boolean", "object", "array")
     assert FIELDS[path].get("description"), "kubectl explain shows nothing"
 
 
@@ -49,10 +50,18 @@ def test_every_text_and_list_of_a_spec_is_bounded(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p, f in FIELDS.items() if kind(f) == "integer" and p[:4] == "spec"]
+    "path",
+    [p for p, f in FIELDS.items() if kind(f) in ("integer", "number") and p[:4] == "spec"],
 )
 def test_every_number_of_a_spec_has_a_lower_bound_or_is_passed_through(path: str) -> None:
     assert "minimum" in FIELDS[path] or path.startswith("spec.podTemplate.")
+
+
+def test_a_bound_is_a_whole_number() -> None:
+    """The API server rounds it down where the value is one: 0.01 would allow 0."""
+    bounds = [f[bound] for f in FIELDS.values() for bound in ("minimum", "maximum") if bound in f]
+    assert len(bounds) > 20
+    assert all(isinstance(bound, int) for bound in bounds)
 
 
 def optional(node: Object, path: str) -> Iterator[tuple[str, Object]]:
@@ -138,18 +147,16 @@ def test_columns() -> None:
     columns = VERSION["additionalPrinterColumns"]
     shown = [c["name"].upper() for c in columns if not c.get("priority")]
     wide = [c["name"].upper() for c in columns if c.get("priority")]
-    assert shown == ["MODEL", "SERVING", "READY", "REPLICAS", "MIN", "MAX", "AGE"]
-    assert wide == ["REASON", "DIGEST", "URL", "IMAGE"]
+    assert shown == [
+        "MODEL", "SERVING", "CANDIDATE", "STEP", "READY", "REPLICAS", "MIN", "MAX", "AGE",
+    ]  # fmt: skip
+    assert wide == ["REASON", "DIGEST", "PAIRS", "URL", "IMAGE"]
     for column in columns:
         path = column["jsonPath"].removeprefix(".")
         if path.startswith("status.conditions"):
             assert f'"{conditions.READY}"' in path
         elif not path.startswith("metadata."):
             assert path in ALL
-
-
-def test_names_that_are_reserved_for_later_are_not_used() -> None:
-    assert not {"rollout", "shadow"} & set(schema()["properties"]["spec"]["properties"])
 
 
 def paths(value: Any, at: str) -> Iterator[str]:
@@ -163,12 +170,15 @@ def paths(value: Any, at: str) -> Iterator[str]:
 
 
 def test_the_samples_show_every_field() -> None:
-    """The full one, and that of a model from a store; its other stores are comments in it."""
-    specs = [sample("full")["spec"], sample("model-from-a-store")["spec"]]
+    """The full one, and those that it names; other stores are comments in that of a model from a
+    store, and a shadow's model is as that."""
+    names = ("full", "model-from-a-store", "progressive", "shadow")
+    specs = [sample(name, defaults=False)["spec"] for name in names]
     specs += [{"model": {"source": source}} for source in sources()]
     shown = {path.replace("[]", "") for spec in specs for path in paths(spec, "spec")}
     passed_through = (
         "tolerations[].", "topologySpreadConstraints[].", "env[].", "podTemplate.securityContext.",
+        "spec.shadow.model.",
     )  # fmt: skip
     wanted = {
         path.replace("[]", "")
@@ -176,13 +186,15 @@ def test_the_samples_show_every_field() -> None:
         if path.startswith("spec.") and not any(part in path for part in passed_through)
     }
     # One switches the autoscaler off, the other names a class that the cluster must have.
-    assert wanted - shown == {"spec.replicas", "spec.podTemplate.priorityClassName"}
+    assert wanted - shown == {
+        "spec.replicas", "spec.podTemplate.priorityClassName", "spec.shadow.model",
+    }  # fmt: skip
 
 
 def test_the_variables_that_a_user_may_not_set_are_those_that_nobody_may_add() -> None:
     env = FIELDS["spec.podTemplate.env"]
-    (rule,) = [r["rule"] for r in env["x-kubernetes-validations"] if "POD_NAME" in r["rule"]]
-    assert set(re.findall(r"'([A-Z_]+)'", rule)) == api.RESERVED_ENV
+    always = " ".join(r["rule"] for r in env["x-kubernetes-validations"])
+    assert set(re.findall(r"'([A-Z_]+)'", always)) == api.RESERVED_ENV
     beside_a_store = [r["rule"] for r in SPEC["x-kubernetes-validations"] if ".env" in r["rule"]]
     assert set(re.findall(r"'([A-Z_]+)'", beside_a_store[0])) == api.FETCH_ENV
 
@@ -191,3 +203,19 @@ def test_the_stores_are_those_that_the_operator_knows() -> None:
     source = FIELDS["spec.model.source"]
     assert tuple(source["properties"]) == SOURCES
     assert all(f"has(self.{kind})" in next(rules(source))["rule"] for kind in SOURCES)
+
+
+def test_a_shadow_comes_from_the_same_stores_by_the_same_rules() -> None:
+    """Only the messages differ, for they name the field."""
+    shadow = json.dumps(FIELDS["spec.shadow.model"]).replace("spec.shadow.model", "spec.model")
+    assert json.loads(shadow) == FIELDS["spec.model"]
+    of_the_shadow = list(rules(FIELDS["spec.shadow.model"]))
+    assert len(of_the_shadow) > 20
+    assert all(rule["message"].startswith("spec.shadow.model.") for rule in of_the_shadow)
+
+
+def test_a_version_is_a_version_wherever_it_is_declared() -> None:
+    asked, shadow = FIELDS["spec.modelVersion"], FIELDS["spec.shadow.modelVersion"]
+    bounds = ("minLength", "maxLength", "x-kubernetes-int-or-string")
+    assert [asked[name] for name in bounds] == [shadow[name] for name in bounds]
+    assert [r["rule"] for r in rules(asked)] == [r["rule"] for r in rules(shadow)]

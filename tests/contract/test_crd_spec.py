@@ -21,19 +21,42 @@ PASSED_THROUGH = (
 """Read as a whole and handed on verbatim."""
 
 
+MODEL = {
+    "digest": "sha256:" + "0a" * 32,
+    "source": {"pvc": {"claimName": "models"}},
+    "credentialsSecret": {"name": "x"},
+    "caBundle": {"configMap": "x", "key": "y"},
+    "signature": {"publicKey": {"configMap": "x", "key": "y"}},
+}
+
+
 def full() -> Object:
     """A RiskPredictor in which no field has an absent parent."""
     return predictor(
         image={"pullSecrets": [{"name": "x"}]},
         childMetadata={"labels": {}},
-        model={
-            "digest": "sha256:" + "0a" * 32,
-            "source": {"pvc": {"claimName": "models"}},
-            "credentialsSecret": {"name": "x"},
-            "caBundle": {"configMap": "x", "key": "y"},
-            "signature": {"publicKey": {"configMap": "x", "key": "y"}},
-        },
+        model=MODEL,
+        rollout={"gates": {"cases": {"configMap": "x"}}, "canary": {"steps": [{"percent": 1}]}},
+        shadow={"modelVersion": "v2", "model": MODEL},
     )
+
+
+def path_in(body: Object, path: str) -> tuple[str | int, ...]:
+    """The steps to a field, with the first item of each list."""
+    steps: list[str | int] = []
+    at: Any = body
+    for name in path.split("."):
+        if isinstance(at, list):
+            steps.append(0)
+            at = at[0]
+        steps.append(name)
+        at = at.get(name)
+    return tuple(steps)
+
+
+def shown(path: tuple[str | int, ...]) -> str:
+    """The path as an error names it."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
 
 
 class Recording(dict[str, Any]):
@@ -87,6 +110,7 @@ def test_every_field_of_the_schema_is_read_and_no_other() -> None:
 WRONG: dict[str, Any] = {
     "string": 7,
     "integer": "7",
+    "number": "7",
     "boolean": "yes",
     "object": "text",
     "array": "text",
@@ -97,34 +121,34 @@ WRONG: dict[str, Any] = {
     "path", [p for p in FIELDS if not p.startswith("spec.image.pullSecrets.")], ids=str
 )
 def test_a_value_of_a_type_that_the_schema_forbids_is_refused_by_path(path: str) -> None:
-    broken = changed(full(), WRONG[kind(path)], *path.split("."))
+    at = path_in(full(), path)
     with pytest.raises(SpecError, match="must be of type") as caught:
-        parse(broken)
-    assert caught.value.path == path
+        parse(changed(full(), WRONG[kind(path)], *at))
+    assert caught.value.path == shown(at)
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=str)
 def test_a_field_without_default_is_optional_and_one_with_default_is_demanded(path: str) -> None:
     """A missing default means that the installed CRD is older than the operator."""
     body = full()
+    *above, name = path_in(body, path)
     parent: Any = body
-    *above, name = path.split(".")
     for step in above:
-        parent = parent[step][0] if isinstance(parent[step], list) else parent[step]
+        parent = parent[step]
     parent.pop(name, None)
-    owner = FIELDS.get(".".join(above), SPEC)
+    owner = FIELDS.get(path.rpartition(".")[0], SPEC)
     required = name in owner.get("items", owner).get("required", ())
     if "default" in FIELDS[path] or required:
         with pytest.raises(SpecError, match=r"missing; apply the CRD|name of a Secret") as caught:
             parse(body)
-        assert caught.value.path.replace("[0]", "") == path
+        assert caught.value.path == shown((*above, name))
     else:
         absent = parse(body)
         parent[name] = None
         assert parse(body) == absent, "null is absent"
 
 
-NUMBERS = [path for path in FIELDS if kind(path) == "integer"]
+NUMBERS = [path for path in FIELDS if kind(path) in ("integer", "number")]
 
 
 @pytest.mark.parametrize(
@@ -147,8 +171,8 @@ def test_of_a_source_what_the_pods_are_rendered_with_is_checked(
 @pytest.mark.parametrize("path", NUMBERS, ids=str)
 def test_the_bounds_of_the_schema_are_accepted(path: str) -> None:
     for number in (FIELDS[path]["minimum"], FIELDS[path]["maximum"]):
-        body = predictor(minReplicas=1, maxReplicas=1000)
-        parse(changed(body, number, *path.split(".")))
+        body = changed(full(), 1000, "spec", "maxReplicas")
+        parse(changed(changed(body, 1, "spec", "minReplicas"), number, *path_in(body, path)))
 
 
 @given(spec=specs())
@@ -158,3 +182,7 @@ def test_whatever_the_schema_allows_is_read(spec: Object) -> None:
     assert rp.model_version == spec["modelVersion"]
     assert rp.autoscaled == ("replicas" not in spec)
     assert rp.suspend == spec.get("suspend", False)
+    assert rp.rollout.progressive == (
+        spec.get("rollout", {}).get("strategy", "RollingUpdate") == "Progressive"
+    )
+    assert (rp.shadow is None) == ("shadow" not in spec)

@@ -235,7 +235,7 @@ def test_a_version_without_an_image_says_what_to_do(seen: Observations) -> None:
 
 def test_kubectl_get_tells_the_state_at_a_glance(seen: Observations) -> None:
     rows = {moment: table.splitlines()[1].split() for moment, table in seen.tables.items()}
-    # NAME MODEL SERVING READY ... REASON URL IMAGE
+    # NAME MODEL SERVING READY ... REASON URL IMAGE; what is empty is no word.
     assert rows["ready"][1:4] == ["v1", "v1", "True"]
     rolling = rows["rolling"]
     # Both versions or, where nobody looked in time, the new one.

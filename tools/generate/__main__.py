@@ -15,10 +15,19 @@ from generate import (
     metrics_page,
     operations_page,
     reasons_table,
+    shadow_model,
 )
 
-# The chart comes last: it holds a copy of the dashboard.
-GENERATORS = (crd_reference, reasons_table, operations_page, metrics_page, dashboard, chart)
+# The first completes the CRD, which others read. The chart comes last: it holds copies.
+GENERATORS = (
+    shadow_model,
+    crd_reference,
+    reasons_table,
+    operations_page,
+    metrics_page,
+    dashboard,
+    chart,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,6 +30,22 @@ LABEL_MODEL_SOURCE = f"{GROUP}/model-source"
 """On every pod whose model comes from a store: the kind of store. NetworkPolicies select by it."""
 ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
 """On every pod whose model comes from a store: the digest that it was verified against."""
+LABEL_CANDIDATE_VERSION = f"{GROUP}/candidate-version"
+"""On every pod that compares two models: the version of the candidate."""
+LABEL_CANDIDATE_SOURCE = f"{GROUP}/candidate-source"
+"""On every pod whose candidate comes from a store: the kind of store, as ``LABEL_MODEL_SOURCE``."""
+ANNOTATION_CANDIDATE_DIGEST = f"{GROUP}/candidate-digest"
+"""On every pod whose candidate comes from a store: the digest that it was verified against."""
+ANNOTATION_STAGE = f"{GROUP}/stage"
+"""On every pod that compares two models: ``Shadow``, or ``Canary-10``."""
+ANNOTATION_ROLLOUT_ID = f"{GROUP}/rollout-id"
+"""On every pod that compares two models: the id of the comparison."""
+ANNOTATION_ABORTED = f"{GROUP}/aborted"
+"""On a Deployment: keys of the candidates that were aborted, comma-separated, the latest first."""
+ANNOTATION_ABORT = f"{GROUP}/abort"
+"""On a RiskPredictor, by a person: the id of the roll-out to abort."""
+ANNOTATION_CHANGE_REF = f"{GROUP}/change-ref"
+"""On a RiskPredictor, by whoever changes it: what the change is called, such as a pull request."""
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_HASH = f"{GROUP}/applied-hash"
 """On every child: digest of what was applied, so that a restart knows that nothing changed."""
@@ -47,25 +63,24 @@ takes it: a field that no manager owns would fall back to its default, 1."""
 OWN_MANAGERS = (FIELD_MANAGER, HANDOVER_MANAGER)
 
 CONTAINER = "predictor"
-FETCH_CONTAINER = "fetch-model"
-"""The init container that fetches the model from a store."""
-COPY_CONTAINER = "copy-model"
-"""The init container before it that copies the model out of its own image."""
 MODELS_VOLUME = "models"
-"""The volume that the fetch step fills and the predictor reads."""
-COPY_VOLUME = "model-copy"
-CREDENTIALS_VOLUME = "model-credentials"
-CA_VOLUME = "model-ca"
-KEY_VOLUME = "model-key"
-SOURCE_VOLUME = "model-source"
-"""Volumes of the fetch step alone; not all are in every pod."""
-RESERVED_ENV = frozenset({"POD_NAME", "RISKPREDICTOR_POD_NAME", "RISKPREDICTOR_PORT"})
+"""The volume that the init containers fill and the predictor reads."""
+CASES_VOLUME = "candidate-cases"
+"""The volume with the hospital's own cases."""
+CANDIDATE_ENV = frozenset({
+    "RISKPREDICTOR_CANDIDATE", "RISKPREDICTOR_CANDIDATE_PERCENT", "RISKPREDICTOR_CASES",
+    "RISKPREDICTOR_GUARD", "RISKPREDICTOR_ROLLOUT_ID", "RISKPREDICTOR_SAMPLE",
+    "RISKPREDICTOR_SUBJECT_HEADER",
+})  # fmt: skip
+"""Variables that tell the predictor which model to compare with its own, and how."""
+RESERVED_ENV = CANDIDATE_ENV | {"POD_NAME", "RISKPREDICTOR_POD_NAME", "RISKPREDICTOR_PORT"}
 """Variables of that container which nobody else may set: operator and probes rely on them."""
 FETCH_ENV = frozenset({
     "RISKPREDICTOR_MODEL", "RISKPREDICTOR_MODEL_CA", "RISKPREDICTOR_MODEL_CLAIM",
     "RISKPREDICTOR_MODEL_COPY", "RISKPREDICTOR_MODEL_CREDENTIALS", "RISKPREDICTOR_MODEL_DIGEST",
-    "RISKPREDICTOR_MODEL_INCOMING", "RISKPREDICTOR_MODEL_PUBLIC_KEY",
-    "RISKPREDICTOR_MODEL_SOURCE", "RISKPREDICTOR_MODEL_VERSION", "RISKPREDICTOR_TERMINATION_LOG",
+    "RISKPREDICTOR_MODEL_INCOMING", "RISKPREDICTOR_MODEL_OPTIONAL",
+    "RISKPREDICTOR_MODEL_PUBLIC_KEY", "RISKPREDICTOR_MODEL_SOURCE", "RISKPREDICTOR_MODEL_VERSION",
+    "RISKPREDICTOR_TERMINATION_LOG",
 })  # fmt: skip
 """Variables that tell the fetch step what to fetch; nobody else may set them beside a store."""
 CONTAINER_PORT = 5000

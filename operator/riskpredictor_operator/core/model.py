@@ -47,16 +47,20 @@ class Model:
     """The key that must have signed the model; None: no signature is asked for."""
 
 
-def parse_model(spec: Body) -> Model | None:
+def parse_model(parent: Body, at: str = "spec") -> Model | None:
     """The model that a spec declares; None where it is in the image.
+
+    Args:
+        parent: what has the field ``model``: a spec, or its ``shadow``.
+        at: path of that, for errors.
 
     Raises:
         SpecError: a field is missing, of another type or unusable; names its path.
     """
-    model = optional(spec, "model", dict)
+    model = optional(parent, "model", dict, at)
     if model is None:
         return None
-    path = "spec.model"
+    path = f"{at}.model"
     source = without_nulls(required(model, "source", dict, path))
     kinds = [kind for kind in SOURCES if kind in source]
     if len(kinds) != 1:

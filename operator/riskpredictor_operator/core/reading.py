@@ -41,6 +41,14 @@ def optional(parent: Body, name: str, kind: type[T], path: str = "spec") -> T | 
     return value
 
 
+def number(parent: Body, name: str, path: str) -> float:
+    """A number that has a default, whole or not."""
+    value = required(parent, name, object, path)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(f"{path}.{name}", f"must be of type number, is {type(value).__name__}")
+    return float(value)
+
+
 def map_of(parent: Body, name: str, path: str) -> dict[str, Any]:
     """A map of the user's; empty if it is absent."""
     found: dict[str, Any] = without_nulls(optional(parent, name, dict, path) or {})

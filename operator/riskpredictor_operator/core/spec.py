@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from riskpredictor_operator.core.model import Model, parse_model
+from riskpredictor_operator.core.policy import (
+    RolloutPolicy,
+    ShadowSpec,
+    parse_rollout,
+    parse_shadow,
+)
 from riskpredictor_operator.core.quantity import canonical
 from riskpredictor_operator.core.reading import (
     SpecError,
@@ -94,9 +100,12 @@ class RiskPredictor:
     limits: Mapping[str, str]
     service: ServiceSpec
     pod_template: PodTemplate
+    rollout: RolloutPolicy
     suspend: bool
     model: Model | None = None
     """The model from a store; None: it is in the image."""
+    shadow: ShadowSpec | None = None
+    """A model that is compared with that one and never answers."""
 
     @property
     def autoscaled(self) -> bool:
@@ -151,8 +160,10 @@ def parse(body: Body) -> RiskPredictor:
         limits=limits,
         service=_service(required(spec, "service", dict)),
         pod_template=_pod_template(required(spec, "podTemplate", dict)),
+        rollout=parse_rollout(spec),
         suspend=required(spec, "suspend", bool),
         model=parse_model(spec),
+        shadow=parse_shadow(spec),
     )
     if rp.min_replicas > rp.max_replicas:
         raise SpecError(

@@ -23,7 +23,14 @@ _SOURCES = [
     {"secretKeyRef": {"name": "a", "key": "b"}},
 ]
 
+_DURATIONS = st.from_regex(r"[1-9][0-9]{0,5}[dhms]|1d0h5m|1h30m", fullmatch=True)
+
 _BY_RULE = {
+    "minDuration": _DURATIONS,
+    "deadline": _DURATIONS,
+    "percent": st.floats(0.01, 99) | st.integers(1, 99),
+    "confidencePercent": st.floats(50, 99.9) | st.integers(50, 99),
+    "subjectHeader": st.sampled_from(["X-Subject-Key", "x1"]),
     "source": st.sampled_from(list(sources())),
     "modelVersion": versions,
     "repository": st.from_regex(
@@ -86,6 +93,9 @@ def _value(name: str, its_schema: Object) -> st.SearchStrategy[Any]:
     match its_schema["type"]:
         case "integer":
             return st.integers(its_schema.get("minimum", 0), its_schema.get("maximum", 2**31 - 1))
+        case "number":
+            bounds = its_schema["minimum"], its_schema["maximum"]
+            return st.floats(*bounds) | st.integers(*bounds)
         case "boolean":
             return st.booleans()
         case "string":
@@ -138,6 +148,13 @@ def _orderly(spec: Object) -> Object:
         "type", "ClusterIP"
     ) == "ClusterIP":
         spec = {**spec, "service": {**service, "type": "NodePort"}}
+    if spec.get("shadow", {}).get("modelVersion") == spec["modelVersion"]:
+        spec = {name: field for name, field in spec.items() if name != "shadow"}
+    canary = spec.get("rollout", {}).get("canary", {})
+    if "steps" in canary:
+        steps = {step["percent"]: step for step in canary["steps"]}
+        canary = {**canary, "steps": [steps[percent] for percent in sorted(steps)]}
+        spec = {**spec, "rollout": {**spec["rollout"], "canary": canary}}
     return spec
 
 
