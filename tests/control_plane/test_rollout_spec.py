@@ -158,7 +158,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         rf"rollout\.shadow\.minDuration {DURATION}.*for example 1h or 1h30m",
     ),
     "a duration as a number": (
-        {"rollout": {"shadow": {"minDuration": 60}}}, rf"rollout\.shadow\.minDuration {DURATION}",
+        {"rollout": {"shadow": {"minDuration": 60}}}, r"shadow\.minDuration .*be of type string",
     ),
     "a duration that is empty": (
         {"rollout": {"shadow": {"minDuration": ""}}}, rf"rollout\.shadow\.minDuration {DURATION}",
@@ -254,7 +254,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a deadline of no length": (
         {"rollout": {"deadline": "0d0h"}}, r"rollout\.deadline must be longer than 0, for example",
     ),
-    "a deadline as a number": ({"rollout": {"deadline": 7}}, rf"rollout\.deadline {DURATION}"),
+    "a deadline as a number": ({"rollout": {"deadline": 7}}, r"deadline .*be of type string"),
     "a deadline in weeks": ({"rollout": {"deadline": "1w"}}, rf"rollout\.deadline {DURATION}"),
     "a deadline beyond the calendar": (
         {"rollout": {"deadline": "1234567d"}}, rf"rollout\.deadline {DURATION}.*6 digits",
