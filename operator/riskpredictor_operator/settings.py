@@ -21,13 +21,14 @@ PREFIX = "RISKPREDICTOR_"
 OTHER_PROGRAMS = frozenset(
     PREFIX + name
     for name in (
-        "ACCESS_LOG", "ANSWER_TIMEOUT", "AUDIT_LOG", "BODY_TIMEOUT", "CACHE", "CLUSTER", "DEBUG",
-        "DRAIN_SECONDS", "FETCH_IDLE_TIMEOUT", "FETCH_TIMEOUT", "HEAD_TIMEOUT", "HOST",
-        "IDLE_TIMEOUT", "KEEPALIVE_REQUESTS", "KUBERNETES_TOOLS", "MAX_BATCH", "MAX_BODY_BYTES",
-        "MAX_CONNECTIONS", "MAX_LAG", "MAX_PENDING", "MAX_PENDING_BYTES", "MODEL", "MODEL_CA",
-        "MODEL_CLAIM", "MODEL_COPY", "MODEL_CREDENTIALS", "MODEL_DIGEST", "MODEL_INCOMING",
-        "MODEL_NAME", "MODEL_PUBLIC_KEY", "MODEL_SOURCE", "MODEL_VERSION", "POD_NAME",
-        "PORT", "STATE", "TERMINATION_LOG",
+        "ACCESS_LOG", "ANSWER_TIMEOUT", "AUDIT_LOG", "BODY_TIMEOUT", "CACHE", "CANDIDATE",
+        "CANDIDATE_PERCENT", "CASES", "CLUSTER", "DEBUG", "DRAIN_SECONDS", "FETCH_IDLE_TIMEOUT",
+        "FETCH_TIMEOUT", "GUARD", "HEAD_TIMEOUT", "HOST", "IDLE_TIMEOUT", "KEEPALIVE_REQUESTS",
+        "KUBERNETES_TOOLS", "MAX_BATCH", "MAX_BODY_BYTES", "MAX_CONNECTIONS", "MAX_LAG",
+        "MAX_PENDING", "MAX_PENDING_BYTES", "MODEL", "MODEL_CA", "MODEL_CLAIM", "MODEL_COPY",
+        "MODEL_CREDENTIALS", "MODEL_DIGEST", "MODEL_INCOMING", "MODEL_NAME", "MODEL_OPTIONAL",
+        "MODEL_PUBLIC_KEY", "MODEL_SOURCE", "MODEL_VERSION", "POD_NAME", "PORT", "ROLLOUT_ID",
+        "SAMPLE", "STATE", "SUBJECT_HEADER", "TERMINATION_LOG",
     )
 )  # fmt: skip
 """Variables of the predictor, the kubectl plug-in and tools/cluster, which a developer may have
@@ -111,6 +112,11 @@ class Settings:
     )
     workers: int = _setting(16, "RiskPredictors reconciled at the same time.", bounds=(1, 1000))
     resync_seconds: float = _setting(600.0, "How often everything is listed and compared again.")
+    evidence_seconds: float = _setting(
+        10.0,
+        "How often the counts of two compared models are read from the pods.",
+        bounds=(1, 600),
+    )
     leader_election: bool = _setting(
         True, "Whether to hold a Lease, so that of several replicas only one writes."
     )
@@ -246,7 +252,7 @@ def _converter(setting: Field[Any]) -> Callable[[str], Any]:
         case "int":
             return _within(limits["bounds"])
         case "float":
-            return _seconds
+            return _seconds(limits["bounds"])
         case "bool":
             return _boolean
     return _address if limits["form"] is ADDRESS else _text(limits["form"])
@@ -292,14 +298,21 @@ def _address(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is not {ADDRESS.meaning}") from None
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return value
+def _seconds(bounds: tuple[int, int]) -> Callable[[str], float]:
+    least, most = bounds
+
+    def positive_number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most} seconds")
+        return value
+
+    return positive_number
 
 
 def _boolean(text: str | bool) -> bool:

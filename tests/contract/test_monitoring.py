@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from riskpredictor_operator import controller as _controller
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.model import IN_CLUSTER, SOURCES
+from riskpredictor_operator.core.slots import SLOTS, Slot
 from riskpredictor_server.metrics import Metrics
 from support import prometheus
 from support.cluster import ROOT
@@ -59,8 +60,30 @@ FIRES: dict[str, dict[str, str]] = {
     "RiskPredictorInputDrift": {
         'riskpredictor_input_drift{field="temperature"}': "0.9x200",
     },
+    "RiskPredictorRolloutAborted": {
+        'riskpredictor_operator_rollout_phase{namespace="a",name="b",phase="Aborted"}': "1x200",
+        'riskpredictor_operator_rollout_phase{namespace="a",name="b",phase="Shadow"}': "0x200",
+        'riskpredictor_operator_rollout_phase{namespace="a",name="c",phase="Shadow"}': "1x200",
+    },
+    "RiskPredictorCandidateSwitchedOff": {
+        'riskpredictor_candidate_switched_off{pod="a"}': "0x200",
+        'riskpredictor_candidate_switched_off{pod="b"}': "1x200",
+    },
+    "RiskPredictorRolloutWaitsForData": {
+        'riskpredictor_operator_rollout_phase{namespace="a",name="b",phase="Canary"}': "1x2000",
+        # Nine pairs in the first nine hours, and none since.
+        'riskpredictor_operator_rollout_pairs{namespace="a",name="b"}': "0+0.016x560 9x1440",
+    },
+    "RiskPredictorAwaitingApproval": {
+        'riskpredictor_operator_rollout_phase{namespace="a",name="b",phase="AwaitingApproval"}': (
+            "1x200"
+        ),
+        'riskpredictor_operator_rollout_phase{namespace="a",name="b",phase="Canary"}': "0x200",
+    },
 }
 """Series and their values on which an alert fires."""
+LATE = {"RiskPredictorRolloutWaitsForData": 1600}
+"""Minutes after which an alert fires that looks back further than the others."""
 
 SUSPENDED = {
     'riskpredictor_operator_riskpredictor_ready{namespace="a",name="d",pod="x"}': "0x200",
@@ -69,6 +92,28 @@ SUSPENDED = {
     'riskpredictor_operator_riskpredictor_suspended{namespace="a",name="c",pod="x"}': "0x200",
 }
 """One that is suspended over a weekend, beside one that is not."""
+
+_NOT_READY = 'riskpredictor_operator_riskpredictor_ready{namespace="a",name="d",pod="x"}'
+_PHASE = 'riskpredictor_operator_rollout_phase{namespace="a",name="d",pod="x",phase="%s"}'
+_PAIRS = 'riskpredictor_operator_rollout_pairs{namespace="a",name="d",pod="x"}'
+CHANGES = {
+    "a change of the model": {
+        _NOT_READY: "0x2000",
+        _PHASE % "Shadow": "1x2000",
+        _PHASE % "Canary": "0x2000",
+        _PAIRS: "0+0.01x2000",  # 14 a day
+    },
+    "one that has just begun": {
+        _NOT_READY: "1x1500 0x500",
+        _PHASE % "Shadow": "0x1500 1x500",
+        _PAIRS: "_x1500 0x500",
+    },
+    "a candidate to look at without end": {
+        _PHASE % "Observing": "1x2000",
+        _PAIRS: "7x2000",
+    },
+}
+"""Changes of the model that nobody has to look at."""
 
 WELL = {
     'riskpredictor_operator_riskpredictor_ready{namespace="a",name="b"}': "1x200",
@@ -147,7 +192,7 @@ def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
         "promql_expr_test": [
             {
                 "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
-                "eval_time": "100m",
+                "eval_time": f"{LATE.get(name, 100)}m",
                 "exp_samples": [{"value": 1}],
             }
         ],
@@ -156,14 +201,16 @@ def test_an_alert_fires_when_it_must(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("promtool")
-@pytest.mark.parametrize("more", [{}, SUSPENDED], ids=["all ready", "one suspended"])
-def test_none_fires_when_all_is_well(tmp_path: Path, more: dict[str, str]) -> None:
+@pytest.mark.parametrize("what", ["all ready", "one suspended", *CHANGES])
+def test_none_fires_when_all_is_well(tmp_path: Path, what: str) -> None:
+    more = {"all ready": {}, "one suspended": SUSPENDED, **CHANGES}[what]
     quiet = [
         {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}
-        for minute in (30, 100)
+        for minute in (30, 100, *([1990] if what in CHANGES else []))
         for name in ALERTS
     ]
-    case = {"interval": "1m", "input_series": _input({**WELL, **more}), "alert_rule_test": quiet}
+    well = {name: values.replace("x200", "x2000") for name, values in WELL.items()}
+    case = {"interval": "1m", "input_series": _input({**well, **more}), "alert_rule_test": quiet}
     prometheus.promtool("test", "rules", _file(tmp_path, [case]))
 
 
@@ -199,10 +246,11 @@ def test_the_network_policies_let_in_what_is_asked_for_and_nothing_else() -> Non
     assert set(predictors["policyTypes"]) == {"Ingress", "Egress"}
 
 
-def test_only_pods_whose_model_comes_over_the_network_may_ask_for_it() -> None:
-    stores = _document("policies/model-stores.yaml")["spec"]
+@pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.name)
+def test_only_pods_whose_model_comes_over_the_network_may_ask_for_it(slot: Slot) -> None:
+    stores = _document(f"policies/{slot.prefix}-stores.yaml")["spec"]
     (chosen,) = stores["podSelector"]["matchExpressions"]
-    assert (chosen["key"], chosen["operator"]) == (api.LABEL_MODEL_SOURCE, "In")
+    assert (chosen["key"], chosen["operator"]) == (slot.source_label, "In")
     assert set(chosen["values"]) == set(SOURCES) - IN_CLUSTER
     assert stores["policyTypes"] == ["Egress"], "what they let in is in the other policy"
     (rule,) = stores["egress"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import yaml
+from unit.operator.builders import rendered
 
 from riskpredictor_operator.core import field_rules
-from riskpredictor_operator.core.manifests import render
-from riskpredictor_operator.core.options import RenderOptions
-from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api
 from support.cluster import ROOT
@@ -26,7 +24,7 @@ def test_keys_of_lists_and_atomic_maps_are_those_of_the_api_server(
     body = api.request("POST", path, {**declared, "metadata": metadata, "spec": spec})
     keys: dict[str, tuple[str, ...]] = {}
     atomic: set[str] = set()
-    for resource, manifest in render(parse(body), RenderOptions()).by_kind().items():
+    for resource, manifest in rendered(body).by_kind().items():
         schemas, root = schema_of(api, resource)
         for part, place in (("metadata", "metadata"), ("spec", f"{resource.kind}.spec")):
             for at, value, schema in rendered_with_schemas(
@@ -36,8 +34,8 @@ def test_keys_of_lists_and_atomic_maps_are_those_of_the_api_server(
                     keys[at] = tuple(schema["x-kubernetes-list-map-keys"])
                 if isinstance(value, dict) and schema.get("x-kubernetes-map-type") == "atomic":
                     atomic.add(at)
-    rendered = keys.keys() & field_rules.LIST_KEYS.keys()
-    assert keys == {place: field_rules.LIST_KEYS[place] for place in rendered}
+    ours = keys.keys() & field_rules.LIST_KEYS.keys()
+    assert keys == {place: field_rules.LIST_KEYS[place] for place in ours}
     # What is in a list that has no keys is replaced with it.
     in_lists = {place for place in atomic if ".affinity." in place}
     assert atomic - in_lists <= field_rules.ATOMIC_MAPS

@@ -17,7 +17,7 @@ import yaml
 import kstatus
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.kube import Key
-from support import flux, foreign
+from support import flux, foreign, phases
 from support import operator as operators
 from support.api import RISKPREDICTOR, SERVICE, Api, Body, eventually
 from support.cluster import ROOT, LocalCluster
@@ -137,6 +137,40 @@ def _applied(body: Body, revision: str) -> bool:
 def _moment(body: Body) -> int:
     """One counter numbers the writes of all objects."""
     return int(body["metadata"]["resourceVersion"])
+
+
+def test_a_running_change_of_the_model_is_in_progress_and_an_aborted_one_fails(
+    api: Api, source: Source, deliver: Callable[..., Delivery], namespace: str
+) -> None:
+    """Without an operator: the test writes what it would."""
+    key = Key(namespace, "risk")
+    revision = source.commit(_files(namespace))
+    delivery = deliver(timeout="10m")
+    eventually(lambda: api.get(RISKPREDICTOR, key), within=30)
+    for phase in ("Shadow", "Canary", "AwaitingApproval", "Promoting"):
+        api.patch(RISKPREDICTOR, key, {"status": phases.status(phase)}, sub="status")
+        time.sleep(POLL + 1)
+        assert flux.ready(delivery.body())["status"] == "Unknown", phase
+    api.patch(RISKPREDICTOR, key, {"status": phases.status("Aborted")}, sub="status")
+    delivery.wait(revision, "False", "HealthCheckFailed")
+    api.patch(RISKPREDICTOR, key, {"status": phases.status("Observing")}, sub="status")
+    delivery.wait(revision)
+
+
+def test_a_revert_does_not_wait_for_the_end_of_a_long_change_of_the_model(
+    api: Api, source: Source, deliver: Callable[..., Delivery], namespace: str
+) -> None:
+    """The timeout is that of a roll-out of days; Flux looks for new commits all the same."""
+    key = Key(namespace, "risk")
+    source.commit(_files(namespace, modelVersion="v2"))
+    deliver(timeout="169h")
+    eventually(lambda: api.get(RISKPREDICTOR, key), within=30)
+    api.patch(RISKPREDICTOR, key, {"status": phases.status("Canary")}, sub="status")
+    time.sleep(POLL + 1)
+    source.commit(_files(namespace))
+    eventually(lambda: api.need(RISKPREDICTOR, key)["spec"]["modelVersion"] == "v1", within=30)
+    settled = {**phases.status("Observing"), "observedGeneration": 2}
+    api.patch(RISKPREDICTOR, key, {"status": settled}, sub="status")
 
 
 @pytest.mark.usefixtures("operator")

@@ -19,7 +19,7 @@ import yaml
 from riskpredictor_operator.core.api import CHILDREN
 from riskpredictor_operator.kube import Key
 from support import argocd, flux
-from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, eventually
+from support.api import AUTOSCALER, NAMESPACE, RISKPREDICTOR, Api, Body, eventually
 from support.audit import Mark
 from support.cluster import ROOT, LocalCluster
 from support.guide import shell
@@ -177,34 +177,77 @@ def test_the_last_predictor_is_pruned_because_its_network_policy_stays(
     eventually(lambda: all(api.get(r, key) is None for r in EVERYTHING), within=60)
 
 
-def test_a_version_is_promoted_from_dev_to_prod_and_reverted(
+def test_a_version_is_promoted_from_dev_to_prod_where_it_is_a_candidate_and_reverted(
     cluster: LocalCluster, api: Api, repository: Repository
 ) -> None:
     pipeline = Pipeline(cluster, repository)
-
-    def deployed() -> dict[str, str]:
-        """Apply the last commit to both; what then answers in each."""
-        for environment in ENVIRONMENTS:
-            pipeline.apply(environment)
-        found = {}
-        for environment in ENVIRONMENTS:
-            body = Predictors(api, _home(environment)).wait(_key(environment))
-            found[environment] = body["status"]["servingVersion"]
-            deployment = api.need(CHILDREN[0], _key(environment))
-            (container,) = deployment["spec"]["template"]["spec"]["containers"]
-            assert container["image"] == f"health-predictor:{found[environment]}"
-        return found
-
-    assert deployed() == {"dev": "v1", "prod": "v1"}
+    for environment in ENVIRONMENTS:
+        pipeline.apply(environment)
+        assert _serves(api, environment) == "v1"
     prod = api.need(RISKPREDICTOR, _key("prod"))
     repository.promote("dev", "v2")
-    assert deployed() == {"dev": "v2", "prod": "v1"}
+    for environment in ENVIRONMENTS:
+        pipeline.apply(environment)
+    assert (_serves(api, "dev"), _serves(api, "prod")) == ("v2", "v1")
     assert api.need(RISKPREDICTOR, _key("prod"))["metadata"]["generation"] == 1
     assert api.need(RISKPREDICTOR, _key("prod"))["metadata"]["uid"] == prod["metadata"]["uid"]
     repository.promote("prod", "v2")
-    assert deployed() == {"dev": "v2", "prod": "v2"}
+    pipeline.apply("prod")
+    found = _phase(api, "Shadow")
+    assert found["status"]["servingVersion"] == "v1"
+    assert found["status"]["rollout"]["candidate"]["version"] == "v2"
     repository.revert()
-    assert deployed() == {"dev": "v2", "prod": "v1"}
+    pipeline.apply("prod")
+    assert (_serves(api, "dev"), _serves(api, "prod")) == ("v2", "v1")
+    assert "rollout" not in api.need(RISKPREDICTOR, _key("prod"))["status"]
+
+
+def test_what_a_person_stopped_stays_so_until_git_is_reverted(
+    cluster: LocalCluster, api: Api, repository: Repository
+) -> None:
+    pipeline, key = Pipeline(cluster, repository), _key("prod")
+    pipeline.apply("prod")
+    assert _serves(api, "prod") == "v1"
+    repository.promote("prod", "v2")
+    pipeline.apply("prod")
+    named = _phase(api, "Shadow")["status"]["rollout"]["id"]
+    cluster.kubectl(
+        "-n", key.namespace, "annotate", f"rp/{key.name}", f"healthtech.dev/abort={named}"
+    )
+    predictors = Predictors(api, key.namespace)
+    predictors.wait(key, status="False", reason="RolloutAborted")
+    assert set(pipeline.apply("prod").values()) == {"unchanged"}
+    repository.commit_file("prod/NOTES.md", "The pipeline runs again.\n")
+    pipeline.apply("prod")
+    time.sleep(1.0)
+    assert predictors.condition(key)["reason"] == "RolloutAborted"
+    repository.git("revert", "--no-edit", "HEAD~1")
+    pipeline.apply("prod")
+    assert _serves(api, "prod") == "v1"
+
+
+def _serves(api: Api, environment: str) -> str:
+    """What answers, once it is what is declared."""
+    body = Predictors(api, _home(environment)).wait(_key(environment))
+    found = str(body["status"]["servingVersion"])
+    (container,) = api.need(CHILDREN[0], _key(environment))["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert container["image"] == f"health-predictor:{found}"
+    return found
+
+
+def _phase(api: Api, wanted: str) -> Body:
+    """Prod's RiskPredictor once the change of its model is in that phase."""
+
+    def look() -> Body | None:
+        body = api.need(RISKPREDICTOR, _key("prod"))
+        phase = body.get("status", {}).get("rollout", {}).get("phase")
+        return body if phase == wanted else None
+
+    found = eventually(look, within=60, what=wanted)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("how", ["by label", "an ApplySet, server-side"])

@@ -12,14 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from unit.operator.builders import sources
+from unit.operator.builders import rendered, sources
 from unit.operator.models import digest_of, model
 
 from riskpredictor_operator.core.api import CONFIG_MAP, EVENT, POD
-from riskpredictor_operator.core.manifests import render
 from riskpredictor_operator.core.model_copy import SIZE_LIMIT
-from riskpredictor_operator.core.options import RenderOptions
-from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key, Resource
 from support.api import DEPLOYMENT, NAMESPACE, RISKPREDICTOR, Api, Body, Refused, eventually
 from support.pod_server import copy_of, declared, lead_to, pods_of, serving, until
@@ -35,7 +32,7 @@ LIMITS = Resource("", "v1", "limitranges", "LimitRange")
 
 
 def _rendered(body: Body) -> Body:
-    template: Body = render(parse(body), RenderOptions()).deployment["spec"]["template"]
+    template: Body = rendered(body).deployment["spec"]["template"]
     return template
 
 

@@ -20,12 +20,11 @@ from typing import Any
 
 import pytest
 import yaml
+from unit.operator.builders import rendered
 
 from riskpredictor_operator.core.api import ANNOTATION_HASH, CHILDREN, FIELD_MANAGER
 from riskpredictor_operator.core.compare import compare, recorded
-from riskpredictor_operator.core.manifests import Desired, render
-from riskpredictor_operator.core.options import RenderOptions
-from riskpredictor_operator.core.spec import parse
+from riskpredictor_operator.core.manifests import Desired
 from riskpredictor_operator.kube import Key, Resource, path_of
 from riskpredictor_operator.repair_limiter import AT_ONCE
 from support.api import (
@@ -477,7 +476,7 @@ class Editor:
             "podTemplate": {"progressDeadlineSeconds": 600 + self.anew},
         }
         before = [self.api.need(r, self.key)["metadata"]["annotations"] for r in RESTARTED]
-        self.desired = _rendered(self.api.patch(RISKPREDICTOR, self.key, {"spec": spec}))
+        self.desired = rendered(self.api.patch(RISKPREDICTOR, self.key, {"spec": spec}))
 
         def written() -> bool:
             after = [self.api.need(r, self.key)["metadata"]["annotations"] for r in RESTARTED]
@@ -538,11 +537,7 @@ def _made(api: Api, predictors: Predictors, name: str, spec: dict[str, Any]) -> 
     """Declare a predictor and wait for it; what its children are rendered as."""
     key = predictors.create(name, **spec)
     predictors.wait(key, within=60)
-    return _rendered(api.need(RISKPREDICTOR, key))
-
-
-def _rendered(body: Body) -> Desired:
-    return render(parse(body), RenderOptions(image_repository="health-predictor"))
+    return rendered(api.need(RISKPREDICTOR, key))
 
 
 def _with_store(_: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -265,3 +266,27 @@ def test_whom_a_registry_redirects_to_cannot_ask_who_we_are(server: WebServer, p
     assert (done.status, done.reason) == (1, "ModelFetchFailed")
     assert "HTTP 401 Unauthorized: who?" in done.message
     assert [path for path, _ in server.site.requests] == ["/v2/risk/manifests/v2", "/blob"]
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
+def test_an_optional_model_leaves_its_reason_in_the_place_of_a_former_one(
+    server: WebServer, pod: Pod, card: bytes, silent: bool
+) -> None:
+    first = pod.fetch(server, source(server), MODEL_OPTIONAL="on")
+    assert (first.status, first.files()["card.json"]) == (0, card), first.log
+    if silent:
+        server.misbehave(stall(card, seconds=30))
+    other = {"username": "predictor", "password": "a-password-that-is-wrong"}
+    done = pod.fetch(
+        server, source(server), credentials=other, digest=f"sha256:{'0' * 64}",
+        MODEL_OPTIONAL="on", FETCH_TIMEOUT="1",
+    )  # fmt: skip
+    assert done.status == 0, done.log
+    assert set(done.files()) == {"ERROR"}
+    said = json.loads(done.files()["ERROR"])
+    assert said["reason"] == "ModelFetchFailed"
+    assert ("within the time allowed" if silent else "HTTP 401") in said["message"]
+    assert f"ModelFetchFailed: {said['message']}" in done.log
+    assert "a-password-that-is-wrong" not in done.log + said["message"]
+    again = pod.fetch(server, source(server), MODEL_OPTIONAL="on")
+    assert (again.status, again.files()) == (0, first.files()), again.log

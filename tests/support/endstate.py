@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from unit.operator.builders import rendered
+
 import kstatus
 from riskpredictor_operator.core import api as names
 from riskpredictor_operator.core.api import CHILDREN
-from riskpredictor_operator.core.manifests import render
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
-from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import make_plan
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Resource
 from support.api import RISKPREDICTOR, Api, Body, eventually
 
-OPTIONS = RenderOptions(image_repository="health-predictor")
 EVENT_LIMIT = 12
 """Events about one RiskPredictor that no fault may exceed: a few a transition, never one a try."""
 
@@ -86,7 +85,7 @@ def _of(
     observed = Children(
         {r: Child(children[r], ownership_of(children[r], rp.key, rp.uid)) for r in CHILDREN}
     )
-    plan = make_plan(rp, render(rp, OPTIONS), observed)
+    plan = make_plan(rp, rendered(body), observed)
     found += [f"still to do: {step}" for stage in plan.stages for step in stage]
     found += [f"{resource.kind} belongs to somebody else" for resource in plan.foreign]
     return found

@@ -28,6 +28,8 @@ CONTROLLER = GoModule(
     "github.com/fluxcd/",
     tools=ROOT / "tests" / "tools",
 )
+GATES = "ExternalArtifact=true,CancelHealthCheckOnNewRevision=true"
+"""The first is for the stand-in of the source; the second is what docs/GITOPS.md asks for."""
 
 KUSTOMIZATION = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
 ARTIFACT = Resource("source.toolkit.fluxcd.io", "v1", "externalartifacts", "ExternalArtifact")
@@ -47,7 +49,7 @@ def running(cluster: LocalCluster, log: Path) -> Iterator[None]:
     install_kinds(cluster)
     with log.open("a") as out:
         process = subprocess.Popen(
-            [program, "--feature-gates=ExternalArtifact=true", "--metrics-addr=0",
+            [program, f"--feature-gates={GATES}", "--metrics-addr=0",
              "--health-addr=0", "--requeue-dependency=2s", "--http-retry=1"],
             env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "TMPDIR": str(log.parent)},
             stdout=out, stderr=subprocess.STDOUT,

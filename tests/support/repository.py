@@ -40,6 +40,11 @@ class Repository:
         self.git("add", "--all")
         self.git("commit", "--quiet", f"--message={subject}")
 
+    def commit_file(self, path: str, text: str) -> None:
+        """Commit one more file."""
+        (self.folder / path).write_text(text)
+        self.commit(path)
+
     def promote(self, environment: str, version: str) -> None:
         """Commit that an environment serves a version: a change of one line, and of no other."""
         path = self.folder / environment / "health-predictor.yaml"

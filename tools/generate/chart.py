@@ -27,6 +27,7 @@ COPIES = {
     "rbac.yaml": "deploy/operator/base/cluster-wide/rbac.yaml",
     "predictors-policy.yaml": "deploy/policies/predictors.yaml",
     "model-stores-policy.yaml": "deploy/policies/model-stores.yaml",
+    "candidate-stores-policy.yaml": "deploy/policies/candidate-stores.yaml",
     "operator-monitor.yaml": "deploy/monitoring/operator.yaml",
     "predictors-monitor.yaml": "deploy/monitoring/predictors.yaml",
     "rules.yaml": "deploy/monitoring/rules.yaml",
@@ -100,7 +101,7 @@ def _setting(setting: Field[Any]) -> Schema:
         least, text = 1, PORT
     kinds: dict[str, Schema] = {
         "int": {"type": "integer", "minimum": least, "maximum": most},
-        "float": {"type": "number", "exclusiveMinimum": 0},
+        "float": {"type": "number", **_range(least, most)},
         "bool": {"type": "boolean"},
         "str": {"type": "string"},
     }
@@ -112,6 +113,11 @@ def _setting(setting: Field[Any]) -> Schema:
     described = f"{text} Absent: {json.dumps(setting.default)}."
     preset = {"default": PRESET[name]} if name in PRESET else {}
     return {**kind, **preset, "description": described}
+
+
+def _range(least: int, most: int) -> Schema:
+    """Bounds of a number of seconds, which is never 0."""
+    return {"minimum": least, "maximum": most} if least else {"exclusiveMinimum": 0}
 
 
 def _camel(name: str) -> str:

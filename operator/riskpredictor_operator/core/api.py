@@ -63,18 +63,10 @@ takes it: a field that no manager owns would fall back to its default, 1."""
 OWN_MANAGERS = (FIELD_MANAGER, HANDOVER_MANAGER)
 
 CONTAINER = "predictor"
-FETCH_CONTAINER = "fetch-model"
-"""The init container that fetches the model from a store."""
-COPY_CONTAINER = "copy-model"
-"""The init container before it that copies the model out of its own image."""
 MODELS_VOLUME = "models"
-"""The volume that the fetch step fills and the predictor reads."""
-COPY_VOLUME = "model-copy"
-CREDENTIALS_VOLUME = "model-credentials"
-CA_VOLUME = "model-ca"
-KEY_VOLUME = "model-key"
-SOURCE_VOLUME = "model-source"
-"""Volumes of the fetch step alone; not all are in every pod."""
+"""The volume that the init containers fill and the predictor reads."""
+CASES_VOLUME = "candidate-cases"
+"""The volume with the hospital's own cases."""
 CANDIDATE_ENV = frozenset({
     "RISKPREDICTOR_CANDIDATE", "RISKPREDICTOR_CANDIDATE_PERCENT", "RISKPREDICTOR_CASES",
     "RISKPREDICTOR_GUARD", "RISKPREDICTOR_ROLLOUT_ID", "RISKPREDICTOR_SAMPLE",

@@ -61,6 +61,24 @@ def recorded(manifest: Body) -> dict[str, Any]:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
+def last_record(live: Body) -> dict[str, Any] | None:
+    """Labels, annotations and spec of a live child as its own annotation says that they were
+    applied; None without one that can be read."""
+    try:
+        applied = json.loads(_record(live))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(applied, Mapping) or not applied.get("spec"):
+        return None
+    metadata = {part: applied.get(part) for part in ("labels", "annotations")}
+    return {"metadata": metadata, "spec": applied["spec"]}
+
+
+def _record(body: Body) -> str:
+    annotations = body["metadata"].get("annotations") or {}
+    return str(annotations.get(api.ANNOTATION_LAST_APPLIED) or "")
+
+
 def compare(resource: Resource, manifest: Body, live: Body) -> Comparison:
     """Compare a live child with its recorded manifest."""
     rules = FieldRules.of(resource, manifest, live)
@@ -128,16 +146,11 @@ def _last_applied(resource: Resource, rendered: Body, live: Body) -> Body:
     Without one that can be read, it is what the operator's own apply owns (a child of version
     0.1.0) or, without that too, what a RiskPredictor may have declared.
     """
-    text = (live["metadata"].get("annotations") or {}).get(api.ANNOTATION_LAST_APPLIED)
-    if text and text == rendered["metadata"]["annotations"].get(api.ANNOTATION_LAST_APPLIED):
+    text = _record(live)
+    if text and text == _record(rendered):
         return rendered
-    try:
-        applied = json.loads(text or "")
-    except (ValueError, RecursionError):
-        applied = None
-    if isinstance(applied, Mapping) and applied.get("spec"):
-        metadata = {part: applied.get(part) for part in ("labels", "annotations")}
-        return {"metadata": metadata, "spec": applied["spec"]}
+    if (applied := last_record(live)) is not None:
+        return applied
     owned = _tree_of_map(applied_fields(live)) or field_rules.possibly_applied(resource)
     return {part: owned.get(part) for part in ("metadata", "spec")}
 

@@ -19,12 +19,17 @@ INIT: Final = "init container"
 SIDECAR: Final = "sidecar"
 FETCH: Final = "fetch"
 COPY: Final = "copy"
+FETCH_CANDIDATE: Final = "fetch candidate"
+COPY_CANDIDATE: Final = "copy candidate"
 """The roles of a container. A sidecar is an init container that keeps running; ``fetch`` and
-``copy`` are the operator's own init containers, which bring the model from a store."""
+``copy`` are the operator's own init containers, which bring the model from a store, and those of a
+candidate bring that, too, from its image."""
 
-_OURS = frozenset({PREDICTOR, FETCH, COPY})
+_FETCHING = frozenset({FETCH, FETCH_CANDIDATE})
+_COPYING = frozenset({COPY, COPY_CANDIDATE})
+_OURS = frozenset({PREDICTOR}) | _FETCHING | _COPYING
 """Roles of containers that the operator renders."""
-_INITIAL = frozenset({INIT, FETCH, COPY})
+_INITIAL = frozenset({INIT}) | _FETCHING | _COPYING
 """Roles of containers that end before the predictor starts."""
 
 READY_SECONDS = 10.0
@@ -111,24 +116,34 @@ _IMAGE_CHECKS = {
     "in the registry",
     COPY: "check spec.model.source.image.reference and spec.image.pullSecrets, and that the image "
     "is in the registry",
+    FETCH_CANDIDATE: "check spec.image and the operator's RISKPREDICTOR_RUNTIME_IMAGE, and that "
+    "the image is in the registry",
+    COPY_CANDIDATE: "it holds the candidate: check the candidate's modelVersion, or the reference "
+    "of its source image, and spec.image, and that the image is in the registry",
 }
 
 
 def _start_failed(container: Body, role: str, why: str) -> Explanation:
     image = container.get("image", "")
     cause, fix = remedies.for_start(why, image, ours=role in _OURS)
-    if role == COPY and "not found" in why:
-        fix = "spec.model.source.image needs an image that has cp"
+    if role in _COPYING and "not found" in why:
+        fix = _NEEDS_CP[role]
     what = "the container" if role == PREDICTOR else describe(container, role)
     message = f"{what} of image {image} cannot be started ({cause})"
     return Explanation(reasons.CONTAINER_START_FAILED, f"{message}; {fix}" if fix else message)
+
+
+_NEEDS_CP = {
+    COPY: "spec.model.source.image needs an image that has cp",
+    COPY_CANDIDATE: "the candidate's image has to have cp",
+}
 
 
 def _exited(container: Body, role: str, ended: Body) -> Explanation | None:
     reason, why = ended.get("reason", ""), ended.get("message", "")
     if reason == _LOST:
         return None
-    if role == FETCH and (told := fetching.told(why)):
+    if role in _FETCHING and (told := fetching.told(why)):
         return told
     # A runtime may notice only after the start that a program cannot run on this processor.
     if reason in _START_REASONS or "exec format error" in why:
@@ -156,6 +171,10 @@ def _exited(container: Body, role: str, ended: Body) -> Explanation | None:
 _HINTS = {
     FETCH: "; an image of a version before spec.model cannot fetch: check spec.image",
     COPY: "; check spec.model.source.image.path",
+    FETCH_CANDIDATE: "; an image of a version before spec.rollout cannot fetch a candidate: check "
+    "spec.image",
+    COPY_CANDIDATE: "; check that the candidate's image holds the model in /model, or in the path "
+    "of its source image",
 }
 """What may be the matter with a container of a role that ends without a known reason."""
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from riskpredictor_operator.core import api
+from riskpredictor_operator.core import api, slots
 from riskpredictor_operator.kube import Body, Resource
 
 _SPEC = "Deployment.spec"
@@ -159,14 +159,19 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
             "containers": [{
                 **dict.fromkeys(("args", "command", "securityContext"), EVERYTHING),
                 "name": api.CONTAINER,
-                "env": [{"name": "RISKPREDICTOR_MODEL"}],
+                "env": [
+                    {"name": name} for name in ("RISKPREDICTOR_MODEL", *sorted(api.CANDIDATE_ENV))
+                ],
                 # Inside the pod.
                 "volumeMounts": [{"mountPath": "/tmp"}, {"mountPath": "/models"}],  # noqa: S108
             }],
-            "initContainers": [{"name": api.COPY_CONTAINER}, {"name": api.FETCH_CONTAINER}],
+            "initContainers": [
+                {"name": name} for slot in slots.SLOTS
+                for name in (slot.copy_container, slot.fetch_container)
+            ],
             "volumes": [{"name": name} for name in (
-                "tmp", api.MODELS_VOLUME, api.CA_VOLUME, api.COPY_VOLUME, api.CREDENTIALS_VOLUME,
-                api.KEY_VOLUME, api.SOURCE_VOLUME,
+                "tmp", api.MODELS_VOLUME, api.CASES_VOLUME,
+                *(slot.volume(part) for slot in slots.SLOTS for part in slots.VOLUMES),
             )],
         },
     }},

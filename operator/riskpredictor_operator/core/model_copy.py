@@ -11,11 +11,12 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from riskpredictor_operator.core import api, metadata, names
+from riskpredictor_operator.core.release import Serving
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
 
@@ -41,13 +42,30 @@ class DamagedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A model of which there should be a copy."""
+
+    digest: str
+    signed: bool = False
+    """Whether the pods ask for a signature."""
+
+
+def wanted_of(serving: Serving) -> tuple[Wanted, ...]:
+    """The models from stores that pods are made of, the stable one first."""
+    candidate = serving.candidate.release.model if serving.candidate else None
+    return tuple(
+        Wanted(model.digest, signed=model.public_key is not None)
+        for model in (serving.stable.model, candidate)
+        if model is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What is known of the copies of a predictor's models."""
 
-    digest: str
-    """Of the model that is declared."""
-    state: str
-    """One of the words above, or empty."""
+    states: Mapping[str, str]
+    """By digest of a model that was to be copied: one of the words above, or empty."""
     copies: tuple[str, ...]
     """Digests of the models of which there is a verified copy, the latest first."""
 
@@ -121,12 +139,14 @@ def is_intact(copy: Body, digest: str) -> bool:
     return not copy.get("data")
 
 
-def remember(digest: str, before: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The digests whose copies stay once there is one of ``digest``, and those whose go.
+def remember(
+    current: Sequence[str], before: Iterable[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The digests whose copies stay once there are those of ``current``, and those whose go.
 
     Args:
-        digest: of the model that is declared now.
+        current: of the models that are served and tried now.
         before: digests of the present copies, the latest first.
     """
-    former = [each for each in before if each != digest]
-    return (digest, *former[:FORMER_COPIES]), tuple(former[FORMER_COPIES:])
+    former = [each for each in before if each not in current]
+    return (*current, *former[:FORMER_COPIES]), tuple(former[FORMER_COPIES:])

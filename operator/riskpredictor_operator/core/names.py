@@ -8,32 +8,8 @@ namespace without hashing or cutting. A copy of a model is a ConfigMap, whose na
 from __future__ import annotations
 
 from riskpredictor_operator.core.api import LABEL_PREDICTOR
-from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Key
-
-
-def image_of(rp: RiskPredictor, options: RenderOptions) -> str:
-    """Image reference of the predictor container: ``<repository>:<tag>``, and ``@<digest>`` if
-    there is one.
-
-    What the RiskPredictor leaves out comes from the operator's settings: the tag is modelVersion
-    where the model is in the image, else that of the runtime image.
-    """
-    repository, tag, digest = options.image_repository, rp.model_version, rp.image.digest
-    if rp.model is not None:
-        repository, tag, of_runtime = _parts(options.runtime_image)
-        if not (rp.image.repository or rp.image.tag or digest):
-            digest = of_runtime
-    tagged = f"{rp.image.repository or repository}:{rp.image.tag or tag}"
-    return f"{tagged}@{digest}" if digest else tagged
-
-
-def _parts(image: str) -> tuple[str, str, str | None]:
-    """Repository, tag and digest of an image reference that has a tag."""
-    tagged, _, digest = image.partition("@")
-    repository, _, tag = tagged.rpartition(":")
-    return repository, tag, digest or None
 
 
 def model_copy_of(key: Key, digest: str) -> str:

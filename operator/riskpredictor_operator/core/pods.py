@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from riskpredictor_operator.core import api, conditions, containers, reasons, remedies
+from riskpredictor_operator.core import api, conditions, containers, reasons, remedies, slots
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.observed import controller_of
+from riskpredictor_operator.core.slots import CANDIDATE, STABLE, Slot
 from riskpredictor_operator.kube import Body
 
 _ENDED = frozenset({"Succeeded", "Failed"})
@@ -22,12 +23,14 @@ def counted(pods: Iterable[Body], deployment: Body) -> list[Body]:
 
     Others may carry the same labels: somebody's trial pod, or a Job's.
     """
+    name = deployment["metadata"]["name"]
+    return [pod for pod in running(pods, name) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def running(pods: Iterable[Body], deployment: str) -> list[Body]:
+    """The pods of a Deployment that have not ended; those being deleted may still answer."""
     return [
-        pod
-        for pod in pods
-        if "deletionTimestamp" not in pod["metadata"]
-        and _status(pod).get("phase") not in _ENDED
-        and _is_of(pod, deployment["metadata"]["name"])
+        pod for pod in pods if _status(pod).get("phase") not in _ENDED and _is_of(pod, deployment)
     ]
 
 
@@ -46,7 +49,7 @@ def is_ready(pod: Body) -> bool:
 
 def version_of(pod: Body) -> str:
     """The model version that a pod serves."""
-    return str((pod["metadata"].get("labels") or {}).get(api.LABEL_MODEL_VERSION, ""))
+    return _label(pod, STABLE.version_label)
 
 
 def serving_versions(pods: Iterable[Body]) -> str:
@@ -57,7 +60,22 @@ def serving_versions(pods: Iterable[Body]) -> str:
 def digest_of(pod: Body) -> str:
     """The digest of the model that a pod serves, or its template's; empty where it is in the
     image."""
-    return str((pod["metadata"].get("annotations") or {}).get(api.ANNOTATION_MODEL_DIGEST, ""))
+    return _annotation(pod, STABLE.digest_annotation)
+
+
+def digests_of(pod: Body) -> dict[str, Slot]:
+    """The digests of the models from stores that a pod has, or its template, and where it has
+    them."""
+    found = {_annotation(pod, slot.digest_annotation): slot for slot in reversed(slots.SLOTS)}
+    return {digest: slot for digest, slot in found.items() if digest}
+
+
+def _label(pod: Body, name: str) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(name, ""))
+
+
+def _annotation(pod: Body, name: str) -> str:
+    return str((pod["metadata"].get("annotations") or {}).get(name, ""))
 
 
 def serving_model(pods: Iterable[Body], declared: str) -> tuple[str, str]:
@@ -148,7 +166,7 @@ def _not_scheduled(pod: Body) -> Explanation | None:
     nodes = message.partition(". ")[0].rstrip(".")
     return Explanation(
         reasons.UNSCHEDULABLE,
-        f"no node can run the pod ({nodes}); {remedies.for_scheduling(nodes, _claim(pod))}",
+        f"no node can run the pod ({nodes}); {remedies.for_scheduling(nodes, *_claims(pod))}",
     )
 
 
@@ -212,8 +230,10 @@ def _of_init_container(pod: Body, container: Body, now: str) -> Explanation | No
 
 
 _OWN_INIT = {
-    api.FETCH_CONTAINER: containers.FETCH,
-    api.COPY_CONTAINER: containers.COPY,
+    STABLE.fetch_container: containers.FETCH,
+    STABLE.copy_container: containers.COPY,
+    CANDIDATE.fetch_container: containers.FETCH_CANDIDATE,
+    CANDIDATE.copy_container: containers.COPY_CANDIDATE,
 }
 """Roles of the init containers that the operator renders, by name."""
 
@@ -239,33 +259,39 @@ def _without_sandbox(pod: Body, now: str) -> Explanation | None:
 
 def _needed_volumes(pod: Body) -> str:
     """What the volumes of a model from a store have to exist for, with the fields of the spec that
-    name it; empty for a pod whose model is in its image."""
-    if not digest_of(pod):
-        return ""
-    volumes = {volume["name"]: volume for volume in _spec(pod).get("volumes") or ()}
+    name it; empty for a pod whose model is in its image. Of a candidate it is its claim alone: the
+    pod starts without its other volumes."""
     told = []
-    if secret := (volumes.get(api.CREDENTIALS_VOLUME) or {}).get("secret"):
-        told.append(f"Secret {secret['secretName']} (spec.model.credentialsSecret)")
-    for name, path in (
-        (api.CA_VOLUME, "spec.model.caBundle"),
-        (api.KEY_VOLUME, "spec.model.signature.publicKey"),
-    ):
-        if config_map := (volumes.get(name) or {}).get("configMap"):
-            keys = ", ".join(item["key"] for item in config_map.get("items") or ())
-            told.append(f"ConfigMap {config_map['name']} with key {keys} ({path})")
-    if claim := _claim(pod):
-        told.append(f"a volume behind PersistentVolumeClaim {claim} (spec.model.source.pvc)")
-    return " and ".join(told)
+    if digest_of(pod):
+        volumes = {volume["name"]: volume for volume in _spec(pod).get("volumes") or ()}
+        if secret := (volumes.get(STABLE.volume(slots.CREDENTIALS)) or {}).get("secret"):
+            told.append((f"Secret {secret['secretName']}", "credentialsSecret"))
+        for part, field in ((slots.CA, "caBundle"), (slots.KEY, "signature.publicKey")):
+            if config_map := (volumes.get(STABLE.volume(part)) or {}).get("configMap"):
+                keys = ", ".join(item["key"] for item in config_map.get("items") or ())
+                told.append((f"ConfigMap {config_map['name']} with key {keys}", field))
+    claims, _ = _claims(pod)
+    told += [(f"a volume behind PersistentVolumeClaim {name}", "source.pvc") for name in claims]
+    shown = _stands_in_spec(pod)
+    return " and ".join(f"{what} (spec.model.{field})" if shown else what for what, field in told)
 
 
-def _claim(pod: Body) -> str:
-    """The claim that holds the model of a pod; empty if there is none."""
-    if not digest_of(pod):
-        return ""
-    for volume in _spec(pod).get("volumes") or ():
-        if volume["name"] == api.SOURCE_VOLUME:
-            return str((volume.get("persistentVolumeClaim") or {}).get("claimName", ""))
-    return ""
+def _claims(pod: Body) -> tuple[tuple[str, ...], str]:
+    """The claims that hold the models of a pod, and the field that names the only one."""
+    digests = digests_of(pod).values()
+    volumes = {slot.volume(slots.SOURCE) for slot in digests}
+    claims = tuple(
+        str((volume.get("persistentVolumeClaim") or {}).get("claimName", ""))
+        for volume in _spec(pod).get("volumes") or ()
+        if volume["name"] in volumes
+    )
+    return claims, "spec.model.source.pvc.claimName" if _stands_in_spec(pod) else ""
+
+
+def _stands_in_spec(pod: Body) -> bool:
+    """Whether the stable model of a pod is that of ``spec.model``: beside a candidate it is that of
+    a former spec."""
+    return not _label(pod, CANDIDATE.version_label)
 
 
 def _of_the_pod(pod: Body, now: str) -> Explanation | None:

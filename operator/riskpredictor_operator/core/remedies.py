@@ -6,6 +6,8 @@ fix names the field of the spec from which that part of the pod comes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _VOLUMES = "look at the volumes that somebody added to the pods"
 _SCHEDULING = (
     ("Insufficient ", "lower spec.resources.requests, or add nodes with room"),
@@ -40,16 +42,18 @@ _ADMISSION = (
 _ANY_POLICY = "change the policy, or what it objects to in spec.podTemplate"
 
 
-def for_scheduling(message: str, claim: str = "") -> str:
+def for_scheduling(message: str, claims: Sequence[str] = (), field: str = "") -> str:
     """What helps a pod that no node can run.
 
     Args:
         message: the scheduler's, of all nodes; several things may be in the way.
-        claim: the claim of ``spec.model.source.pvc``, if the pod has one.
+        claims: those that hold the pod's models.
+        field: where the spec names the only claim; empty where that is not known.
     """
     fixes = dict.fromkeys(fix for words, fix in _SCHEDULING if words in message)
-    if claim and _VOLUMES in fixes:
-        ours = f"look at the claim {claim}, or correct spec.model.source.pvc.claimName"
+    if claims and _VOLUMES in fixes:
+        ours = f"look at the claim {' and the claim '.join(claims)}"
+        ours += f", or correct {field}" if field else ""
         fixes = {ours if fix == _VOLUMES else fix: None for fix in fixes}
     return "; or ".join(fixes) or _NO_NODE
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from riskpredictor_operator.core import api, conditions, names, pods, reasons, remedies
 from riskpredictor_operator.core.conditions import Explanation
+from riskpredictor_operator.core.model_copy import Wanted, wanted_of
+from riskpredictor_operator.core.release import Serving
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
 
@@ -279,23 +281,24 @@ def _template_version(deployment: Body) -> str:
     return str(labels.get(api.LABEL_MODEL_VERSION, ""))
 
 
-def serves_declared_model(
-    rp: RiskPredictor, deployment: Body | None, labelled: Sequence[Body]
-) -> bool:
-    """Whether a pod answers with the declared model from a store, so that it has been verified.
+def models_at_hand(
+    rp: RiskPredictor, serving: Serving, deployment: Body | None, labelled: Sequence[Body]
+) -> tuple[Wanted, ...]:
+    """The models from stores that a ready pod has, so that they can be copied.
 
     Args:
         rp: what is declared.
+        serving: what pods should be made of.
         deployment: the live Deployment, if it is ours.
         labelled: as in ``rollout_of``.
     """
-    if rp.model is None or deployment is None:
-        return False
-    digest = rp.model.digest
-    if is_as_declared(rp, deployment):
-        return pods.digest_of(deployment["spec"]["template"]) == digest
-    its_pods = pods.counted(labelled, deployment)
-    return any(pods.is_ready(pod) and pods.digest_of(pod) == digest for pod in its_pods)
+    if deployment is None:
+        return ()
+    having: Sequence[Body] = (deployment["spec"]["template"],)
+    if not is_as_declared(rp, deployment):
+        having = [pod for pod in pods.counted(labelled, deployment) if pods.is_ready(pod)]
+    digests = {digest for each in having for digest in pods.digests_of(each)}
+    return tuple(model for model in wanted_of(serving) if model.digest in digests)
 
 
 def starts_unrequested(rp: RiskPredictor, status: Body, desired: Body, live: Body | None) -> bool:

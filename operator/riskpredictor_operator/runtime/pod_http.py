@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import aiohttp
 
 
@@ -11,6 +13,16 @@ class PodReadError(Exception):
 
 class TooLargeError(PodReadError):
     """An answer is longer than it may be."""
+
+
+class Reader(Protocol):
+    """Reads a file from a pod; as ``PodReader``."""
+
+    async def read(self, address: str, port: int, path: str, limit: int) -> bytes | None:
+        """The body of the answer; None if there is no such file."""
+
+    async def close(self) -> None:
+        """Close the connections."""
 
 
 class PodReader:

@@ -31,6 +31,8 @@ from riskpredictor_server.model.scorer import Scorer
 CARD, LINEAR, JOBLIB, SIGNATURE = "card.json", "scorer.json", "model.joblib", "model.sig"
 FILES: Final = (CARD, LINEAR, JOBLIB, SIGNATURE)
 """Every file of an artifact that a server can be asked for."""
+ERROR: Final = "ERROR"
+"""What an optional fetch leaves in the folder in the place of a model: {"reason", "message"}."""
 VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 """A model version becomes an image tag, a label and a header."""
 GOLDEN_TOLERANCE = 1e-9
@@ -39,6 +41,10 @@ GOLDEN_TOLERANCE = 1e-9
 
 class ArtifactError(Exception):
     """The artifact must not serve; the message gives the reason and the fix."""
+
+
+class NotLinearError(ArtifactError):
+    """Only its pickle can score, and that was not to be opened."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +87,14 @@ def self_digest(card: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def load(folder: Path) -> Model:
-    """Load and verify the model in ``folder``; raises ArtifactError."""
-    raw, card, schema = _read_card(folder)
+def load(folder: Path, *, linear_only: bool = False) -> Model:
+    """Load and verify the model in ``folder``; raises ArtifactError.
+
+    With ``linear_only`` no pickle is opened: a model that needs one raises NotLinearError.
+    """
+    raw, card, schema = read_card(folder)
+    if linear_only and LINEAR not in card["files"]:
+        raise NotLinearError(f"{folder / CARD}: files does not list {LINEAR}: it is not linear")
     files = {name: _read_file(folder, name, digest) for name, digest in card["files"].items()}
     scorer = _scorer(folder, files, schema)
     _check_fills(folder, scorer, schema, card["features"])
@@ -103,7 +114,8 @@ def load(folder: Path) -> Model:
     )
 
 
-def _read_card(folder: Path) -> tuple[bytes, dict[str, Any], Schema]:
+def read_card(folder: Path) -> tuple[bytes, dict[str, Any], Schema]:
+    """Return the bytes of a card, the card in format 2 and its schema; raises ArtifactError."""
     path = folder / CARD
     try:
         raw = path.read_bytes()

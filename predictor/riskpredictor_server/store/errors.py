@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 NOT_FOUND = "ModelNotFound"
 """The store says that there is no such bucket, path, file, tag or version."""
 DIGEST_MISMATCH = "ModelDigestMismatch"
@@ -12,6 +14,8 @@ FETCH_FAILED = "ModelFetchFailed"
 """The store does not answer, or refuses: credentials, TLS, DNS, time limits."""
 REJECTED = "ModelRejected"
 """The bytes are the declared ones, but no model that this server can serve."""
+TERMINATION_BYTES = 4096
+"""What Kubernetes keeps of a termination log."""
 
 
 class StoreError(Exception):
@@ -28,3 +32,12 @@ class TransientError(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message, self.retry_after = message, retry_after
+
+
+def termination_line(reason: str, message: str) -> bytes:
+    """Return the reason as one line of JSON that fits into a termination log."""
+    while True:
+        line = json.dumps({"reason": reason, "message": message}, ensure_ascii=False).encode()
+        if len(line) <= TERMINATION_BYTES:
+            return line
+        message = message[: len(message) * 9 // 10 - 3] + "..."

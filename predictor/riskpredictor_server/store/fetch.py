@@ -6,7 +6,6 @@ does not verify is ever put into the folder.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -17,36 +16,50 @@ from dataclasses import replace
 from pathlib import Path
 
 from riskpredictor_server.logs import configure, print_startup_error
-from riskpredictor_server.model.artifact import ArtifactError, load
+from riskpredictor_server.model.artifact import ERROR, ArtifactError, load
 from riskpredictor_server.settings import PREFIX, SettingsError
-from riskpredictor_server.store import place
+from riskpredictor_server.store import optional, place
 from riskpredictor_server.store.credentials import read_credentials, read_file
-from riskpredictor_server.store.errors import FETCH_FAILED, NOT_FOUND, REJECTED, StoreError
+from riskpredictor_server.store.errors import (
+    FETCH_FAILED,
+    NOT_FOUND,
+    REJECTED,
+    StoreError,
+    termination_line,
+)
 from riskpredictor_server.store.folder import Folder
 from riskpredictor_server.store.library import new_context
-from riskpredictor_server.store.settings import FetchSettings, parse
+from riskpredictor_server.store.settings import FetchSettings, optional_folder, parse
 from riskpredictor_server.store.transport import FetchContext
 from riskpredictor_server.store.verification import Wanted, read_artifact
 from riskpredictor_server.store.words import without_secrets
 
 log = logging.getLogger("riskpredictor")
 
-TERMINATION_BYTES = 4096
-"""What Kubernetes keeps of a termination log."""
 _GRACE = 2.0
 """Seconds after the deadline in which a transport may end by itself: it knows better why."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fetch the model. Returns 0, 1 if that failed, 2 for a wrong setting."""
+    """Fetch the model. Returns 0, 1 if that failed, 2 for a wrong setting.
+
+    A model that is optional gives 0 in any case: see ``optional``.
+    """
     try:
         settings = parse(argv)
     except SettingsError as error:
         print_startup_error(str(error), error.log_format)
+        text = f"a setting of the fetch step is wrong: {error}"
+        folder = optional_folder(argv)
+        if folder is not None:
+            configure(error.log_format, "info")
+            return optional.without(folder, FETCH_FAILED, text)
         path = os.environ.get(f"{PREFIX}TERMINATION_LOG", FetchSettings.termination_log)
-        _tell(Path(path), FETCH_FAILED, f"a setting of the fetch step is wrong: {error}")
+        _tell(Path(path), FETCH_FAILED, text)
         return 2
     configure(settings.log_format, settings.log_level)
+    if settings.model_optional == "on":
+        return optional.run(argv, settings.model, settings.fetch_timeout + _GRACE)
     credentials: dict[str, str] = {}
     try:
         credentials = read_credentials(settings.model_credentials)
@@ -88,7 +101,7 @@ def fetch(settings: FetchSettings, credentials: dict[str, str]) -> None:
 
 def _is_there(target: Path, wanted: Wanted) -> bool:
     """Whether the folder holds the model: the kubelet may run this step again in the same pod."""
-    if not target.exists():
+    if not target.exists() or (target / ERROR).exists():
         return False
     try:
         read_artifact(Folder(target, str(target)), str(target), wanted)
@@ -182,12 +195,3 @@ def _tell(path: Path, reason: str, message: str) -> None:
             path.write_bytes(termination_line(reason, message))
         except OSError as error:
             log.warning("%s cannot be written: %s", path, error.strerror)
-
-
-def termination_line(reason: str, message: str) -> bytes:
-    """Return the reason as one line of JSON that fits into a termination log."""
-    while True:
-        line = json.dumps({"reason": reason, "message": message}, ensure_ascii=False).encode()
-        if len(line) <= TERMINATION_BYTES:
-            return line
-        message = message[: len(message) * 9 // 10 - 3] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,11 @@ class FetchSettings:
     model_incoming: Path = setting(  # noqa: RUF009
         Path("/models/incoming"), "where the files of an image source were copied to"
     )
+    model_optional: str = setting(
+        "off",
+        "on: a model that cannot be had leaves its reason in a file ERROR of its folder, and 0",
+        ("off", "on"),
+    )
     fetch_timeout: float = setting(
         60.0, "seconds for everything that is asked of the store", bounds=(1, 3600)
     )
@@ -84,3 +90,16 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Fetch
         description="Copy a model from a store into a folder, verified by its digest.",
         epilog=f"Each flag can be set by environment too: --model-digest is {PREFIX}MODEL_DIGEST.",
     )
+
+
+def optional_folder(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder of an optional model, else None; other settings may be wrong."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name, default in (("model", FetchSettings.model), ("model_optional", "off")):
+        variable = environ.get(PREFIX + name.upper(), default)
+        parser.add_argument("--" + name.replace("_", "-"), default=variable)
+    try:
+        found, _ = parser.parse_known_args(argv)
+    except argparse.ArgumentError:
+        return None
+    return Path(found.model) if found.model_optional == "on" else None

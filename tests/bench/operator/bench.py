@@ -27,10 +27,8 @@ from bench.operator.ticker import Ticker
 from bench.processes import cpu_seconds, rss_mib
 from rich.console import Console
 from rich.table import Table
+from unit.operator.builders import rendered
 
-from riskpredictor_operator.core.manifests import render
-from riskpredictor_operator.core.options import RenderOptions
-from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import NAMESPACE, RISKPREDICTOR, SERVICE, Api, Body, eventually
@@ -210,7 +208,7 @@ class Bench:
         self._api.create(NAMESPACE, {"metadata": {"name": namespace}})
 
         def apply(name: str) -> None:
-            desired = render(parse(self._create(namespace, name)), RenderOptions())
+            desired = rendered(self._create(namespace, name))
             for resource, body in desired.by_kind().items():
                 metadata = {k: v for k, v in body["metadata"].items() if k != "ownerReferences"}
                 manifest = {**body, "metadata": metadata}

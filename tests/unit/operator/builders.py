@@ -17,6 +17,8 @@ import yaml
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.manifests import Desired, render
 from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.release import Serving
+from riskpredictor_operator.core.release import declared as declared_release
 from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.kube import Key, Resource
 
@@ -113,9 +115,10 @@ def sources() -> Iterator[Object]:
         yield yaml.safe_load(line)
 
 
-def rendered(body: Object) -> Desired:
-    """The children of a stored RiskPredictor."""
-    return render(parse(body), OPTIONS)
+def rendered(body: Object, options: RenderOptions = OPTIONS) -> Desired:
+    """The children of a stored RiskPredictor whose pods are as it declares."""
+    rp = parse(body)
+    return render(rp, Serving(declared_release(rp, options)))
 
 
 def manifests(body: Object) -> dict[Resource, Object]:

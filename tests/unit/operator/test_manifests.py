@@ -22,10 +22,8 @@ from unit.operator.refresh_golden import expected
 from unit.operator.strategies import bounded, specs
 
 from riskpredictor_operator.core import api, names
-from riskpredictor_operator.core.manifests import render
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.quantity import canonical
-from riskpredictor_operator.core.spec import parse
 
 LABELS = {
     "app": NAME,
@@ -63,7 +61,7 @@ def test_a_fixed_size_is_in_the_deployment_and_there_is_no_autoscaler(replicas: 
     ],
 )
 def test_image(image: Object, reference: str) -> None:
-    desired = render(declared(image=image), RenderOptions(image_repository="ours/model"))
+    desired = rendered(predictor(image=image), RenderOptions(image_repository="ours/model"))
     pod = desired.deployment["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == reference
 
@@ -285,11 +283,10 @@ def test_children_have_no_empty_values_and_only_canonical_quantities(spec: Objec
 @given(spec=specs())
 @bounded
 def test_selectors_reach_exactly_the_pods_of_the_template(spec: Object) -> None:
-    rp = parse(predictor(**spec))
-    desired = render(rp, RenderOptions())
+    desired = rendered(predictor(**spec))
     labels = desired.deployment["spec"]["template"]["metadata"]["labels"]
     selector = desired.deployment["spec"]["selector"]["matchLabels"]
-    assert selector == desired.service["spec"]["selector"] == {api.LABEL_PREDICTOR: rp.key.name}
+    assert selector == desired.service["spec"]["selector"] == {api.LABEL_PREDICTOR: NAME}
     assert selector.items() <= labels.items()
 
 

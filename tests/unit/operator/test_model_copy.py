@@ -121,10 +121,15 @@ def test_what_is_wrong_is_named() -> None:
         ("e", "dcba", "edcb", "a"),
         ("b", "edcba", "bedc", "a"),
         ("a", "dcba", "adcb", ""),
+        ("ab", "a", "ab", ""),
+        ("ab", "ba", "ab", ""),
+        ("ef", "dcba", "efdcb", "a"),
+        ("f", "efdcb", "fedc", "b"),
     ],
-    ids=["the first", "a second", "a revert", "one too many", "a revert among many", "the oldest"],
-)
-def test_the_copies_of_the_present_model_and_of_three_before_stay(
+    ids=["the first", "a second", "a revert", "one too many", "a revert among many", "the oldest",
+         "a candidate", "a candidate that stays", "a candidate among many", "a promotion"],
+)  # fmt: skip
+def test_the_copies_of_the_present_models_and_of_three_before_stay(
     present: str, before: str, kept: str, dropped: str
 ) -> None:
     assert remember(present, before) == (tuple(kept), tuple(dropped))

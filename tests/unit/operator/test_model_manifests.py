@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from unit.operator.builders import Object, declared, predictor, rendered, sample, sources
+from unit.operator.builders import Object, predictor, rendered, sample, sources
 
-from riskpredictor_operator.core.manifests import render
 from riskpredictor_operator.core.model import SOURCES
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.spec import parse
@@ -235,8 +234,9 @@ def test_what_the_user_says_of_evictions_counts_and_of_the_digest_does_not() -> 
     ],
 )
 def test_image(image: Object, reference: str) -> None:
-    rp = declared(model={"digest": DIGEST, "source": HTTP}, image=image)
-    pod = render(rp, RenderOptions(runtime_image="r:5000/run:1")).deployment["spec"]["template"]
+    body = predictor(model={"digest": DIGEST, "source": HTTP}, image=image)
+    options = RenderOptions(runtime_image="r:5000/run:1")
+    pod = rendered(body, options).deployment["spec"]["template"]
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
     assert {container["image"] for container in containers} == {reference}
 
@@ -244,7 +244,7 @@ def test_image(image: Object, reference: str) -> None:
 def test_the_digest_of_the_operators_image_goes_with_its_repository_and_tag() -> None:
     options = RenderOptions(runtime_image="run:1@sha256:0b")
     images = [
-        render(declared(model={"digest": DIGEST, "source": HTTP}, image=image), options)
+        rendered(predictor(model={"digest": DIGEST, "source": HTTP}, image=image), options)
         .deployment["spec"]["template"]["spec"]["containers"][0]["image"]
         for image in ({}, {"tag": "2"}, {"repository": "mine"})
     ]  # fmt: skip

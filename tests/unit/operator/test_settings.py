@@ -32,6 +32,7 @@ def test_without_a_word_the_defaults_hold() -> None:
     ("name", "text", "value"),
     [
         ("namespace", "shop", "shop"), ("workers", "4", 4), ("resync_seconds", "1.5", 1.5),
+        ("evidence_seconds", "1", 1.0), ("evidence_seconds", "600", 600.0),
         ("leader_election", "false", False), ("leader_election", "YES", True),
         ("http_port", "0", 0), ("log_format", "json", "json"), ("log_level", "debug", "debug"),
     ],
@@ -52,6 +53,9 @@ UNUSABLE = [
     ("resync_seconds", "inf", "not a positive number"),
     ("resync_seconds", "nan", "not a positive number"),
     ("lease_seconds", "soon", "not a positive number"),
+    ("evidence_seconds", "0.9", "not between 1 and 600 seconds"),
+    ("evidence_seconds", "601", "not between 1 and 600 seconds"),
+    ("evidence_seconds", "nan", "not a positive number"),
     ("leader_election", "perhaps", "neither true nor false"),
     ("http_port", "-1", "not between 0"), ("http_port", "65536", "not between 0"),
     ("log_format", "xml", "none of human, json"), ("log_level", "loud", "none of debug"),

@@ -317,7 +317,10 @@ _autoscalers = st.none() | st.sampled_from(
      {"conditions": [condition("AbleToScale", "False", "BackoffBoth")]}]
 ).map(autoscaler)  # fmt: skip
 _copies = st.none() | st.builds(
-    Outcome, st.sampled_from(_DIGESTS), st.sampled_from(["", "Kept", "TooLarge", "Refused"]),
+    Outcome,
+    st.dictionaries(
+        st.sampled_from(_DIGESTS), st.sampled_from(["", "Kept", "TooLarge", "Refused"])
+    ),
     st.lists(st.sampled_from(_DIGESTS), unique=True).map(tuple),
 )  # fmt: skip
 _looks = st.builds(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.predictor.support import artifact, changed_copy
@@ -19,9 +20,9 @@ from unit.predictor.test_artifact import Damage, edit, flip, other_weights
 
 from riskpredictor_server.__main__ import main
 from riskpredictor_server.model.artifact import load
-from riskpredictor_server.store import place, signature
-from riskpredictor_server.store.errors import StoreError
-from riskpredictor_server.store.fetch import TERMINATION_BYTES, fetch, termination_line
+from riskpredictor_server.store import optional, place, signature
+from riskpredictor_server.store.errors import TERMINATION_BYTES, StoreError, termination_line
+from riskpredictor_server.store.fetch import fetch
 from riskpredictor_server.store.folder import Folder
 from riskpredictor_server.store.settings import FetchSettings
 from riskpredictor_server.store.verification import CARD_LIMIT, TOTAL_LIMIT, Wanted, read_artifact
@@ -430,9 +431,167 @@ def test_a_step_that_waits_for_its_store_goes_when_it_is_told(tmp_path: Path) ->
         *("--model-digest", f"sha256:{'0' * 64}", "--model-claim", str(tmp_path)),
         *("--model-source", '{"pvc":{"claimName":"models"}}'),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as step:
-        assert step.stderr
-        assert "fetching v1" in step.stderr.readline()
-        step.terminate()
-        # Not -15, which is how a process ends that leaves it to the system.
-        assert step.wait() == 128 + signal.SIGTERM
+    for more in ([], ["--model-optional=on"]):
+        with subprocess.Popen([*command, *more], stderr=subprocess.PIPE, text=True) as step:
+            assert step.stderr
+            assert "fetching v1" in step.stderr.readline()
+            step.terminate()
+            # Not -15, which is how a process ends that leaves it to the system.
+            assert step.wait() == 128 + signal.SIGTERM
+            # Nor does a process stay that it began: the end of the log would not come.
+            step.stderr.read()
+
+
+def told(folder: Path) -> dict[str, str]:
+    """What stands in the folder of an optional model that could not be had."""
+    assert names(folder) == ["ERROR"]
+    found: dict[str, str] = json.loads((folder / "ERROR").read_bytes())
+    assert sorted(found) == ["message", "reason"]
+    return found
+
+
+class TestAnOptionalModel:
+    """A candidate: the pod starts without it, and the server tells why."""
+
+    @pytest.fixture(autouse=True)
+    def _of_a_pod(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ended = tmp_path / "termination-log"
+        self.ended.touch()
+        monkeypatch.setenv("RISKPREDICTOR_TERMINATION_LOG", str(self.ended))
+
+    @staticmethod
+    def run(target: Path, folder: Path, **changed: str) -> int:
+        """The exit code of the step, by flags as ``settings`` has them."""
+        flags = {
+            "model": str(target),
+            "model_optional": "on",
+            "model_version": "v1",
+            "model_digest": digest_of(folder),
+            "model_source": json.dumps({"folder": {"path": str(folder)}}),
+            **changed,
+        }
+        return main(
+            ["fetch", *(f"--{name.replace('_', '-')}={value}" for name, value in flags.items())]
+        )
+
+    def test_that_can_be_had_stands_in_the_folder_without_an_error(self, target: Path) -> None:
+        assert self.run(target, artifact()) == 0
+        assert names(target) == FILES
+
+    @pytest.mark.parametrize(
+        ("changed", "reason", "message"),
+        [
+            ({"model_source": json.dumps(NOWHERE)}, "ModelNotFound", "/nowhere has no card.json"),
+            ({"model_digest": f"sha256:{'0' * 64}"}, "ModelDigestMismatch", "spec.model.digest is"),
+            ({"model_version": "v7"}, "ModelRejected", "calls itself 'v1'"),
+            ({"model_digest": "v1"}, "ModelFetchFailed", "--model-digest=v1: must be sha256:"),
+            ({"model_source": ""}, "ModelFetchFailed", "--model-source=: must be JSON"),
+            ({"fetch_timeout": "soon"}, "ModelFetchFailed", "--fetch-timeout=soon: must be"),
+            ({"log_format": "xml"}, "ModelFetchFailed", "--log-format=xml: must be one of"),
+            ({"colour": "red"}, "ModelFetchFailed", "unrecognized arguments: --colour=red"),
+            ({"model_credentials": "/nowhere"}, "ModelFetchFailed", "/nowhere"),
+            ({"model_public_key": "/nowhere"}, "ModelFetchFailed", "signature.publicKey"),
+        ],
+    )
+    def test_that_cannot_be_had_leaves_its_reason_alone(
+        self, changed: dict[str, str], reason: str, message: str, target: Path
+    ) -> None:
+        # A former model, which must not be taken for the declared one.
+        shutil.copytree(artifact("v2"), target)
+        assert self.run(target, artifact(), **changed) == 0
+        found = told(target)
+        assert found["reason"] == reason
+        assert message in found["message"]
+        assert names(target.parent) == ["stable"]
+        # That of the container would say that the pod failed.
+        assert self.ended.read_bytes() == b""
+
+    def test_may_be_named_by_the_environment(
+        self, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RISKPREDICTOR_MODEL", str(target))
+        monkeypatch.setenv("RISKPREDICTOR_MODEL_OPTIONAL", "on")
+        assert main(["fetch"]) == 0
+        assert "RISKPREDICTOR_MODEL_VERSION is missing" in told(target)["message"]
+
+    def test_that_can_be_had_at_last_takes_the_place_of_the_error(self, target: Path) -> None:
+        assert self.run(target, artifact(), model_source=json.dumps(NOWHERE)) == 0
+        told(target)
+        assert self.run(target, artifact()) == 0
+        assert names(target) == FILES
+
+    def test_beside_which_an_error_stands_is_put_there_again(self, target: Path) -> None:
+        shutil.copytree(artifact(), target)
+        (target / "ERROR").write_text("of an earlier run")
+        assert self.run(target, artifact()) == 0
+        assert names(target) == FILES
+
+    def test_fails_no_pod_where_nothing_can_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "models").write_text("a file where a folder should be")
+        assert self.run(tmp_path / "models" / "stable", artifact()) == 0
+
+    def test_is_not_the_former_one_even_if_the_volume_is_full(
+        self, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise StoreError("ModelFetchFailed", "No space left on device")
+
+        shutil.copytree(artifact("v2"), target)
+        monkeypatch.setattr(place, "beside", full)
+        assert self.run(target, artifact(), model_source=json.dumps(NOWHERE)) == 0
+        assert not target.exists()
+
+    @pytest.mark.parametrize(
+        ("script", "message", "status"),
+        [
+            ("kill -9 $$", "the fetch step was ended by SIGKILL; its log says more", -9),
+            ("exit 3", "the fetch step ended with 3; its log says more", 3),
+            ("exec sleep 600", "the fetch step did not end within 0.2 s", -9),
+        ],
+        ids=["killed", "ended", "endless"],
+    )
+    def test_may_end_its_own_process_only(
+        self, script: str, message: str, status: int, target: Path, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        self.step_that(script, tmp_path, monkeypatch)
+        monkeypatch.setattr(optional, "LOAD_SECONDS", 0.2)
+        steps: list[subprocess.Popen[bytes]] = []
+        popen = subprocess.Popen
+
+        def begin(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
+            steps.append(popen(*arguments, **named))
+            return steps[-1]
+
+        monkeypatch.setattr(subprocess, "Popen", begin)
+        assert optional.run([], target, 0.0 if "sleep" in script else 60.0) == 0
+        assert told(target) == {"reason": "ModelFetchFailed", "message": message}
+        assert [step.returncode for step in steps] == [status]
+
+    def test_may_leave_a_process_behind_that_is_not_waited_for(
+        self, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun = self.step_that(
+            f"sleep 600 & echo $! > {tmp_path}/begun; exit 3", tmp_path, monkeypatch
+        )
+        assert optional.run([], target, 60.0) == 0
+        assert "ended with 3" in told(target)["message"]
+        os.kill(int(begun.read_text()), signal.SIGKILL)
+
+    def test_whose_step_says_nonsense_fails_no_pod(
+        self, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.step_that(
+            'for last; do :; done; echo "no JSON" > "${last#*=}"; exit 1', tmp_path, monkeypatch
+        )
+        assert optional.run([], target, 60.0) == 0
+        assert "cannot be run" in told(target)["message"]
+
+    @staticmethod
+    def step_that(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Put a shell script in the place of Python; return the file for its process id."""
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+        return tmp_path / "begun"

@@ -10,11 +10,11 @@ from riskpredictor_operator.core.manifests.autoscaler import build_autoscaler
 from riskpredictor_operator.core.manifests.deployment import build_deployment
 from riskpredictor_operator.core.manifests.disruption_budget import build_disruption_budget
 from riskpredictor_operator.core.manifests.service import build_service
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core.release import Serving
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Resource
 
-__all__ = ["Desired", "RenderOptions", "render"]
+__all__ = ["Desired", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,27 @@ class Desired:
         return {kind: manifest for kind, manifest in manifests.items() if manifest is not None}
 
 
-def render(rp: RiskPredictor, options: RenderOptions) -> Desired:
-    """All children of a RiskPredictor."""
+def kinds_of(rp: RiskPredictor) -> tuple[Resource, ...]:
+    """The kinds of children that a RiskPredictor should have."""
+    wanted = {
+        api.DEPLOYMENT: True,
+        api.SERVICE: True,
+        api.AUTOSCALER: rp.has_own_autoscaler,
+        api.DISRUPTION_BUDGET: rp.has_disruption_budget,
+    }
+    return tuple(kind for kind, exists in wanted.items() if exists)
+
+
+def render(rp: RiskPredictor, serving: Serving) -> Desired:
+    """All children of a RiskPredictor.
+
+    Args:
+        rp: what is declared.
+        serving: what its pods are made of: what is declared, or while the model changes step by
+            step, what is served until then.
+    """
     return Desired(
-        deployment=build_deployment(rp, options),
+        deployment=build_deployment(rp, serving),
         service=build_service(rp),
         autoscaler=build_autoscaler(rp) if rp.has_own_autoscaler else None,
         disruption_budget=build_disruption_budget(rp) if rp.has_disruption_budget else None,

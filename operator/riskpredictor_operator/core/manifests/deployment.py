@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from riskpredictor_operator.core import api, metadata, names
-from riskpredictor_operator.core.manifests import model
-from riskpredictor_operator.core.options import RenderOptions
+from riskpredictor_operator.core import api, metadata
+from riskpredictor_operator.core.manifests.candidate import with_candidate
+from riskpredictor_operator.core.manifests.model import with_stable
+from riskpredictor_operator.core.release import Serving
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
 
@@ -14,42 +15,51 @@ DRAIN_SECONDS = 5
 """How long a terminating pod keeps answering, until every proxy has stopped sending to it."""
 
 
-def build_deployment(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+SURGE = "25%"
+"""How many pods more than wanted a roll-out may make at a time, rounded up."""
+
+
+def build_deployment(rp: RiskPredictor, serving: Serving) -> dict[str, Any]:
     """Deployment without ``spec.replicas`` unless the RiskPredictor fixes it.
 
-    Rolls one pod at a time and never below the wanted number, so a broken version leaves all old
-    pods serving.
+    Rolls a quarter of the pods at a time and never below the wanted number, so a broken version
+    leaves all old pods serving.
+
+    Args:
+        rp: what is declared; the models and the server's image in it are not looked at.
+        serving: what the pods are made of.
     """
     spec: dict[str, Any] = {
         "selector": {"matchLabels": metadata.selector_labels(rp)},
         "strategy": {
             "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            "rollingUpdate": {"maxSurge": SURGE, "maxUnavailable": 0},
         },
         "progressDeadlineSeconds": rp.pod_template.progress_deadline_seconds,
-        "template": _pod_template(rp, options),
+        "template": _pod_template(rp, serving),
     }
     if rp.replicas is not None:
         spec["replicas"] = rp.replicas
-    return metadata.child(rp, api.DEPLOYMENT, spec)
+    aborted = {api.ANNOTATION_ABORTED: ",".join(serving.aborted)} if serving.aborted else None
+    return metadata.child(rp, api.DEPLOYMENT, spec, aborted)
 
 
-def _pod_template(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
-    template = rp.pod_template
+def _pod_template(rp: RiskPredictor, serving: Serving) -> dict[str, Any]:
+    template, stable = rp.pod_template, serving.stable
     meta: dict[str, Any] = {
         "labels": {
             **template.labels,
             **metadata.labels(rp),
-            api.LABEL_MODEL_VERSION: rp.model_version,
+            api.LABEL_MODEL_VERSION: stable.version,
         }
     }
     if template.annotations:
         meta["annotations"] = dict(template.annotations)
-    pod = {"metadata": meta, "spec": _pod_spec(rp, options)}
-    return pod if rp.model is None else model.with_fetch(pod, rp, rp.model)
+    pod = with_stable({"metadata": meta, "spec": _pod_spec(rp, stable.image)}, rp, stable)
+    return pod if serving.candidate is None else with_candidate(pod, rp, serving.candidate)
 
 
-def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+def _pod_spec(rp: RiskPredictor, image: str) -> dict[str, Any]:
     template = rp.pod_template
     spec: dict[str, Any] = {
         # A predictor never talks to the API server, so it gets no credentials and no addresses.
@@ -64,7 +74,7 @@ def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
         },
         "nodeSelector": {"kubernetes.io/os": "linux", **template.node_selector},
         "topologySpreadConstraints": _spread(rp),
-        "containers": [_container(rp, options)],
+        "containers": [_container(rp, image)],
     }
     optional = {
         "imagePullSecrets": [{"name": name} for name in rp.image.pull_secrets],
@@ -80,11 +90,11 @@ def _pod_spec(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
     return spec | {name: value for name, value in optional.items() if value}
 
 
-def _container(rp: RiskPredictor, options: RenderOptions) -> dict[str, Any]:
+def _container(rp: RiskPredictor, image: str) -> dict[str, Any]:
     resources = {"requests": dict(rp.requests), "limits": dict(rp.limits)}
     return {
         "name": api.CONTAINER,
-        "image": names.image_of(rp, options),
+        "image": image,
         "imagePullPolicy": rp.image.pull_policy,
         "ports": [{"name": "http", "containerPort": api.CONTAINER_PORT, "protocol": "TCP"}],
         "env": [

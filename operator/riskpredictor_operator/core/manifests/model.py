@@ -1,26 +1,24 @@
-"""The parts of a pod that bring the model from a store into it.
+"""The parts of a pod that bring the models from stores into it.
 
-An init container of the predictor's own image fetches and verifies the model before the predictor
+An init container of the predictor's own image fetches and verifies a model before the predictor
 starts, and leaves it in a volume that the predictor reads. Credentials, certificates and keys are
-mounted in that container alone.
+mounted in that container alone. The stable model and a candidate come by the same means, each under
+the names of its own slot.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from riskpredictor_operator.core import api, names
+from riskpredictor_operator.core import api, names, slots
 from riskpredictor_operator.core.model import IMAGE, PVC, Model
+from riskpredictor_operator.core.release import Release, escaped
+from riskpredictor_operator.core.slots import MODELS, STABLE, Slot
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
 
-MODELS = "/models"
-MODEL = f"{MODELS}/stable"
-"""Where the predictor finds the model."""
-INCOMING = f"{MODELS}/incoming"
-"""Where ``copy-model`` leaves what was in an image."""
 CLAIM = "/models-source"
 """Where the claim of a source ``pvc`` is mounted."""
 IMAGE_PATH = "/model"
@@ -28,140 +26,207 @@ IMAGE_PATH = "/model"
 CONFIG = "/etc/riskpredictor"
 
 SIZE_LIMIT = "1Gi"
-"""The most that a model may take of a node's disk; beyond it the kubelet evicts the pod."""
+"""The most that models may take of a node's disk; beyond it the kubelet evicts the pod."""
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 """Without it, the cluster autoscaler keeps every node on which a pod has an emptyDir."""
-_READ_ONLY_FILE = 0o444
+READ_ONLY_FILE = 0o444
 _PATHS = {
-    api.COPY_VOLUME: f"{CONFIG}/copy",
-    api.CREDENTIALS_VOLUME: f"{CONFIG}/credentials",
-    api.CA_VOLUME: f"{CONFIG}/ca",
-    api.KEY_VOLUME: f"{CONFIG}/key",
-    api.SOURCE_VOLUME: CLAIM,
+    slots.COPY: f"{CONFIG}/copy",
+    slots.CREDENTIALS: f"{CONFIG}/credentials",
+    slots.CA: f"{CONFIG}/ca",
+    slots.KEY: f"{CONFIG}/key",
+    slots.SOURCE: CLAIM,
 }
-"""Where the fetch step finds its volumes."""
+"""Where a fetch step finds its volumes."""
 
 
-def with_fetch(template: Body, rp: RiskPredictor, model: Model) -> dict[str, Any]:
-    """A pod template whose predictor serves a model from a store.
+def with_stable(template: Body, rp: RiskPredictor, stable: Release) -> dict[str, Any]:
+    """A pod template whose predictor serves the stable model, wherever that is.
 
     Args:
         template: the template of a predictor whose model is in its image.
         rp: what is declared.
-        model: its model.
+        stable: what is served.
     """
+    if stable.model is None:
+        return dict(template)
+    variables = {"RISKPREDICTOR_MODEL": STABLE.folder}
+    return with_models(with_fetch(template, rp, STABLE, stable, stable.model), variables)
+
+
+def with_models(template: Body, variables: Mapping[str, str]) -> dict[str, Any]:
+    """A pod template whose predictor has the volume with the models, and these variables."""
     metadata, spec = template["metadata"], template["spec"]
     predictor, *others = spec["containers"]
-    volumes = _volumes(rp, model)
+    pod_name, *rest = predictor["env"]
+    models = {"name": api.MODELS_VOLUME, "emptyDir": {"sizeLimit": SIZE_LIMIT}}
+    mount = {"name": api.MODELS_VOLUME, "mountPath": MODELS, "readOnly": True}
+    volumes = spec.get("volumes") or []
     return {
         "metadata": {
-            "labels": {**metadata["labels"], api.LABEL_MODEL_SOURCE: model.kind},
+            **metadata,
             "annotations": {
                 SAFE_TO_EVICT: api.MODELS_VOLUME,
                 **(metadata.get("annotations") or {}),
-                # Another digest is another template, so the pods are replaced.
-                api.ANNOTATION_MODEL_DIGEST: model.digest,
             },
         },
         "spec": {
             **spec,
-            "initContainers": [*_copy(model, predictor), _fetch(rp, model, predictor, volumes)],
-            "containers": [_serving(predictor), *others],
+            "containers": [
+                {
+                    **predictor,
+                    "env": [pod_name, *as_env(variables), *rest],
+                    "volumeMounts": [mount],
+                },
+                *others,
+            ],
+            "volumes": volumes if models in volumes else [models, *volumes],
+        },
+    }
+
+
+def with_fetch(
+    template: Body, rp: RiskPredictor, slot: Slot, release: Release, model: Model
+) -> dict[str, Any]:
+    """A pod template with the init containers that fetch a model from a store, after those that it
+    has.
+
+    Args:
+        template: the template without them.
+        rp: what is declared.
+        slot: where the model goes.
+        release: the model's; its image fetches.
+        model: the model.
+    """
+    metadata, spec = template["metadata"], template["spec"]
+    predictor = {**spec["containers"][0], "image": release.image}
+    volumes = _volumes(rp, slot, model)
+    return {
+        "metadata": {
+            "labels": {**metadata["labels"], slot.source_label: model.kind},
+            "annotations": {
+                **(metadata.get("annotations") or {}),
+                # Another digest is another template, so the pods are replaced.
+                slot.digest_annotation: model.digest,
+            },
+        },
+        "spec": {
+            **spec,
+            "initContainers": [
+                *(spec.get("initContainers") or ()),
+                *_copy(slot, model, predictor),
+                _fetch(rp, slot, predictor, _variables(slot, release, model), volumes),
+            ],
             "volumes": [
-                {"name": api.MODELS_VOLUME, "emptyDir": {"sizeLimit": SIZE_LIMIT}},
-                *({"name": name, **source} for name, source in volumes.items()),
+                *(spec.get("volumes") or ()),
+                *({"name": slot.volume(part), **source} for part, source in volumes.items()),
             ],
         },
     }
 
 
-def _serving(predictor: Body) -> dict[str, Any]:
-    pod_name, *rest = predictor["env"]
+def copy_container(
+    slot: Slot, image: str, folder: str, target: str, predictor: Body
+) -> dict[str, Any]:
+    """The init container that copies a model out of an image.
+
+    Args:
+        slot: which model it is.
+        image: the image.
+        folder: where the model is in it.
+        target: where it goes.
+        predictor: the container that it resembles.
+    """
     return {
-        **predictor,
-        "env": [pod_name, {"name": "RISKPREDICTOR_MODEL", "value": MODEL}, *rest],
-        "volumeMounts": [{"name": api.MODELS_VOLUME, "mountPath": MODELS, "readOnly": True}],
+        "name": slot.copy_container,
+        "image": image,
+        "imagePullPolicy": predictor["imagePullPolicy"],
+        # -f: a pod whose node restarted runs this again, over files that are read-only.
+        "command": ["cp", "-R", "-f", f"{folder}/.", target],
+        "resources": predictor["resources"],
+        "volumeMounts": [{"name": api.MODELS_VOLUME, "mountPath": MODELS}],
+        "securityContext": predictor["securityContext"],
     }
 
 
-def _copy(model: Model, predictor: Body) -> list[dict[str, Any]]:
+def as_env(variables: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Variables in the form of a container's ``env``."""
+    return [{"name": name, "value": escaped(value)} for name, value in variables.items()]
+
+
+def of_config_map(source: Body) -> dict[str, Any]:
+    """The source of a volume with files that nobody changes."""
+    return {"configMap": {**source, "defaultMode": READ_ONLY_FILE}}
+
+
+def _copy(slot: Slot, model: Model, predictor: Body) -> list[dict[str, Any]]:
     if model.kind != IMAGE:
         return []
     folder = str(model.place.get("path") or IMAGE_PATH).rstrip("/")
-    return [
-        {
-            "name": api.COPY_CONTAINER,
-            "image": model.place["reference"],
-            "imagePullPolicy": predictor["imagePullPolicy"],
-            # -f: a pod whose node restarted runs this again, over files that are read-only.
-            "command": ["cp", "-R", "-f", f"{folder}/.", INCOMING],
-            "resources": predictor["resources"],
-            "volumeMounts": [{"name": api.MODELS_VOLUME, "mountPath": MODELS}],
-            "securityContext": predictor["securityContext"],
-        }
-    ]
+    reference = model.place["reference"]
+    return [copy_container(slot, reference, folder, slot.incoming_folder, predictor)]
 
 
 def _fetch(
-    rp: RiskPredictor, model: Model, predictor: Body, volumes: Iterable[str]
-) -> dict[str, Any]:
+    rp: RiskPredictor, slot: Slot, predictor: Body, variables: Mapping[str, str],
+    volumes: Iterable[str],
+) -> dict[str, Any]:  # fmt: skip
     return {
-        "name": api.FETCH_CONTAINER,
+        "name": slot.fetch_container,
         "image": predictor["image"],
         "imagePullPolicy": predictor["imagePullPolicy"],
         "args": ["fetch"],
-        "env": [
-            *({"name": name, "value": value} for name, value in _variables(rp, model).items()),
-            *rp.pod_template.env,
-        ],
+        "env": [*as_env(variables), *rp.pod_template.env],
         # Those of the predictor: the pod asks for no more than without it, and what a LimitRange
         # admits there it admits here.
         "resources": predictor["resources"],
         "volumeMounts": [
             {"name": api.MODELS_VOLUME, "mountPath": MODELS},
-            *({"name": name, "mountPath": _PATHS[name], "readOnly": True} for name in volumes),
+            *(
+                {"name": slot.volume(part), "mountPath": _PATHS[part], "readOnly": True}
+                for part in volumes
+            ),
         ],
         "securityContext": predictor["securityContext"],
     }
 
 
-def _variables(rp: RiskPredictor, model: Model) -> dict[str, str]:
+def _variables(slot: Slot, release: Release, model: Model) -> dict[str, str]:
     source = json.dumps({model.kind: model.place}, separators=(",", ":"), sort_keys=True)
     variables = {
-        "RISKPREDICTOR_MODEL": MODEL,
-        "RISKPREDICTOR_MODEL_VERSION": rp.model_version,
+        "RISKPREDICTOR_MODEL": slot.folder,
+        "RISKPREDICTOR_MODEL_VERSION": release.version,
         "RISKPREDICTOR_MODEL_DIGEST": model.digest,
-        # Kubernetes replaces $(NAME) in values, and makes one $ of two.
-        "RISKPREDICTOR_MODEL_SOURCE": source.replace("$", "$$"),
-        "RISKPREDICTOR_MODEL_COPY": _PATHS[api.COPY_VOLUME],
+        "RISKPREDICTOR_MODEL_SOURCE": source,
+        "RISKPREDICTOR_MODEL_COPY": _PATHS[slots.COPY],
     }
     if model.credentials_secret:
-        variables["RISKPREDICTOR_MODEL_CREDENTIALS"] = _PATHS[api.CREDENTIALS_VOLUME]
+        variables["RISKPREDICTOR_MODEL_CREDENTIALS"] = _PATHS[slots.CREDENTIALS]
     if model.ca_bundle:
-        variables["RISKPREDICTOR_MODEL_CA"] = f"{_PATHS[api.CA_VOLUME]}/{model.ca_bundle.key}"
+        variables["RISKPREDICTOR_MODEL_CA"] = f"{_PATHS[slots.CA]}/{model.ca_bundle.key}"
     if model.public_key:
-        variables["RISKPREDICTOR_MODEL_PUBLIC_KEY"] = (
-            f"{_PATHS[api.KEY_VOLUME]}/{model.public_key.key}"
-        )
+        variables["RISKPREDICTOR_MODEL_PUBLIC_KEY"] = f"{_PATHS[slots.KEY]}/{model.public_key.key}"
+    if slot.optional:
+        variables["RISKPREDICTOR_MODEL_OPTIONAL"] = "on"
+        if model.kind == IMAGE:
+            variables["RISKPREDICTOR_MODEL_INCOMING"] = slot.incoming_folder
     return variables
 
 
-def _volumes(rp: RiskPredictor, model: Model) -> dict[str, dict[str, Any]]:
-    """The sources of what only the fetch step sees, by volume name."""
+def _volumes(rp: RiskPredictor, slot: Slot, model: Model) -> dict[str, dict[str, Any]]:
+    """The sources of what only the fetch step sees, by what they are for."""
     copy = {"name": names.model_copy_of(rp.key, model.digest), "optional": True}
-    volumes: dict[str, dict[str, Any]] = {api.COPY_VOLUME: _of_config_map(copy)}
+    volumes: dict[str, dict[str, Any]] = {slots.COPY: of_config_map(copy)}
+    # What is missing is the fetch step's to tell then.
+    optional = {"optional": True} if slot.optional else {}
     if model.credentials_secret:
-        secret = {"secretName": model.credentials_secret, "defaultMode": _READ_ONLY_FILE}
-        volumes[api.CREDENTIALS_VOLUME] = {"secret": secret}
-    for name, entry in ((api.CA_VOLUME, model.ca_bundle), (api.KEY_VOLUME, model.public_key)):
+        secret = {"secretName": model.credentials_secret, "defaultMode": READ_ONLY_FILE}
+        volumes[slots.CREDENTIALS] = {"secret": {**secret, **optional}}
+    for part, entry in ((slots.CA, model.ca_bundle), (slots.KEY, model.public_key)):
         if entry:
             items = [{"key": entry.key, "path": entry.key}]
-            volumes[name] = _of_config_map({"name": entry.config_map, "items": items})
+            volumes[part] = of_config_map({"name": entry.config_map, "items": items, **optional})
     if model.kind == PVC:
         claim = {"claimName": model.place["claimName"], "readOnly": True}
-        volumes[api.SOURCE_VOLUME] = {"persistentVolumeClaim": claim}
+        volumes[slots.SOURCE] = {"persistentVolumeClaim": claim}
     return volumes
-
-
-def _of_config_map(source: Body) -> dict[str, Any]:
-    return {"configMap": {**source, "defaultMode": _READ_ONLY_FILE}}
