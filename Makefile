@@ -17,7 +17,7 @@ VERSIONS ?= v1.30.14 v1.36.3
 PYTHONS ?= 3.11 3.12 3.13 3.14
 # What they are installed on: images need glibc 2.28 or newer, as numpy does.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin windows
-VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py test_model_spec.py)
+VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py test_model_spec.py test_rollout_spec.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 AUDIT := build/audit
 KSERVE := build/kserve
