@@ -163,7 +163,9 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
                     {"name": name} for name in ("RISKPREDICTOR_MODEL", *sorted(api.CANDIDATE_ENV))
                 ],
                 # Inside the pod.
-                "volumeMounts": [{"mountPath": "/tmp"}, {"mountPath": "/models"}],  # noqa: S108
+                "volumeMounts": [
+                    {"mountPath": path} for path in ("/tmp", slots.MODELS, slots.CASES)  # noqa: S108
+                ],
             }],
             "initContainers": [
                 {"name": name} for slot in slots.SLOTS
