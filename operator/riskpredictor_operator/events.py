@@ -1,5 +1,6 @@
 """Kubernetes Events, shown by ``kubectl describe``: one for each change of Ready's reason, and of
-Autoscaling's where an autoscaler begins or ends to want pods that it does not get."""
+Autoscaling's where an autoscaler begins or ends to want pods that it does not get; and those of a
+change of the model."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 
-from riskpredictor_operator.core import api, conditions, reasons
+from riskpredictor_operator.core import api, change_events, conditions, reasons
 from riskpredictor_operator.kube import ApiError, Body, Key
 from riskpredictor_operator.runtime.client import Client
 
@@ -20,8 +21,17 @@ MESSAGE_LIMIT = 1024
 _NORMAL = frozenset(
     {reasons.READY, reasons.ROLLING_OUT, reasons.SCALING, reasons.SUSPENDED,
      reasons.WAITING_FOR_DELETION, reasons.SCALING_ACTIVE, reasons.EXTERNAL_AUTOSCALER,
-     reasons.AWAITING_AUTOSCALER, reasons.AWAITING_PODS, reasons.FIXED_SIZE}
+     reasons.AWAITING_AUTOSCALER, reasons.AWAITING_PODS, reasons.FIXED_SIZE, reasons.SHADOWING,
+     reasons.CANARY_RUNNING, reasons.PROMOTING, reasons.INSUFFICIENT_DATA,
+     reasons.AWAITING_APPROVAL, reasons.ROLLOUT_STARTED, reasons.STEP_REACHED,
+     reasons.ROLLOUT_PROMOTED, reasons.ROLLOUT_REVERTED, reasons.SUPERSEDED, reasons.GATES_CHANGED}
 )  # fmt: skip
+_OF_A_CHANGE = frozenset(
+    {reasons.SHADOWING, reasons.CANARY_RUNNING, reasons.PROMOTING, reasons.AWAITING_APPROVAL,
+     reasons.ROLLOUT_ABORTED}
+)  # fmt: skip
+_TELL_MORE = frozenset({reasons.ROLLOUT_STARTED, reasons.STEP_REACHED, reasons.ROLLOUT_ABORTED})
+"""Events of a change of the model beside which reasons of Ready are no news: ``_OF_A_CHANGE``."""
 _SHORTAGES = frozenset({reasons.AT_CAPACITY, reasons.PODS_MISSING})
 
 
@@ -38,10 +48,19 @@ class Event:
 def events_for(previous: Body, current: Body) -> list[Event]:
     """The Events for going from one status to another."""
     before, after = _told(previous), _told(current)
+    of_change = [
+        Event(_kind(told.reason), told.reason, told.message)
+        for told in change_events.of(previous, current)
+    ]
+    told_elsewhere = _OF_A_CHANGE if {e.reason for e in of_change} & _TELL_MORE else frozenset()
     return [
-        Event(_kind(condition["reason"]), condition["reason"], condition["message"])
-        for name, condition in after.items()
-        if _is_news(name, before.get(name, {}).get("reason", ""), condition["reason"])
+        *(
+            Event(_kind(condition["reason"]), condition["reason"], condition["message"])
+            for name, condition in after.items()
+            if _is_news(name, before.get(name, {}).get("reason", ""), condition["reason"])
+            and condition["reason"] not in told_elsewhere
+        ),
+        *of_change,
     ]
 
 

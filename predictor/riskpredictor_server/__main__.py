@@ -1,6 +1,7 @@
 """Command line of the server: ``python -m riskpredictor_server --help``.
 
-With ``fetch`` as the first argument it is the step that fetches a model: ``store/fetch.py``.
+With ``fetch`` as the first argument it is the step that fetches a model: ``store/fetch.py``. With
+``compare`` it compares two models on a file of records: ``compare.py``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if arguments[:1] == ["fetch"]:
         return _fetch(arguments[1:])
+    if arguments[:1] == ["compare"]:
+        from riskpredictor_server.compare import main as compare
+
+        return compare(arguments[1:])
     try:
         settings = parse(arguments)
     except SettingsError as error:

@@ -17,7 +17,7 @@ from typing import Any
 from riskpredictor_server.admission import LARGE_BYTES, Admission, counted_bytes, overloaded
 from riskpredictor_server.api.content_encoding import decompress
 from riskpredictor_server.api.inference_protocol import BINARY_HEADER
-from riskpredictor_server.api.problems import RefusedError, Reply, for_path, problem
+from riskpredictor_server.api.problems import Headers, RefusedError, Reply, for_path, problem
 from riskpredictor_server.api.routes import Call, Route, hot_route
 from riskpredictor_server.api.service import Service
 
@@ -94,6 +94,7 @@ class Application:
         self._settings = service.settings
         self._metrics = service.metrics
         self._headers = [(name.lower().encode(), value.encode()) for name, value in service.headers]
+        self._subject = service.subject_header.lower().encode()
         self._next_close = self._draw_next_close()
         """Number of responses from which one closes its connection."""
         self._flask: Any = None
@@ -214,7 +215,8 @@ class Application:
     ) -> Response:
         content_type = request.headers.get(b"content-type", b"").strip().decode("latin-1")
         json_length = request.headers.get(_BINARY, b"").strip().decode("latin-1")
-        call = Call(body, content_type, request.id, json_length, **arguments)
+        subject = request.headers.get(self._subject, b"").strip()
+        call = Call(body, content_type, request.id, json_length, subject, **arguments)
         return self._encode(route.answer(self.service, call), request)
 
     async def _answer_with_flask(self, request: _Request, body: bytes) -> Response:
@@ -261,7 +263,7 @@ class Application:
         if reply.status >= 400:
             reply = for_path(reply, _route_path(request.scope))
         headers = [
-            *self._headers,
+            *(self._without(reply.headers) if reply.headers else self._headers),
             (b"content-type", reply.content_type.encode()),
             (b"x-request-id", request.id.encode()),
             (b"content-length", b"%d" % len(reply.body)),
@@ -269,6 +271,11 @@ class Application:
         for name, value in reply.headers:
             headers.append((name.lower().encode(), value.encode()))
         return reply.status, headers, reply.body
+
+    def _without(self, others: Headers) -> list[tuple[bytes, bytes]]:
+        """Return the headers of every response whose names are not among others."""
+        names = {name.lower().encode() for name, _ in others}
+        return [header for header in self._headers if header[0] not in names]
 
     def _closes_connection(self, request: _Request) -> bool:
         """Whether the connection is to be closed after the response to ``request``.

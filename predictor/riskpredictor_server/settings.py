@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, Self, TypeVar
 
 PREFIX = "RISKPREDICTOR_"
+NEVER_LOWER = "NeverLower"
 _NAME = re.compile(r"\w[\w.-]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,100}")
+"""RFC 9110, 5.1, without the underscore, which proxies and WSGI servers drop."""
+_ROLLOUT_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
+"""A key of BLAKE2b has at most 64 bytes."""
 
 
 class SettingsError(ValueError):
@@ -53,6 +58,21 @@ def _host(text: str) -> str:
                 " address; the port is set by --port"
             ) from None
     return host
+
+
+def _header(text: str) -> str:
+    name = text.strip()
+    if name and not _HEADER.fullmatch(name):
+        raise ValueError(
+            "must be the name of a request header, such as X-Subject-Key: letters, digits and -"
+        )
+    return name
+
+
+def _rollout_id(text: str) -> str:
+    if not _ROLLOUT_ID.fullmatch(text):
+        raise ValueError("must be at most 64 letters, digits, '.', '_' and '-'")
+    return text
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,30 @@ class Settings:
     )
     drain_seconds: float = setting(
         20.0, "longest wait for clients to leave after SIGTERM", bounds=(0, 3600)
+    )
+    candidate: str = setting(
+        "", "artifact folder of a second model, which scores what the first one scores; or none"
+    )
+    candidate_percent: float = setting(
+        0.0, "percent of requests that the candidate answers", bounds=(0, 100)
+    )
+    guard: str = setting(
+        NEVER_LOWER,
+        "NeverLower: an answer of the candidate may raise a level, never lower it; or None",
+        (NEVER_LOWER, "None"),
+    )
+    rollout_id: str = setting(
+        "", "key of the hash that assigns requests to the candidate", form=_rollout_id
+    )
+    subject_header: str = setting(
+        "",
+        "request header whose value is hashed to assign requests, so that a patient stays with one"
+        " model; or none, as in a request without it: the record is hashed",
+        form=_header,
+    )
+    sample: float = setting(100.0, "percent of requests that both models score", bounds=(0, 100))
+    cases: str = setting(
+        "", "folder with the cases of the hospital that the candidate has to pass; or none"
     )
 
     def completed(self, environ: Mapping[str, str]) -> Settings:

@@ -57,6 +57,13 @@ def test_every_number_of_a_spec_has_a_lower_bound_or_is_passed_through(path: str
     assert "minimum" in FIELDS[path] or path.startswith("spec.podTemplate.")
 
 
+def test_a_bound_is_a_whole_number() -> None:
+    """The API server rounds it down where the value is one: 0.01 would allow 0."""
+    bounds = [f[bound] for f in FIELDS.values() for bound in ("minimum", "maximum") if bound in f]
+    assert len(bounds) > 20
+    assert all(isinstance(bound, int) for bound in bounds)
+
+
 def optional(node: Object, path: str) -> Iterator[tuple[str, Object]]:
     """Every field of a spec that may be left out and has no default, with its path."""
     for name, field in node.get("properties", {}).items():

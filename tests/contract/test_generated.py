@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import generate.__main__ as program
-from generate import operations_page, reasons_table
+from generate import operations_page, reasons_table, shadow_model
 from riskpredictor_operator.settings import Settings
 from support.cluster import ROOT
 
@@ -69,3 +69,13 @@ def test_a_reason_without_a_fix_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_guide_without_the_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="has no <!-- reasons"):
         operations_page.with_tables("# Operations\n")
+
+
+@pytest.mark.parametrize(
+    "lost", ["                model:\n", "# From here on made", "# Up to here"]
+)
+def test_a_crd_in_which_the_shadows_model_has_no_place_is_refused(lost: str) -> None:
+    crd = shadow_model.CRD.read_text()
+    assert shadow_model.with_copy(crd) == crd
+    with pytest.raises(ValueError, match=r"riskpredictors\.yaml has no spec\.model, or no # From"):
+        shadow_model.with_copy(crd.replace(lost, lost.replace("m", "x").replace("Up", "xx"), 1))

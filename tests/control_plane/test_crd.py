@@ -26,7 +26,9 @@ def _create(api: Api, namespace: str, name: str = "risk", **spec: Any) -> dict[s
 
 
 def test_the_smallest_object_gets_every_default(api: Api, namespace: str) -> None:
+    """But those of spec.rollout, which are in test_rollout_spec.py."""
     body = _create(api, namespace, modelVersion="v1")
+    del body["spec"]["rollout"]
     assert body["spec"] == {
         "modelVersion": "v1",
         "minReplicas": 2,
@@ -310,6 +312,8 @@ spec:
   autoscaler: null
   disruptionBudget: null
   childMetadata: {labels: {a: null}, annotations: null}
+  rollout: {strategy: null, canary: {subjectHeader: null}, gates: {cases: null}}
+  shadow: null
   image: {repository: null, tag: null, digest: null, pullPolicy: null, pullSecrets: null}
   resources: {requests: {cpu: null, memory: 64Mi}, limits: null}
   service:
@@ -342,7 +346,9 @@ def test_what_a_template_left_empty_is_absent(
 ) -> None:  # fmt: skip
     spec = yaml.safe_load(EMPTY)
     if what == "the whole":
-        empty = dict.fromkeys(("childMetadata", "image", "resources", "service", "podTemplate"))
+        empty = dict.fromkeys(
+            ("childMetadata", "image", "resources", "rollout", "service", "podTemplate")
+        )
         spec["spec"] |= empty
     minor = int(re.sub(r"\D", "", api.request("GET", "/version")["minor"]))
     if mode or minor < 34:
@@ -441,9 +447,11 @@ def test_short_name_category_and_columns(cluster: LocalCluster, api: Api, namesp
     assert cluster.kubectl("-n", namespace, "get", "rp", "-o", "name").strip().endswith("/risk")
     assert "riskpredictor.healthtech.dev/risk" in cluster.kubectl("-n", namespace, "get", "all")
     header = cluster.kubectl("-n", namespace, "get", "rp").splitlines()[0].split()
-    assert header == ["NAME", "MODEL", "SERVING", "READY", "REPLICAS", "MIN", "MAX", "AGE"]
+    assert header == [
+        "NAME", "MODEL", "SERVING", "CANDIDATE", "STEP", "READY", "REPLICAS", "MIN", "MAX", "AGE",
+    ]  # fmt: skip
     wide = cluster.kubectl("-n", namespace, "get", "rp", "-o", "wide").splitlines()[0].split()
-    assert wide == [*header, "REASON", "DIGEST", "URL", "IMAGE"]
+    assert wide == [*header, "REASON", "DIGEST", "PAIRS", "URL", "IMAGE"]
 
 
 def test_status_is_out_of_a_users_reach(api: Api, namespace: str) -> None:

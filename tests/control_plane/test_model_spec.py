@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,10 @@ def _create(api: Api, namespace: str, **spec: Any) -> dict[str, Any]:
 
 def _model(**fields: Any) -> dict[str, Any]:
     return {"digest": DIGEST, "source": HTTP, **fields}
+
+
+def _beside(model: dict[str, Any]) -> dict[str, Any]:
+    return {"shadow": {"modelVersion": "v3", "model": model}}
 
 
 ACCEPTED: dict[str, dict[str, Any]] = {
@@ -47,13 +52,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("source", ACCEPTED.values(), ids=ACCEPTED)
 def test_a_store_is_accepted(api: Api, namespace: str, source: dict[str, Any]) -> None:
-    body = _create(api, namespace, modelVersion="v2", model=_model(source=source))
+    """Of the model that answers and of its shadow."""
+    model = _model(source=source)
+    body = _create(api, namespace, modelVersion="v2", model=model, **_beside(model))
     assert body["spec"]["model"]["digest"] == DIGEST
+    assert body["spec"]["shadow"]["model"] == body["spec"]["model"]
 
 
 def test_what_may_be_left_out_may_be_null(api: Api, namespace: str) -> None:
-    nothing = dict.fromkeys(("credentialsSecret", "caBundle", "signature"))
-    _create(api, namespace, modelVersion="v2", model=_model(**nothing))
+    model = _model(**dict.fromkeys(("credentialsSecret", "caBundle", "signature")))
+    _create(api, namespace, modelVersion="v2", model=model, **_beside(model))
 
 
 def _s3(**fields: Any) -> dict[str, Any]:
@@ -174,13 +182,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("fields", "message"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("where", ["spec.model", "spec.shadow.model"])
 def test_a_mistake_is_refused_with_its_fix(
-    api: Api, namespace: str, fields: dict[str, Any], message: str
+    api: Api, namespace: str, where: str, fields: dict[str, Any], message: str
 ) -> None:
     model = {name: value for name, value in _model(**fields).items() if value is not None}
+    spec = {"model": model} if where == "spec.model" else _beside(model)
+    message = message.replace(r"spec\.model", re.escape(where))
     with pytest.raises(Refused, match=message) as caught:
-        _create(api, namespace, modelVersion="v2", model=model)
+        _create(api, namespace, modelVersion="v2", **spec)
     assert caught.value.status == 422
+    named = re.findall(r"spec\.(?:shadow\.)?model(?!V)", str(caught.value))
+    assert set(named) == {where}, "no other field is spoken of"
 
 
 def test_a_digest_does_not_change_under_a_model_version(api: Api, namespace: str) -> None:

@@ -82,7 +82,7 @@ def predictor_exposition() -> str:
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         train.main(["--model-version", "v1", "--out", folder])
-        service = Service(Settings(model=Path(folder)))
+        service = Service(Settings(model=Path(folder), candidate=folder))
         for body in [healthy] * MIN_SAMPLES + [b"{}"]:
             answer = service.predict(body, "application/json", "")
             service.observe("/predict", answer.status, 0.001, "")

@@ -206,6 +206,71 @@ PASSES_BY_ITSELF: Final = frozenset({UNSCHEDULABLE, NODE_NOT_READY, QUOTA_EXCEED
 """Those of them that are never Stalled, because room may come without a person's doing: a
 cluster autoscaler adds a node, other pods go, a node comes back."""
 
+# How a change of the model goes on (spec.rollout.strategy Progressive). Reconciling.
+SHADOWING: Final = "Shadowing"
+"""The declared model is compared with the one that serves, and answers nobody. The message says how
+many pairs there are, what the gates say, and what comes next.
+
+Symptom: MODEL and SERVING differ, CANDIDATE names the new version, STEP is `Shadow`.
+Fix: Wait; to stop it, put the former `modelVersion` back in Git.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+CANARY_RUNNING: Final = "CanaryRunning"
+"""The declared model answers a share of the requests, and both score all of them.
+
+Symptom: SERVING names two versions, STEP is `Canary 10%` or another share.
+Fix: Wait; to stop it, put the former `modelVersion` back in Git.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+PROMOTING: Final = "Promoting"
+"""The declared model takes the place of the former one in all pods.
+
+Symptom: STEP is `Promoting`; pods come and go.
+Fix: Wait; if pods do not come up, it is aborted and the former model stays.
+Run: kubectl riskpredictor status NAME -n NAMESPACE -w"""
+INSUFFICIENT_DATA: Final = "InsufficientData"
+"""The present step has lasted long enough, and there are too few pairs to decide; or the operator
+cannot read the counts of the pods. Nothing is promoted and nothing fails. Stalled once
+`spec.rollout.deadline` has passed.
+
+Symptom: STEP stays as it is; the message says how many pairs are missing.
+Fix: Wait for more traffic, or declare a limit that fewer pairs can show in `spec.rollout.gates`. If
+counts cannot be read: let the operator reach port 5000 of the pods.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+AWAITING_APPROVAL: Final = "AwaitingApproval"
+"""The declared model has passed its gates, and `spec.rollout.approval.required` asks for a person.
+Stalled once `spec.rollout.deadline` has passed.
+
+Symptom: STEP is `Awaiting approval`.
+Fix: Read the report, and set `spec.rollout.approval.digest` in Git to the digest in the message.
+Run: kubectl riskpredictor rollout report NAME -n NAMESPACE"""
+
+# How a change of the model ended without it. Stalled.
+ROLLOUT_ABORTED: Final = "RolloutAborted"
+"""A gate failed, the candidate made errors, somebody stopped it, or its pods did not come up. The
+former model serves, and goes on serving whatever else changes in the spec.
+
+Symptom: MODEL and SERVING differ, STEP is `Aborted`; the message has the numbers.
+Fix: Put the former `modelVersion` back in Git, or declare another model. To try the same one again,
+put another word into `spec.rollout.retry`.
+Run: kubectl riskpredictor rollout report NAME -n NAMESPACE"""
+CANDIDATE_REJECTED: Final = "CandidateRejected"
+"""The declared model does not pass its own golden cases, or the hospital's
+(`spec.rollout.gates.cases`), or this server does not know its format. The former model serves.
+
+Symptom: STEP is `Aborted`; the message names the cases.
+Fix: As for RolloutAborted.
+Run: kubectl riskpredictor rollout report NAME -n NAMESPACE"""
+CANDIDATE_NOT_COMPARABLE: Final = "CandidateNotComparable"
+"""The declared model is not linear, has other levels, or does not take the same records: it was
+changed by a rolling update after its golden cases and the gates on its card.
+
+Symptom: No pairs are counted; `status.history` has this reason.
+Fix: Nothing to do; for a comparison, train a linear model for the same records."""
+GATES_PASSED: Final = "GatesPassed"
+"""Of CandidateAccepted: the candidate keeps all limits of `spec.rollout.gates`.
+
+Symptom: CandidateAccepted is True.
+Fix: Nothing to do."""
+
 # What needs a person. Stalled.
 NOT_OWNED: Final = "NotOwned"
 """An object with the name of a child exists and belongs to somebody else. It is not touched.
@@ -334,3 +399,40 @@ Symptom: `status.model.copy` is `TooLarge` or `Refused`.
 Fix: Mend what the Event names: a ResourceQuota or policy, or a foreign ConfigMap of that name. For
 a large model keep the store available, or put it into the image.
 Run: kubectl get events -n NAMESPACE --field-selector reason=ModelNotCopied"""
+ROLLOUT_STARTED: Final = "RolloutStarted"
+"""Another model was declared, and its comparison with the present one has begun.
+
+Symptom: CANDIDATE names the new version.
+Fix: Nothing to do; to stop it, put the former `modelVersion` back in Git.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+STEP_REACHED: Final = "StepReached"
+"""A change of the model has reached its next step.
+
+Symptom: STEP changes.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""
+ROLLOUT_PROMOTED: Final = "RolloutPromoted"
+"""A model has become the one that answers. ``status.history`` keeps what was seen of it.
+
+Symptom: MODEL equals SERVING, CANDIDATE is empty.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
+ROLLOUT_REVERTED: Final = "RolloutReverted"
+"""The former model was declared again: while its successor was on trial, or after the promotion.
+
+Symptom: MODEL is the former version; `status.history` has the outcome Reverted or Withdrawn.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
+SUPERSEDED: Final = "Superseded"
+"""A third model was declared while another one was on trial, which has ended therefore.
+
+Symptom: CANDIDATE names the third version; `status.history` has the outcome Superseded.
+Fix: Nothing to do.
+Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
+GATES_CHANGED: Final = "GatesChanged"
+"""``spec.rollout`` was changed while a model was on trial. What was counted stays; the new limits
+hold from now on, and an aborted model stays aborted.
+
+Symptom: `status.rollout.policyDigest` changes.
+Fix: If nobody meant to, look in Git for who changed the limits.
+Run: kubectl riskpredictor rollout status NAME -n NAMESPACE"""

@@ -46,11 +46,12 @@ def check_cases(folder: Path, model: Model) -> CasesResult:
     """
     try:
         path = _file_in(folder)
-        if path is None:
-            return CasesResult()
-        data = path.read_bytes()
     except _CasesError as error:
         return CasesResult(failed=(str(error),))
+    if path is None:
+        return CasesResult()
+    try:
+        data = path.read_bytes()
     except OSError as error:
         return CasesResult(failed=(f"{path.name}: cannot be read: {error.strerror}",))
     digest = "sha256:" + hashlib.sha256(data).hexdigest()

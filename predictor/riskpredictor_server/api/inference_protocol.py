@@ -28,6 +28,7 @@ from riskpredictor_server.api.tensors import (
     read_parameters,
     read_tensors,
 )
+from riskpredictor_server.model.artifact import Model
 from riskpredictor_server.model.schema import Feature, Schema
 
 MODEL_ROUTE = "/v2/models/<name>"
@@ -47,8 +48,8 @@ def server_metadata() -> Reply:
     )
 
 
-def model_metadata(predictor: Predictor, name: str) -> Reply:
-    """Answer ``GET /v2/models/{name}``."""
+def model_metadata(predictor: Predictor, name: str, versions: Sequence[str]) -> Reply:
+    """Answer ``GET /v2/models/{name}``; ``versions`` are those that can be asked for."""
     explains, schema = predictor.model.scorer.explains, predictor.model.schema
     if _is_wide(schema):
         columns = {
@@ -61,11 +62,11 @@ def model_metadata(predictor: Predictor, name: str) -> Reply:
         inputs = [_describe_input(feature) for feature in schema.features]
     body = {
         "name": name,
-        "versions": [predictor.model.version],
+        "versions": versions,
         "platform": "riskpredictor_linear" if explains else "scikit-learn",
         "inputs": inputs,
         "outputs": [
-            _describe(output, known) for output, known in _known_outputs(predictor).items()
+            _describe(output, known) for output, known in _known_outputs(predictor.model).items()
         ],
     }
     return json_reply(body)
@@ -116,17 +117,19 @@ def infer(
     json_length: str,
     content_type: str,
     request_id: str,
+    subject: bytes,
 ) -> Reply:
     """Answer ``POST /v2/models/{name}/infer``.
 
-    ``json_length`` is the header that announces binary tensors, or empty.
+    ``json_length`` is the header that announces binary tensors, or empty; ``subject`` the one that
+    assigns requests to a candidate.
     """
     # Clients of the protocol often send no Content-Type.
     if content_type and not is_json(content_type) and BINARY_TYPE not in content_type.lower():
         predictor.metrics.rejected.add(("", "not_json"))
         detail = f"Content-Type is {content_type[:64]!r}; send application/json or {BINARY_TYPE}"
         return problem(415, detail, request_id)
-    known, schema = _known_outputs(predictor), predictor.model.schema
+    known, schema = _known_outputs(predictor.model), predictor.model.schema
     try:
         size = _json_size(json_length, len(body))
         document = decode(body[:size])
@@ -143,17 +146,18 @@ def infer(
         predictor.count_rejected(invalid.errors)
         order = f"; columns were read as {_columns(schema)}" if by_position else ""
         return problem(422, f"{invalid}{order}", request_id, errors=invalid.errors)
-    answers = predictor.answers(rows, request_id)
+    answers, model, headers = predictor.answers(rows, request_id, subject)
     given = document.get("id")
     answer: dict[str, Any] = {
         "model_name": name,
-        "model_version": predictor.model.version,
+        "model_version": model.version,
         "id": given if isinstance(given, str) else request_id,
     }
     if by_position:
         # A client whose columns have another order can see it here.
         answer["parameters"] = {"columns": _columns(schema)}
-    return _reply(answer, answers, known, wanted)
+    reply = _reply(answer, answers, _known_outputs(model), wanted)
+    return reply._replace(headers=reply.headers + headers)
 
 
 def _json_size(json_length: str, size: int) -> int:
@@ -290,11 +294,11 @@ class _Output(NamedTuple):
         return [rows, len(self.columns)] if self.columns else [rows]
 
 
-def _known_outputs(predictor: Predictor) -> dict[str, _Output]:
-    """List the outputs of this model."""
-    schema = predictor.model.schema
+def _known_outputs(model: Model) -> dict[str, _Output]:
+    """List the outputs of a model."""
+    schema = model.schema
     outputs = {"risk_level": _Output("BYTES"), "probabilities": _Output("FP64", schema.levels)}
-    if predictor.model.scorer.explains:
+    if model.scorer.explains:
         outputs["contributions"] = _Output("FP64", schema.names)
     return outputs
 

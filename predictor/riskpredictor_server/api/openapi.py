@@ -70,7 +70,12 @@ def _paths(example: Mapping[str, Any]) -> dict[str, Any]:
         "/health": _get("The process is alive."),
         "/ready": _get("The model is loaded and its golden cases pass."),
         "/model": _get("The model card."),
-        "/model/files/{name}": _model_file(),
+        "/model/files/{name}": _model_file("The model has no such file."),
+        "/model/candidate": _get_candidate(),
+        "/model/candidate/files/{name}": _model_file("There is no candidate, or no such file."),
+        "/rollout": _get(
+            "How the candidate agrees with the model: counts of this process.", ref("Rollout")
+        ),
         "/metrics": _get("Metrics in the Prometheus text format.", _TEXT, "text/plain"),
         "/openapi.json": _get("This document."),
         "/docs": _get("This description, for people.", _TEXT, "text/html"),
@@ -127,10 +132,16 @@ def _get(summary: str, schema: Any = _OBJECT, media: str = JSON) -> dict[str, An
     return {"get": {"summary": summary, "responses": responses}}
 
 
-def _model_file() -> dict[str, Any]:
+def _get_candidate() -> dict[str, Any]:
+    described = _get("The card of the candidate, which is compared with the model.")
+    described["get"]["responses"]["404"] = _problem("There is no candidate, or it is not loaded.")
+    return described
+
+
+def _model_file(absent: str) -> dict[str, Any]:
     described = _get("A file of the model, as it was verified.", _TEXT, "application/octet-stream")
     described["get"]["parameters"] = _parameters(["name"])
-    described["get"]["responses"]["404"] = _problem("The model has no such file.")
+    described["get"]["responses"]["404"] = _problem(absent)
     return described
 
 

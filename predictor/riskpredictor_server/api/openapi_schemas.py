@@ -27,6 +27,7 @@ def schemas(schema: Schema, max_batch: int) -> dict[str, Any]:
         "InferError": _infer_error(),
         "FieldError": _field_error(schema),
         "Warning": _warning(schema),
+        "Rollout": _rollout(schema),
     } | _inference(schema)
 
 
@@ -173,6 +174,50 @@ def _warning(schema: Schema) -> dict[str, Any]:
     if optional:
         properties["filled_with"] = {"description": "What was scored for what was left out."}
     return _object(properties, required=["field", "value", "detail"])
+
+
+def _rollout(schema: Schema) -> dict[str, Any]:
+    """Describe what ``GET /rollout`` tells; see ``rollout.py``."""
+    count = {"type": "integer", "minimum": 0}
+    level = {"enum": list(schema.levels)}
+    size = {"minItems": len(schema.levels), "maxItems": len(schema.levels)}
+    named = {"version": _TEXT, "digest": _text("sha256: and the SHA-256 of card.json.")}
+    roles = ("stable", "candidate")
+    candidate = named | {
+        "state": {"enum": ["Comparing", "NotComparable", "Unusable", "SwitchedOff"]},
+        "reason": _text("Why it is unusable, for programs; else empty."),
+        "message": _text("Why it is not compared, for people; else empty."),
+    }
+    cases = {
+        "digest": _text("Of the file of cases; empty if there is none."),
+        "passed": count,
+        "failed": _array(_TEXT),
+    }
+    return _object(
+        {
+            "instance": _text("Of this process: counts begin with it."),
+            "id": _text("Of the roll-out."),
+            "percent": _NUMBER | {"description": "Of requests that the candidate answers."},
+            "sample": _NUMBER | {"description": "Percent of requests that both models score."},
+            "guard": {"enum": ["NeverLower", "None"]},
+            "levels": _array(level) | size,
+            "stable": _object(named),
+            "candidate": _or_null(_object(candidate)),
+            "pairs": count | {"description": "Distinct records that both models scored."},
+            "matrix": _array(_array(count) | size)
+            | size
+            | {"description": "Them by level of the stable model, then of the candidate."},
+            "answers": _object(dict.fromkeys(roles, count)),
+            "withheld": count | {"description": "Records that the guard kept from being lowered."},
+            "errors": _object(dict.fromkeys(("raised", "invalid", "slow"), count)),
+            "cases": _or_null(_object(cases)),
+            "brier": _object(dict.fromkeys(roles, _or_null(_NUMBER))),
+        }
+    )
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [schema, {"type": "null"}]}
 
 
 def _inference(schema: Schema) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import orjson
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 
-RETRY = (("Retry-After", "1"),)
+Headers = tuple[tuple[str, str], ...]
+RETRY: Headers = (("Retry-After", "1"),)
 
 TITLES = {
     400: "Malformed request",
@@ -31,7 +32,7 @@ TITLES = {
 class RefusedError(Exception):
     """Raised to refuse a request; the application answers with a problem document."""
 
-    def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, status: int, detail: str, headers: Headers = ()) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers
 
@@ -42,7 +43,8 @@ class Reply(NamedTuple):
     status: int
     content_type: str
     body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
+    """One of the server's own names takes its place."""
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
@@ -55,7 +57,7 @@ def problem(
     detail: str,
     request_id: str,
     *,
-    headers: tuple[tuple[str, str], ...] = (),
+    headers: Headers = (),
     **extra: Any,
 ) -> Reply:
     """Build a problem document; ``extra`` are further members.

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from riskpredictor_server.api import inference_protocol as oip
-from riskpredictor_server.api.problems import Reply, json_reply
+from riskpredictor_server.api.problems import RETRY, Reply, json_reply, problem
 from riskpredictor_server.api.service import Service
+from riskpredictor_server.model.guarded_scorer import CandidateError
 
 _MODEL, _VERSION = oip.MODEL_ROUTE, oip.VERSION_ROUTE
 
@@ -24,6 +25,8 @@ class Call(NamedTuple):
     request_id: str
     json_length: str = ""
     """The header that announces binary tensors: how much of the body is JSON before them."""
+    subject: bytes = b""
+    """Value of the header that assigns requests to a candidate, if there is one."""
     name: str = ""
     """Name of a model, from the path, as is the version."""
     version: str | None = None
@@ -56,40 +59,52 @@ def _model_file(service: Service, call: Call) -> Reply:
     return service.model_file(call.name, call.request_id)
 
 
+def _candidate_file(service: Service, call: Call) -> Reply:
+    return service.candidate_file(call.name, call.request_id)
+
+
 def _model_metadata(service: Service, call: Call) -> Reply:
-    if service.predictor is None:
-        return service.not_ready(call.request_id)
-    absent = service.absent(call.name, call.version, call.request_id)
-    return absent or oip.model_metadata(service.predictor, call.name)
+    predictor = service.predictor_of(call.name, call.version, call.request_id)
+    if isinstance(predictor, Reply):
+        return predictor
+    return oip.model_metadata(predictor, call.name, service.versions)
 
 
 def _model_ready(service: Service, call: Call) -> Reply:
     reply = service.ready(call.request_id)
     if reply.status != 200:
         return reply
-    absent = service.absent(call.name, call.version, call.request_id)
-    return absent or json_reply({"name": call.name, "ready": True})
+    predictor = service.predictor_of(call.name, call.version, call.request_id)
+    if isinstance(predictor, Reply):
+        return predictor
+    return json_reply({"name": call.name, "ready": True})
 
 
 def _infer(service: Service, call: Call) -> Reply:
-    if service.predictor is None:
-        return service.not_ready(call.request_id)
-    absent = service.absent(call.name, call.version, call.request_id)
-    return absent or oip.infer(
-        service.predictor,
-        call.name,
-        call.body,
-        call.json_length,
-        call.content_type,
-        call.request_id,
-    )
+    predictor = service.predictor_of(call.name, call.version, call.request_id)
+    if isinstance(predictor, Reply):
+        return predictor
+    try:
+        return oip.infer(
+            predictor,
+            call.name,
+            call.body,
+            call.json_length,
+            call.content_type,
+            call.request_id,
+            call.subject,
+        )
+    except CandidateError as error:
+        return problem(503, f"{error}; ask for no version", call.request_id, headers=RETRY)
 
 
 ROUTES = (
     Route(
         "POST",
         "/predict",
-        lambda service, call: service.predict(call.body, call.content_type, call.request_id),
+        lambda service, call: service.predict(
+            call.body, call.content_type, call.request_id, call.subject
+        ),
         hot=True,
     ),
     Route("POST", _MODEL + "/infer", _infer, hot=True),
@@ -99,8 +114,17 @@ ROUTES = (
         "GET", "/ready", lambda service, call: service.ready(call.request_id), hot=True, probe=True
     ),
     Route("GET", "/metrics", lambda service, _: service.exposition(), hot=True, probe=True),
+    Route(
+        "GET",
+        "/rollout",
+        lambda service, call: service.rollout_state(call.request_id),
+        hot=True,
+        probe=True,
+    ),
     Route("GET", "/model", lambda service, call: service.card(call.request_id)),
     Route("GET", "/model/files/<name>", _model_file),
+    Route("GET", "/model/candidate", lambda service, call: service.candidate_card(call.request_id)),
+    Route("GET", "/model/candidate/files/<name>", _candidate_file),
     Route("GET", "/openapi.json", lambda service, call: service.openapi(call.request_id)),
     Route("GET", "/v2", lambda _service, _call: oip.server_metadata()),
     Route("GET", "/v2/health/live", _live_v2),

@@ -12,12 +12,14 @@ import orjson
 
 from riskpredictor_server import __version__
 from riskpredictor_server.api.openapi import document
+from riskpredictor_server.api.paired_scoring import PairedScoring
 from riskpredictor_server.api.prediction import Predictor
 from riskpredictor_server.api.problems import JSON, RETRY, Reply, json_reply, problem
+from riskpredictor_server.api.rollout import Rollout
 from riskpredictor_server.logs import lost_lines
 from riskpredictor_server.metrics import CONTENT_TYPE, Metrics
 from riskpredictor_server.model.artifact import ArtifactError, Model, load
-from riskpredictor_server.model.audit import AuditLog
+from riskpredictor_server.model.audit import AuditLog, identity
 from riskpredictor_server.model.drift import drift
 from riskpredictor_server.settings import Settings
 
@@ -37,6 +39,9 @@ class Service:
         self.reason = ""
         self.predictor: Predictor | None = None
         self.audit: AuditLog | None = None
+        self.rollout: Rollout | None = None
+        self._candidate: Predictor | None = None
+        """Answers requests for the candidate's version."""
         self._ids = itertools.count(1)
         self._boot = secrets.token_hex(6)
         try:
@@ -46,9 +51,18 @@ class Service:
         else:
             if settings.audit_log != "off":
                 vitals = settings.audit_log == "vitals"
-                self.audit = AuditLog(model.version, model.digest, model.schema, with_vitals=vitals)
-            self.predictor = Predictor(model, self.metrics, settings.max_batch, self.audit)
+                self.audit = AuditLog(model, with_vitals=vitals)
             log.info("model %s loaded, golden cases pass", model.version)
+            self.rollout = Rollout(model, settings)
+            self.predictor = Predictor(
+                model,
+                self.metrics,
+                settings.max_batch,
+                self.audit,
+                self.rollout if self.rollout.candidate else None,
+            )
+            if self.rollout.paired:
+                self._candidate = self._predictor_of_candidate(self.rollout.paired)
         if self.reason:
             log.error("not ready: %s", self.reason)
         version = self.model.version if self.model else "none"
@@ -59,6 +73,17 @@ class Service:
             ("Cache-Control", "no-store"),
         )
         self._health = Reply(200, JSON, orjson.dumps({"status": "alive", "version": __version__}))
+
+    def _predictor_of_candidate(self, paired: PairedScoring) -> Predictor:
+        audit = self.audit.of(paired.model) if self.audit else None
+        return Predictor(
+            paired.model, self.metrics, self.settings.max_batch, audit, headers=paired.headers
+        )
+
+    @property
+    def subject_header(self) -> str:
+        """Name of the header that assigns requests to a candidate, or empty."""
+        return self.settings.subject_header if self._candidate else ""
 
     @property
     def model(self) -> Model | None:
@@ -71,21 +96,36 @@ class Service:
             return given
         return f"{self._boot}-{next(self._ids):x}"
 
-    def predict(self, body: bytes, content_type: str, request_id: str) -> Reply:
+    def predict(
+        self, body: bytes, content_type: str, request_id: str, subject: bytes = b""
+    ) -> Reply:
         """Answer ``POST /predict``."""
         if self.predictor is None:
             return self.not_ready(request_id)
-        return self.predictor.reply(body, content_type, request_id)
+        return self.predictor.reply(body, content_type, request_id, subject)
 
-    def absent(self, name: str, version: str | None, request_id: str) -> Reply | None:
-        """Return the 404 for a model or version that is not served here, else None."""
-        own, served = self.settings.model_name, self.model.version if self.model else ""
+    @property
+    def versions(self) -> list[str]:
+        """The versions that a request can ask for: the model's, then that of a candidate."""
+        return [each.model.version for each in (self.predictor, self._candidate) if each]
+
+    def predictor_of(self, name: str, version: str | None, request_id: str) -> Predictor | Reply:
+        """Return what answers for a version of a model, or the reply if nothing does.
+
+        Without a version the candidate may answer in the place of the model.
+        """
+        if self.predictor is None:
+            return self.not_ready(request_id)
+        own = self.settings.model_name
         if name != own:
             return problem(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
-        if version not in (None, served):
-            detail = f"there is no version {str(version)[:64]!r}, only {served!r}"
-            return problem(404, detail, request_id)
-        return None
+        if version is None:
+            return self.predictor
+        for predictor in (self.predictor, self._candidate):
+            if predictor and predictor.model.version == version:
+                return predictor
+        served = " and ".join(map(repr, self.versions))
+        return problem(404, f"there is no version {version[:64]!r}, only {served}", request_id)
 
     def health(self) -> Reply:
         """Answer ``GET /health``: the process is alive."""
@@ -113,11 +153,32 @@ class Service:
         """Answer ``GET /model/files/{name}``: the bytes that were verified when it was loaded."""
         if self.model is None:
             return self.not_ready(request_id)
-        if name not in self.model.files:
-            names = ", ".join(sorted(self.model.files))
-            return problem(404, f"there is no file {name[:64]!r}, only {names}", request_id)
-        media = JSON if name.endswith(".json") else "application/octet-stream"
-        return Reply(200, media, self.model.files[name])
+        return _file_of(self.model, name, request_id)
+
+    def candidate_card(self, request_id: str) -> Reply:
+        """Answer ``GET /model/candidate``."""
+        model = self._model_of_candidate(request_id)
+        return model if isinstance(model, Reply) else Reply(200, JSON, orjson.dumps(model.card))
+
+    def candidate_file(self, name: str, request_id: str) -> Reply:
+        """Answer ``GET /model/candidate/files/{name}``."""
+        model = self._model_of_candidate(request_id)
+        return model if isinstance(model, Reply) else _file_of(model, name, request_id)
+
+    def _model_of_candidate(self, request_id: str) -> Model | Reply:
+        if self.rollout is None:
+            return self.not_ready(request_id)
+        candidate = self.rollout.candidate
+        if candidate is None:
+            return problem(404, "there is no candidate here", request_id)
+        detail = f"the candidate is not loaded: {candidate.message}"
+        return candidate.model or problem(404, detail, request_id)
+
+    def rollout_state(self, request_id: str) -> Reply:
+        """Answer ``GET /rollout``, also while the server drains."""
+        if self.rollout is None:
+            return self.not_ready(request_id)
+        return json_reply(self.rollout.document())
 
     def openapi(self, request_id: str) -> Reply:
         """Answer ``GET /openapi.json``: what records are, only a model knows."""
@@ -136,9 +197,10 @@ class Service:
             )
         ]
         if self.model:
-            labels = {"model_version": self.model.version, "digest": self.model.digest}
             text = "The model that answers; always 1."
-            gauges.append(("riskpredictor_model_info", text, labels, 1.0))
+            gauges.append(("riskpredictor_model_info", text, dict(identity(self.model)), 1.0))
+        if self.rollout:
+            gauges += self.rollout.gauges()
         if self.predictor:
             text = (
                 "Population stability index of the inputs of the last hour, at most 2,000, against"
@@ -168,6 +230,14 @@ class Service:
         if self.settings.access_log == "on":
             extra = {"route": route, "status": reply_status, "request_id": request_id}
             log.info("%s %d %.1f ms", route, reply_status, seconds * 1000, extra=extra)
+
+
+def _file_of(model: Model, name: str, request_id: str) -> Reply:
+    if name not in model.files:
+        names = ", ".join(sorted(model.files))
+        return problem(404, f"there is no file {name[:64]!r}, only {names}", request_id)
+    media = JSON if name.endswith(".json") else "application/octet-stream"
+    return Reply(200, media, model.files[name])
 
 
 def _header_safe(text: str) -> str:

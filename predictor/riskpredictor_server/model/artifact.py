@@ -43,6 +43,10 @@ class ArtifactError(Exception):
     """The artifact must not serve; the message gives the reason and the fix."""
 
 
+class NotLinearError(ArtifactError):
+    """Only its pickle can score, and that was not to be opened."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A verified model."""
@@ -83,9 +87,14 @@ def self_digest(card: Mapping[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def load(folder: Path) -> Model:
-    """Load and verify the model in ``folder``; raises ArtifactError."""
-    raw, card, schema = _read_card(folder)
+def load(folder: Path, *, linear_only: bool = False) -> Model:
+    """Load and verify the model in ``folder``; raises ArtifactError.
+
+    With ``linear_only`` no pickle is opened: a model that needs one raises NotLinearError.
+    """
+    raw, card, schema = read_card(folder)
+    if linear_only and LINEAR not in card["files"]:
+        raise NotLinearError(f"{folder / CARD}: files does not list {LINEAR}: it is not linear")
     files = {name: _read_file(folder, name, digest) for name, digest in card["files"].items()}
     scorer = _scorer(folder, files, schema)
     _check_fills(folder, scorer, schema, card["features"])
@@ -105,7 +114,8 @@ def load(folder: Path) -> Model:
     )
 
 
-def _read_card(folder: Path) -> tuple[bytes, dict[str, Any], Schema]:
+def read_card(folder: Path) -> tuple[bytes, dict[str, Any], Schema]:
+    """Return the bytes of a card, the card in format 2 and its schema; raises ArtifactError."""
     path = folder / CARD
     try:
         raw = path.read_bytes()

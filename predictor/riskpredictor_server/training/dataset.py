@@ -1,4 +1,4 @@
-"""Reads labelled patient records from a CSV file, validated like those of requests."""
+"""Reads patient records from a CSV file, labelled or not, validated like those of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from riskpredictor_server.model.schema import Feature, Schema, Values
 from riskpredictor_server.training import csv_file
 from riskpredictor_server.training.csv_file import CsvFile, RecordsError, read_cells
 
-__all__ = ["LABEL", "MIN_PER_LEVEL", "Dataset", "RecordsError", "read_csv"]
+__all__ = ["LABEL", "MIN_PER_LEVEL", "Dataset", "RecordsError", "read_csv", "read_unlabelled"]
 
 LABEL: Final = "risk_level"
 MIN_PER_LEVEL: Final = 10
@@ -55,13 +55,28 @@ def read_csv(path: Path, schema: Schema, target: str = LABEL, group: str | None 
         or _few(path, schema, target, reader.labels)
         or _never(path, schema, reader.rows)
     )
-    if faults:
-        if len(faults) > _MAX_SHOWN:
-            faults[_MAX_SHOWN:] = [f"… and {len(faults) - _MAX_SHOWN} more"]
-        raise RecordsError("\n".join(faults))
+    _refuse(faults)
     ignored = [name for name in columns if name not in (*wanted, *schema.fields)]
     notes = [f"{path}: not read: column {', '.join(ignored)}"] if ignored else []
     return Dataset(reader.rows, reader.labels, reader.groups if group else None, notes)
+
+
+def read_unlabelled(path: Path, schema: Schema) -> list[Values]:
+    """Read the schema's features and units, and nothing else; raises RecordsError."""
+    file = read_cells(path, schema.names)
+    columns = {name: index for index, name in enumerate(file.header) if name}
+    reader = _RowReader(file, schema, columns)
+    for line, cells in file.rows:
+        reader.read(line, cells)
+    _refuse(reader.faults or ([] if reader.rows else [f"{path}: has no records"]))
+    return reader.rows
+
+
+def _refuse(faults: list[str]) -> None:
+    if len(faults) > _MAX_SHOWN:
+        faults = [*faults[:_MAX_SHOWN], f"… and {len(faults) - _MAX_SHOWN} more"]
+    if faults:
+        raise RecordsError("\n".join(faults))
 
 
 def _few(path: Path, schema: Schema, target: str, labels: Sequence[str]) -> list[str]:
@@ -86,7 +101,12 @@ class _RowReader:
     """Collects the rows of a file and what is wrong with them."""
 
     def __init__(
-        self, file: CsvFile, schema: Schema, columns: dict[str, int], target: str, group: str | None
+        self,
+        file: CsvFile,
+        schema: Schema,
+        columns: dict[str, int],
+        target: str | None = None,
+        group: str | None = None,
     ) -> None:
         self.rows: list[Values] = []
         self.labels: list[str] = []
@@ -106,11 +126,12 @@ class _RowReader:
         before = len(self.faults)
         for feature in self._schema.features:
             self._add(line, cells, feature, record)
-        label = cells[self._columns[self._target]]
-        try:
-            csv_file.category(label, self._schema.levels)
-        except ValueError as error:
-            self._fault(line, f"column {self._target}: value {label!r}: ", str(error))
+        if self._target:
+            label = cells[self._columns[self._target]]
+            try:
+                csv_file.category(label, self._schema.levels)
+            except ValueError as error:
+                self._fault(line, f"column {self._target}: value {label!r}: ", str(error))
         if self._group:
             whose = cells[self._columns[self._group]]
             if not whose:
@@ -125,7 +146,8 @@ class _RowReader:
                 name = wrong["field"]
                 text = cells[self._columns[name]] if name in self._columns else ""
                 self._fault(line, f"column {name}: value {text!r}: ", wrong["detail"])
-        self.labels.append(label)
+        if self._target:
+            self.labels.append(label)
 
     def _add(
         self, line: int, cells: Sequence[str], feature: Feature, record: dict[str, Any]

@@ -89,7 +89,10 @@ def _view(service: Service, route: Route) -> Any:
         encoding = headers.get("Content-Encoding", "")
         body = decompress(request.get_data(), encoding, service.settings.max_body_bytes)
         content_type, json_length = headers.get("Content-Type", ""), headers.get(BINARY_HEADER, "")
-        call = Call(body, content_type, g.request_id, json_length, **arguments)
+        named = service.subject_header
+        # As it came: WSGI decodes headers so.
+        subject = headers.get(named, "").strip().encode("latin-1") if named else b""
+        call = Call(body, content_type, g.request_id, json_length, subject, **arguments)
         return _response(route.answer(service, call))
 
     return view

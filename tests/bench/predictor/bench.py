@@ -1,6 +1,7 @@
 """Compares the predictor with its former self, with other ways to serve and with its peers.
 
-``PYTHONPATH=tests:predictor python -m bench.predictor.bench [--peers] [--before COMMIT]``
+``PYTHONPATH=tests:predictor python -m bench.predictor.bench [--peers] [--before COMMIT]``, or
+``[--shadow]`` for the cost of a candidate alone.
 
 Every round measures every subject; medians are shown. The server has one core and the load
 generator (wrk) the other, so read ratios rather than absolute figures on a shared machine.
@@ -26,6 +27,7 @@ from typing import Any
 
 from bench.predictor.crowd import crowd, percentile
 from bench.predictor.measure import Running, median, running
+from bench.predictor.shadow import shadow
 from bench.predictor.subjects import FLASK, MIXED, Subject, before, mixed, own, peers, usual
 from bench.processes import Quota
 from unit.predictor.support import HEALTHY, SICK, artifact, repeating
@@ -60,6 +62,8 @@ def main() -> int:
     if not shutil.which("wrk"):
         print("wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
         return 2
+    if args.shadow:
+        return shadow(args.python, args.rounds, args.seconds)
     with _checkout(args.before) as checkout, tempfile.TemporaryDirectory() as scratch:
         bench = Bench(artifact(), args.rounds, args.seconds)
         subjects = own(args.python)
@@ -100,6 +104,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3, help="of each run of wrk")
     parser.add_argument("--peers", action="store_true", help="measure the installed peers too")
     parser.add_argument("--before", metavar="COMMIT", help="measure the product as of then too")
+    parser.add_argument("--shadow", action="store_true", help="measure only what a candidate costs")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the product")
     return parser.parse_args()
 

@@ -24,7 +24,14 @@ SERVER_CORE, LOAD_CORE = "0", "1"
 _WRK_SCRIPT = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-wrk.body = %s
+local bodies, sent = {%s}, 0
+wrk.body = bodies[1]
+if #bodies > 1 then
+  request = function()
+    sent = sent + 1
+    return wrk.format(nil, nil, nil, bodies[sent %% #bodies + 1])
+  end
+end
 done = function(summary, latency)
   local e = summary.errors
   local failed = e.connect + e.read + e.write + e.timeout + e.status
@@ -55,11 +62,12 @@ class Running:
     cold_wall: float
     cold_cpu: float
 
-    def load(self, connections: int, seconds: int, body: str | None = None) -> Load:
-        """Send the subject's request, in a closed loop on each connection."""
+    def load(self, connections: int, seconds: int, *bodies: str) -> Load:
+        """Send the subject's request, or these in turn, in a closed loop on each connection."""
         command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-            script.write(_WRK_SCRIPT % json.dumps(body or self.subject.payload()))
+            texts = bodies or (self.subject.payload(),)
+            script.write(_WRK_SCRIPT % ", ".join(map(json.dumps, texts)))
             script.flush()
             command += ["--timeout", "10s", "-s", script.name, self._url(self.subject.path)]
             before = cpu_seconds(self.pid)

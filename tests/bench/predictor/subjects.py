@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,19 @@ def own(python: str) -> tuple[Subject, ...]:
         Subject("riskpredictor", _serve(python)),
         Subject("bare ASGI constant on uvicorn", (*uvicorn, *constant)),
     )
+
+
+def beside(python: str, candidate: Path, percents: Sequence[float]) -> tuple[Subject, ...]:
+    """Return the product alone, and with a candidate that answers so many percent of requests."""
+    serve = _serve(python)
+    with_candidate = (
+        Subject(
+            f"with a candidate at {percent:g} %",
+            (*serve, "--candidate", str(candidate), "--candidate-percent", f"{percent:g}"),
+        )
+        for percent in percents
+    )
+    return Subject("without a candidate", serve), *with_candidate
 
 
 def mixed(python: str, folder: Path) -> Subject:

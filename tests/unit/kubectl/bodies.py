@@ -10,6 +10,11 @@ UID = "0a1b"
 OWNER = [{"kind": "RiskPredictor", "name": "risk", "uid": UID, "controller": True}]
 
 
+def gate(name: str, state: str, observed: str, bound: str, limit: str) -> Body:
+    """A gate, as a status has it."""
+    return {"name": name, "state": state, "observed": observed, "bound": bound, "limit": limit}
+
+
 def condition(kind: str, status: str, reason: str, message: str = "as it is") -> Body:
     return {
         "type": kind, "status": status, "reason": reason, "message": message,
@@ -132,4 +137,79 @@ def event(kind: str, name: str, reason: str, message: str = "it happened") -> Bo
         "metadata": {"creationTimestamp": CREATED},
         "involvedObject": {"kind": kind, "name": name},
         "type": "Warning", "reason": reason, "message": message, "lastTimestamp": CREATED,
+    }  # fmt: skip
+
+
+LATER = "2026-01-31T12:00:00Z"
+V1 = {"version": "v1", "digest": f"sha256:{'1' * 64}", "image": "health-predictor:runtime"}
+V2 = {"version": "v2", "digest": f"sha256:{'2' * 64}", "image": "health-predictor:runtime"}
+POLICY: Body = {
+    "strategy": "Progressive",
+    "shadow": {"minPairs": 500, "minDuration": "1h", "sample": 100},
+    "canary": {"steps": [
+        {"percent": 10, "minPairs": 200, "minDuration": "30m"},
+        {"percent": 50, "minPairs": 300, "minDuration": "45m"},
+    ]},
+    "approval": {"required": False}, "onInconclusive": "Hold", "retry": "",
+}  # fmt: skip
+"""A ``spec.rollout`` with the defaults that matter here."""
+GATES = [
+    gate("Downgrade", "Passed", "0.52 % of 2304", "0.21 to 0.98 %", "2 %"),
+    gate("SevereDowngrade", "Pending", "0 % of 2304", "0 to 0.53 %", "0.5 %"),
+    gate("MissedHigh", "Passed", "2.07 % of 145", "0.28 to 4.9 %", "5 %"),
+    gate("CandidateErrors", "Passed", "0", "", "0"),
+    gate("Cases", "NotApplicable", "", "", ""),
+]
+FOUND: Body = {
+    "evidence": {
+        "pairs": 2304, "matrix": [[1702, 11, 0], [9, 430, 7], [0, 3, 142]], "errors": 0,
+        "withheld": 3, "answered": 57, "pods": 2, "at": LATER,
+    },
+    "levels": ["Low", "Medium", "High"],
+    "gates": GATES,
+}  # fmt: skip
+"""What was found of a change: 2274 pairs agree, 12 are downgraded, 18 upgraded."""
+
+
+def rollout(phase: str = "Canary", **more: Any) -> Body:
+    """A ``status.rollout``, as the operator writes it."""
+    steps = {"Canary": "Canary 10%", "AwaitingApproval": "Awaiting approval", "Observing": "Shadow"}
+    percent = {"Canary": 10, "AwaitingApproval": 50}.get(phase, 0)
+    return {
+        "id": "0123456789ab", "phase": phase, "step": steps.get(phase, phase),
+        "percent": percent, "stable": V1, "candidate": V2,
+        "policyDigest": f"sha256:{'c' * 64}", "generation": 1, "startedAt": CREATED,
+        "stepStartedAt": LATER, "stepPairs": 2200 if percent else 0,
+        "deadlineAt": "2026-02-07T10:00:00Z", **FOUND, **more,
+    }  # fmt: skip
+
+
+def changing(phase: str = "Canary", ready: str = "CanaryRunning", /, **more: Any) -> Body:
+    """A RiskPredictor in which v2 is on trial beside v1."""
+    message = f"{ready}: so it is"
+    body = predictor(condition("Ready", "False", ready, message), modelVersion="v2",
+                     rollout=POLICY)  # fmt: skip
+    body["metadata"] |= {
+        "resourceVersion": "7",
+        "annotations": {"healthtech.dev/change-ref": "CHG-4711"},
+        "managedFields": [
+            {"manager": "argocd-controller", "time": LATER,
+             "fieldsV1": {"f:spec": {"f:modelVersion": {}}}},
+            {"manager": "kubectl", "time": LATER, "fieldsV1": {"f:spec": {"f:minReplicas": {}}}},
+        ],
+    }  # fmt: skip
+    body["status"] |= {
+        "model": {"version": "v1", "digest": V1["digest"]},
+        "rollout": rollout(phase, **more),
+    }
+    return body
+
+
+def entry(outcome: str = "Promoted", **more: Any) -> Body:
+    """An entry of ``status.history``."""
+    return {
+        **V2, "outcome": outcome, "from": {"version": "v1", "digest": V1["digest"]},
+        "startedAt": CREATED, "at": LATER, "generation": 4,
+        "policyDigest": f"sha256:{'c' * 64}", "manager": "argocd-controller",
+        "changeRef": "CHG-4711", **FOUND, **more,
     }  # fmt: skip

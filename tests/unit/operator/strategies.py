@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +28,8 @@ _DURATIONS = st.from_regex(r"[1-9][0-9]{0,5}[dhms]|1d0h5m|1h30m", fullmatch=True
 _BY_RULE = {
     "minDuration": _DURATIONS,
     "deadline": _DURATIONS,
+    "percent": st.floats(0.01, 99) | st.integers(1, 99),
+    "confidencePercent": st.floats(50, 99.9) | st.integers(50, 99),
     "subjectHeader": st.sampled_from(["X-Subject-Key", "x1"]),
     "source": st.sampled_from(list(sources())),
     "modelVersion": versions,
@@ -93,9 +94,8 @@ def _value(name: str, its_schema: Object) -> st.SearchStrategy[Any]:
         case "integer":
             return st.integers(its_schema.get("minimum", 0), its_schema.get("maximum", 2**31 - 1))
         case "number":
-            return st.floats(its_schema["minimum"], its_schema["maximum"]) | st.integers(
-                math.ceil(its_schema["minimum"]), math.floor(its_schema["maximum"])
-            )
+            bounds = its_schema["minimum"], its_schema["maximum"]
+            return st.floats(*bounds) | st.integers(*bounds)
         case "boolean":
             return st.booleans()
         case "string":

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.operator.builders import KEY, NAME, NOW, Object, declared
+from unit.operator.eventually import eventually
 from unit.operator.fake_cluster import FakeCluster
 from unit.operator.live_objects import COMPLETE, deployment, deployment_status
 from unit.operator.live_objects import pod as live_pod
@@ -319,7 +320,10 @@ async def test_pods_that_hang_hold_nothing_up(monkeypatch: pytest.MonkeyPatch) -
         scene.pod(f"hung-{number}", asyncio.Event())
     scene.pod("risk-1", counted(10))
     await scene.ask()
-    assert scene.evidence.total.pairs == 10
+    async with asyncio.timeout(60):
+        # On a busy machine a pod that answers at once may be too late, too.
+        while scene.evidence.total.pairs != 10:
+            await scene.poll()
 
 
 async def test_two_polls_never_overlap() -> None:
@@ -380,7 +384,7 @@ async def test_pods_that_cannot_be_listed_keep_their_counts() -> None:
     assert scene.evidence.total.pairs == 10
     assert scene.evidence.unreachable == ("risk-1",)
     await scene.poll()
-    assert scene.evidence.unreachable == ()
+    assert not scene.evidence.unreachable
 
 
 async def test_a_bug_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -410,8 +414,7 @@ async def test_closing_ends_what_is_under_way() -> None:
     scene = Scene()
     scene.pod(answer=asyncio.Event())
     scene.reader.ask(scene.rp, ROLLOUT_ID, Counts())
-    while not scene.pods.asked:
-        await asyncio.sleep(0)
+    await eventually(lambda: scene.pods.asked)
     await scene.reader.close()
     assert scene.pods.reading == 0
     assert scene.pods.closed

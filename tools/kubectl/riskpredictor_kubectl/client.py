@@ -128,6 +128,12 @@ class Client:
             answer: Body = json.loads(response.data)
             return answer
 
+    def merge_patch(self, path: str, change: Body) -> Body:
+        """Change an object by a JSON merge patch (RFC 7396); raises as ``get`` does."""
+        with self._send("PATCH", path, {}, change, self._patience) as response:
+            answer: Body = json.loads(response.data)
+            return answer
+
     def lines(self, path: str, seconds: float, **query: Any) -> Iterator[str]:
         """The lines of a streamed answer as they come, until the server ends it.
 
@@ -152,9 +158,12 @@ class Client:
     def _send(
         self, method: str, path: str, query: Body, body: Any, patience: float
     ) -> Iterator[urllib3.BaseHTTPResponse]:
+        headers = {"Accept": "application/json"}
+        if method == "PATCH":
+            headers["Content-Type"] = "application/merge-patch+json"
         serialized = self._client.param_serialize(
-            method, path, query_params=list(query.items()), body=body,
-            header_params={"Accept": "application/json"}, auth_settings=["BearerToken"],
+            method, path, query_params=list(query.items()), body=body, header_params=headers,
+            auth_settings=["BearerToken"],
         )  # fmt: skip
         try:
             answer = self._client.call_api(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import eq, gt, lt
 from typing import Any
 
 from riskpredictor_kubectl import declaration
@@ -43,6 +44,23 @@ def agreement(levels: Sequence[str], first: Sequence[str], second: Sequence[str]
         up = sum(count for (a, b), count in counts.items() if rank[b] > rank[a])
         down = len(first) - same - up
     return Agreement(len(first), counts, same, up, down)
+
+
+def from_matrix(levels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Agreement:
+    """The agreement that pods have counted.
+
+    Args:
+        levels: of both models, in ascending order of risk.
+        matrix: records by the level of the first model (rows) and of the second (columns).
+    """
+    counts = {
+        (a, b): count
+        for a, row in zip(levels, matrix, strict=True)
+        for b, count in zip(levels, row, strict=True)
+    }
+    places = [(i, j, n) for i, row in enumerate(matrix) for j, n in enumerate(row)]
+    same, up, down = (sum(n for i, j, n in places if fits(i, j)) for fits in (eq, lt, gt))
+    return Agreement(same + up + down, counts, same, up, down)
 
 
 def figures(card: Card) -> dict[str, float]:

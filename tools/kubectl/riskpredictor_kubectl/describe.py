@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from riskpredictor_kubectl import model_change
+from riskpredictor_kubectl.model_change import ABORTED, PROMOTING
 from riskpredictor_kubectl.model_source import short
-from riskpredictor_kubectl.output import GAP, NONE, age, align, columns, fold, table
+from riskpredictor_kubectl.output import NONE, age, align, fold, folded_table, table
 from riskpredictor_kubectl.remedies import Finding, findings
 from riskpredictor_kubectl.resources import Resources
 from riskpredictor_kubectl.view import Node, Summary, event, tree
-
-NARROW = 40
-"""A column narrower than this holds no message; the message gets a line of its own."""
 
 _SHORT_MESSAGES = {
     ("Ready", "False"): "what is declared is not what runs; see below",
@@ -21,7 +20,7 @@ _SHORT_MESSAGES = {
 }
 """In place of the operator's message where a finding below repeats it."""
 
-ROOM = {"READY": 7, "REASON": 18, "SERVING": 9, "CPU": 14}
+ROOM = {"READY": 7, "REASON": 18, "SERVING": 9, "CANDIDATE": 9, "STEP": 17, "CPU": 14}
 """Widths of the columns that change in a watch."""
 
 
@@ -30,11 +29,15 @@ class Overview:
 
     def __init__(self, *, namespaces: bool, wide: bool) -> None:
         self._namespaces, self._wide = namespaces, wide
+        self._changes = False
         self._widths: list[int] = []
 
     def table(self, rows: Sequence[Summary], *, room: bool = False) -> str:
         """Headings and rows; with ``room`` for longer values in later rows."""
-        header = ["NAME", "READY", "REASON", "MODEL", "SERVING", "PODS", "CPU", "AGE"]
+        # Only of those who compare models, or may while it is watched.
+        self._changes = any(row.progressive or row.step for row in rows)
+        trial = ["CANDIDATE", "STEP"] if self._changes else []
+        header = ["NAME", "READY", "REASON", "MODEL", "SERVING", *trial, "PODS", "CPU", "AGE"]
         header = [*(["NAMESPACE"] if self._namespaces else []), *header]
         header += ["DIGEST", "SCALING", "URL", "IMAGE"] if self._wide else []
         cells = [self._cells(row) for row in rows]
@@ -56,6 +59,7 @@ class Overview:
             r.reason,
             r.model,
             r.serving,
+            *([r.candidate, r.step] if self._changes else []),
             r.ready_of_wanted,
             r.cpu,
             age(r.created),
@@ -67,7 +71,7 @@ class Overview:
 
 def describe(resources: Resources, last_events: int) -> str:
     """The whole text, with so many Events."""
-    sections = [_tree(tree(resources)), _conditions(resources)]
+    sections = [_tree(tree(resources)), _change(resources), _conditions(resources)]
     sections += map(_finding, findings(resources.predictor))
     sections.append(_events(resources, last_events) if last_events else "")
     return "\n\n".join(filter(None, sections))
@@ -90,6 +94,21 @@ def _branches(node: Node, stem: str = "") -> Iterator[tuple[str, Node]]:
         yield from _branches(child, stem + ("  " if last else "│ "))
 
 
+def _change(resources: Resources) -> str:
+    """How far a change of the model is."""
+    change = model_change.current(resources.predictor)
+    if change is None:
+        return ""
+    models = f"{change.after.version} on trial beside {change.before.version}"
+    said = f"{models}: {change.step} for {age(change.step_started)}, {change.evidence.pairs} pairs"
+    if change.state == ABORTED:
+        said = f"{change.after.version} was aborted {age(change.step_started)} ago"
+    elif change.state == PROMOTING:
+        said = f"{change.after.version} takes the place of {change.before.version}"
+    where = f"{resources.name} -n {resources.predictor['metadata']['namespace']}"
+    return f"Roll-out: {said}\n    kubectl riskpredictor rollout status {where}"
+
+
 def _conditions(resources: Resources) -> str:
     conditions = (resources.predictor.get("status") or {}).get("conditions") or ()
     rows = [
@@ -102,7 +121,7 @@ def _conditions(resources: Resources) -> str:
     ]  # fmt: skip
     if not rows:
         return ""
-    return _folded(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), rows)
+    return folded_table(("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"), rows)
 
 
 def _events(resources: Resources, last: int) -> str:
@@ -112,7 +131,7 @@ def _events(resources: Resources, last: int) -> str:
     ]
     if not rows:
         return "No Events."
-    return _folded(("EVENT", "TYPE", "REASON", "OBJECT", "MESSAGE"), rows)
+    return folded_table(("EVENT", "TYPE", "REASON", "OBJECT", "MESSAGE"), rows)
 
 
 def _short(about: str, name: str) -> str:
@@ -121,19 +140,6 @@ def _short(about: str, name: str) -> str:
     kind = "HPA" if kind == "HorizontalPodAutoscaler" else kind
     end = end.removeprefix(name).rpartition("-")[2]
     return f"{kind}/{end}" if end else kind
-
-
-def _folded(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose last column is folded, or has lines of its own on a narrow terminal."""
-    front = align([header[:-1], *(row[:-1] for row in rows)]).splitlines()
-    width = max(map(len, front)) + len(GAP)
-    if columns() - width < NARROW:
-        texts = ["", *(f"\n{fold(row[-1], '    ')}" for row in rows)]
-        return "\n".join(line + text for line, text in zip(front, texts, strict=True))
-    return "\n".join(
-        fold(text, line.ljust(width), " " * width)
-        for line, text in zip(front, [header[-1], *(row[-1] for row in rows)], strict=True)
-    )
 
 
 def _finding(finding: Finding) -> str:

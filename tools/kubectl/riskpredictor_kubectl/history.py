@@ -18,6 +18,8 @@ class Revision:
 
     number: int
     model: str
+    candidate: str
+    """The version on trial beside it; empty if there is none."""
     digest: str
     """Of the model; empty if it is in the image."""
     source: str
@@ -36,6 +38,10 @@ class Revision:
         words = ["declared"] if self.declared else []
         words += ["serving"] if self.ready else ["starting"] if self.pods else []
         return ", ".join(words)
+
+    def is_of(self, version: str, digest: str) -> bool:
+        """Whether it serves this model; the digest is empty where it is not declared."""
+        return self.model == version and digest in ("", self.digest)
 
 
 def revisions(deployment: Body, replica_sets: Iterable[Body]) -> list[Revision]:
@@ -59,6 +65,7 @@ def _revision(replica_set: Body, newest: int) -> Revision:
     return Revision(
         number=_number(replica_set),
         model=names.model_version(template),
+        candidate=names.candidate_version(template),
         digest=model_source.digest(template),
         source=model_source.place(model_source.declared(template).get("source", {})),
         image=names.image(template["spec"]),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from riskpredictor_kubectl import declaration
 from riskpredictor_kubectl.comparison import OF_A_LEVEL, Agreement, Card, figures, interval
 from riskpredictor_kubectl.declaration import Feature
-from riskpredictor_kubectl.output import GAP, align, fold, table
+from riskpredictor_kubectl.output import align, facts, right, table
 
 ABSENT = "-"
 SAME = "="
@@ -42,20 +42,13 @@ def text(digest: str, card: Card, files: Mapping[str, bytes], *, proven: bool) -
     about = [("MODEL", card["model_version"]), ("DIGEST", digest), *_about(card)]
     listed = [(n, str(len(d)), hashlib.sha256(d).hexdigest()) for n, d in files.items()]
     sections = [
-        _facts([*about, ("GOLDEN CASES", cases)]),
+        facts([*about, ("GOLDEN CASES", cases)]),
         _features(card),
         _metrics(card),
         _levels(card),
         table(("FILE", "BYTES", "SHA-256"), listed),
     ]
     return "\n\n".join(filter(None, sections))
-
-
-def _facts(facts: Iterable[tuple[str, str]]) -> str:
-    """A name and a value on each line; long values are folded."""
-    known = [(name, value) for name, value in facts if value]
-    width = max(len(name) for name, _ in known) + len(GAP)
-    return "\n".join(fold(value, name.ljust(width), " " * width) for name, value in known)
 
 
 def _about(card: Card) -> list[tuple[str, str]]:
@@ -179,9 +172,9 @@ def difference_text(one: Card, other: Card, found: Agreement | None) -> str:
     """Two models side by side."""
     heads = [f"A: {one['model_version']}", f"B: {other['model_version']}"]
     abouts = [[("DIGEST", card["digest"]), *_about(card)] for card in (one, other)]
-    facts = [("MODEL", heads[0]), ("", heads[1])]
+    about = [("MODEL", heads[0]), ("", heads[1])]
     for (name, a), (_, b) in zip(*abouts, strict=True):
-        facts += [(name, a)] if a == b else [(name, f"A: {a or ABSENT}"), ("", f"B: {b or ABSENT}")]
+        about += [(name, a)] if a == b else [(name, f"A: {a or ABSENT}"), ("", f"B: {b or ABSENT}")]
     features = [
         (name, a or ABSENT, SAME if a == b else b or ABSENT)
         for name, a, b in _side_by_side(one, other)
@@ -191,7 +184,7 @@ def difference_text(one: Card, other: Card, found: Agreement | None) -> str:
         for name, a, b in _figures(one, other)
     ]
     sections = [
-        _facts(facts),
+        facts(about),
         table(("FEATURE", *heads), features),
         table(("METRIC", *heads, "CHANGE"), metrics) if metrics else "",
         _agreement(one, other, found) if found else "",
@@ -240,17 +233,7 @@ def _agreement(one: Card, other: Card, found: Agreement) -> str:
             f", {_share(found.upgraded, found)} are upgraded"
             f", {_share(found.downgraded, found)} downgraded by {other['model_version']}"
         )
-    return "\n".join([*lines, "", align(_right(header, rows))])
-
-
-def _right(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Numbers stand below each other at the right of their columns."""
-    lines = [list(header), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        [line[0], *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-        for line in lines
-    ]
+    return "\n".join([*lines, "", align(right([header, *rows]))])
 
 
 def _share(count: int, found: Agreement) -> str:

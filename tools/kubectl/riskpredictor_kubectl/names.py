@@ -25,6 +25,13 @@ NAMESPACES = "/api/v1", "namespaces"
 LABEL = "healthtech.dev/riskpredictor"
 """On every child and pod: the name of the RiskPredictor."""
 LABEL_MODEL_VERSION = "healthtech.dev/model-version"
+LABEL_CANDIDATE_VERSION = "healthtech.dev/candidate-version"
+"""On a pod that holds a second model on trial."""
+ANNOTATION_STAGE = "healthtech.dev/stage"
+ANNOTATION_ABORT = "healthtech.dev/abort"
+"""On a RiskPredictor: the id of the roll-out that a person stops; no other is stopped by it."""
+ANNOTATION_CHANGE_REF = "healthtech.dev/change-ref"
+"""On a RiskPredictor: what its people call the change, such as a ticket."""
 CONTAINER = "predictor"
 
 
@@ -44,6 +51,11 @@ def condition(body: Body, name: str) -> Body:
 def model_version(body: Body) -> str:
     """The model version in the labels of a pod or pod template."""
     return str((body["metadata"].get("labels") or {}).get(LABEL_MODEL_VERSION, ""))
+
+
+def candidate_version(body: Body) -> str:
+    """The version on trial in a pod or pod template; empty if there is none."""
+    return str((body["metadata"].get("labels") or {}).get(LABEL_CANDIDATE_VERSION, ""))
 
 
 def image(pod_spec: Body) -> str:

@@ -15,15 +15,22 @@ import yaml
 
 GAP = "   "
 NONE = "<none>"
+NARROW = 40
+"""A column narrower than this holds no message; the message gets a line of its own."""
 
 
 def emit(data: Any, form: str, *, several: bool = False) -> None:
     """Print plain data as ``json`` or ``yaml``; ``several`` separates documents of a stream."""
     if form == "json":
-        click.echo(json.dumps(data, indent=4))
+        click.echo(as_json(data))
         return
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     click.echo(("---\n" if several else "") + text, nl=False)
+
+
+def as_json(data: Any) -> str:
+    """JSON as kubectl writes it."""
+    return json.dumps(data, indent=4)
 
 
 def notice(text: str) -> None:
@@ -46,6 +53,35 @@ def align(lines: Sequence[Sequence[str]], *, indent: str = "", widths: Sequence[
         indent
         + GAP.join(cell.ljust(width) for cell, width in zip(line, most, strict=True)).rstrip()
         for line in lines
+    )
+
+
+def right(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Cells for ``align`` in which all columns but the first end at the right, as numbers do."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        [line[0], *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+        for line in lines
+    ]
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """A name and a value on each line, without empty values; long ones are folded."""
+    known = [(name, value) for name, value in rows if value]
+    width = max(len(name) for name, _ in known) + len(GAP)
+    return "\n".join(fold(value, name.ljust(width), " " * width) for name, value in known)
+
+
+def folded_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose last column is folded, or has lines of its own on a narrow terminal."""
+    front = align([header[:-1], *(row[:-1] for row in rows)]).splitlines()
+    width = max(map(len, front)) + len(GAP)
+    if columns() - width < NARROW:
+        texts = ["", *(f"\n{fold(row[-1], '    ')}" for row in rows)]
+        return "\n".join(line + text for line, text in zip(front, texts, strict=True))
+    return "\n".join(
+        fold(text, line.ljust(width), " " * width)
+        for line, text in zip(front, [header[-1], *(row[-1] for row in rows)], strict=True)
     )
 
 

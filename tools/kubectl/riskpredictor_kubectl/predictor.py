@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,17 @@ class Predictor:
         """
         return declaration.read(self._send("GET", "/model"))
 
+    def card(self, *, candidate: bool = False) -> dict[str, Any]:
+        """The card of the model that answers, or of the candidate beside it, with its ``digest``:
+        the SHA-256 of the card as the server has verified it.
+
+        Raises:
+            PluginError: there is no answer, or no such model.
+        """
+        data = self._request("GET", f"/model{'/candidate' * candidate}/files/card.json")
+        card: dict[str, Any] = _json(data)
+        return {**card, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+
     def predict(self, record: Record) -> dict[str, Any]:
         """Predict for one record.
 
@@ -81,6 +93,10 @@ class Predictor:
         return answers
 
     def _send(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer: dict[str, Any] = _json(self._request(method, path, body))
+        return answer
+
+    def _request(self, method: str, path: str, body: Any = None) -> bytes:
         sent = {} if body is None else {"json": body}
         try:
             response = self._http.request(method, f"{self._url}{path}", **sent)
@@ -88,16 +104,20 @@ class Predictor:
             raise PluginError(
                 f"the connection to the predictor broke ({type(error).__name__}); try again"
             ) from None
-        try:
-            answer: dict[str, Any] = json.loads(response.data)
-        except ValueError:
-            raise PluginError(f"the answer is no JSON (HTTP {response.status})") from None
+        if response.status == 200:
+            return response.data
+        answer = _json(response.data, f" (HTTP {response.status})")
         if response.status == 422 and answer.get("errors"):
             raise RefusedError([problem(error) for error in answer["errors"]])
-        if response.status != 200:
-            why = answer.get("detail") or response.reason
-            raise PluginError(f"the predictor answers HTTP {response.status}: {why}")
-        return answer
+        why = answer.get("detail") or response.reason
+        raise PluginError(f"the predictor answers HTTP {response.status}: {why}")
+
+
+def _json(data: bytes, about: str = "") -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise PluginError(f"the answer is no JSON{about}") from None
 
 
 def problem(error: Mapping[str, Any]) -> Problem:

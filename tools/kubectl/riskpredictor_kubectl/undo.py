@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from riskpredictor_kubectl import model_source
-from riskpredictor_kubectl.names import CONTAINER, LABEL, Body, image, model_version
+from riskpredictor_kubectl.model_change import Model
+from riskpredictor_kubectl.names import (
+    CONTAINER,
+    LABEL,
+    Body,
+    candidate_version,
+    image,
+    model_version,
+)
 
 _OURS = ("app.kubernetes.io/", "healthtech.dev/")
 _NOT_DECLARED = ("app", "pod-template-hash", "kubectl.kubernetes.io/restartedAt")
@@ -20,33 +28,53 @@ _SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _EARLIER_SECURITY = {**_SECURITY, "runAsUser": 10001, "runAsGroup": 10001}
 _NODES = {"kubernetes.io/os": "linux"}
 _GRACE_SECONDS = 30
+ENV_CANDIDATE = {
+    "RISKPREDICTOR_CANDIDATE",
+    "RISKPREDICTOR_CANDIDATE_PERCENT",
+    "RISKPREDICTOR_CASES",
+    "RISKPREDICTOR_GUARD",
+    "RISKPREDICTOR_ROLLOUT_ID",
+    "RISKPREDICTOR_SAMPLE",
+    "RISKPREDICTOR_SUBJECT_HEADER",
+}
+"""Where a second model is on trial."""
 
 
-def patch(spec: Body, now: Body, then: Body) -> dict[str, Any]:
+def patch(spec: Body, now: Body, then: Body, declared: Model | None = None) -> dict[str, Any]:
     """A JSON merge patch of the spec; empty if there is nothing to change.
 
     Args:
         spec: the present one.
         now: the pod template that it made.
         then: the pod template to restore.
+        declared: the model that the spec declares, where ``now`` serves another one: while it is on
+            trial, and after it was aborted.
     """
     changes = _difference(_declared(now), _declared(then))
-    image_changes = _image(spec, now, then) | changes.pop("image", {})
+    image_now = declared.image if declared else image(now["spec"])
+    model_now = spec.get("model") if declared else model_source.declared(now) or None
+    image_changes = _image(spec, image_now, bool(model_now), then) | changes.pop("image", {})
     if image_changes:
         changes = {"image": image_changes, **changes}
-    model = _difference(*({"model": model_source.declared(each) or None} for each in (now, then)))
-    changes = model | changes
-    if spec["modelVersion"] != model_version(then):
-        changes = {"modelVersion": model_version(then), **changes}
+    model_then = model_source.declared(then) or None
+    changes = _difference({"model": model_now}, {"model": model_then}) | changes
+    version = model_version(then)
+    if (spec.get("shadow") or {}).get("modelVersion") == version:
+        # A model cannot be observed beside itself.
+        changes = {"shadow": None, **changes}
+    if spec["modelVersion"] != version:
+        changes = {"modelVersion": version, **changes}
     return changes
 
 
-def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
-    if image(now["spec"]) == image(then["spec"]) and all(map(model_source.declared, (now, then))):
+def _image(spec: Body, image_now: str, stored_now: bool, then: Body) -> dict[str, Any]:
+    if image_now == image(then["spec"]) and stored_now and model_source.declared(then):
         # The default tag does not depend on the model version where the model comes from a store.
         return {}
     declared = spec.get("image") or {}
-    (repository, _, _), (wanted_repository, tag, digest) = map(_split, (now, then))
+    (repository, _, _), (wanted_repository, tag, digest) = map(
+        _split, (image_now, image(then["spec"]))
+    )
     changes: dict[str, Any] = {}
     if repository != wanted_repository:
         changes["repository"] = wanted_repository
@@ -60,9 +88,9 @@ def _image(spec: Body, now: Body, then: Body) -> dict[str, Any]:
     return changes
 
 
-def _split(template: Body) -> tuple[str, str, str | None]:
-    """Repository, tag and digest of the image."""
-    name, _, digest = image(template["spec"]).partition("@")
+def _split(reference: str) -> tuple[str, str, str | None]:
+    """Repository, tag and digest of an image."""
+    name, _, digest = reference.partition("@")
     repository, _, tag = name.rpartition(":")
     return repository, tag, digest or None
 
@@ -117,13 +145,15 @@ def _own(entries: Mapping[str, str] | None) -> dict[str, str]:
 
 def _annotations(template: Body) -> dict[str, str]:
     entries = _own(template["metadata"].get("annotations"))
-    if model_source.declared(template) and entries.get(model_source.SAFE_TO_EVICT) == "models":
+    ours = model_source.declared(template) or candidate_version(template)
+    if ours and entries.get(model_source.SAFE_TO_EVICT) == "models":
         del entries[model_source.SAFE_TO_EVICT]
     return entries
 
 
 def _env(template: Body, container: Body) -> list[Body]:
     ours = {"POD_NAME", *([model_source.ENV_MODEL] if model_source.declared(template) else [])}
+    ours |= ENV_CANDIDATE if candidate_version(template) else set()
     return [each for each in container.get("env") or () if each["name"] not in ours]
 
 

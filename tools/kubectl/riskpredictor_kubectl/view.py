@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from riskpredictor_kubectl import autoscalers, model_source, names
+from riskpredictor_kubectl import autoscalers, model_change, model_source, names
 from riskpredictor_kubectl.names import Body, condition
 from riskpredictor_kubectl.remedies import findings, readiness
 from riskpredictor_kubectl.resources import Resources, event_time, owner, scaled_by_others
@@ -29,6 +29,12 @@ class Summary:
     """The store that it comes from; empty if it is in the image."""
     serving_digest: str
     """Of the model from a store that answers now."""
+    candidate: str
+    """The version on trial; empty if there is none."""
+    step: str
+    """Of the change of the model that is under way, observed or aborted; empty if there is none."""
+    progressive: bool
+    """Whether another model has to pass gates before it serves."""
     ready_pods: int
     wanted_pods: int
     scaling: str
@@ -62,6 +68,7 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
     managed = "replicas" not in spec and not scaled_by_others(predictor)
     model = spec.get("model") or {}
     ready, reason, message = readiness(predictor)
+    change = model_change.current(predictor)
     return Summary(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -73,6 +80,9 @@ def summary(predictor: Body, autoscaler: Body | None) -> Summary:
         digest=model.get("digest", ""),
         source=model_source.place(model.get("source") or {}),
         serving_digest=(status.get("model") or {}).get("digest", ""),
+        candidate=change.after.version if change else "",
+        step=change.step if change else "",
+        progressive=(spec.get("rollout") or {}).get("strategy") == "Progressive",
         ready_pods=status.get("readyReplicas", 0),
         wanted_pods=_wanted(predictor, autoscaler),
         scaling=_scaling(spec, managed=managed),
@@ -246,6 +256,7 @@ def _pod(pod: PodSummary) -> Node:
     parts = [
         pod.end,
         pod.version,
+        f"candidate {pod.candidate}" if pod.candidate else "",
         f"{pod.restarts} restart{'' if pod.restarts == 1 else 's'}",
         f"on {pod.node}" if pod.node else "on no node",
     ]
@@ -264,6 +275,8 @@ class PodSummary:
     """True, False or Unknown; empty if it has ended."""
     restarts: int
     version: str
+    candidate: str
+    """The version on trial in it; empty if there is none."""
     node: str
     """Empty until it is scheduled."""
     end: str
@@ -290,6 +303,7 @@ def pod_summary(body: Body) -> PodSummary:
         ready="" if ended else condition(body, "Ready").get("status", "False"),
         restarts=sum(container.get("restartCount", 0) for container in containers),
         version=names.model_version(body),
+        candidate=names.candidate_version(body),
         node=body["spec"].get("nodeName", ""),
         end=(status.get("reason") or status["phase"]) if ended else "",
         created=metadata["creationTimestamp"],

@@ -23,8 +23,8 @@ async function exchange(path, options) {
   }
 }
 
-// The decoded answer and the pod that gave it. Raises Refusal, with one entry per bad field and the
-// version of the model that refused.
+// The decoded answer, the pod that gave it, and the version beside which its model is on trial, if it
+// is. Raises Refusal, with one entry per bad field and the version of the model that refused.
 export async function ask(path, options = {}) {
   const { response, text } = await exchange(path, options);
   let answer;
@@ -38,5 +38,6 @@ export async function ask(path, options = {}) {
     const model = response.headers.get("X-Model-Version");
     throw new Refusal(answer.detail ?? `HTTP ${response.status}`, answer.errors, model);
   }
-  return { answer, pod: response.headers.get("X-Served-By") ?? "an unnamed pod" };
+  const [pod, stable] = ["X-Served-By", "X-Stable-Version"].map((name) => response.headers.get(name));
+  return { answer, pod: pod ?? "an unnamed pod", stable };
 }

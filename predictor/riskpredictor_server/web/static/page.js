@@ -51,17 +51,17 @@ async function predict(event) {
   const description = describeRecord();
   let show;
   try {
-    const { answer, pod } = await ask("predict", {
+    const { answer, pod, stable } = await ask("predict", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(readRecord()),
       signal: mine.signal,
     });
     show = () => {
-      if (!isAnswer(answer)) return fail(changedTo(answer.model_version));
+      if (!isAnswer(answer, stable)) return fail(changedTo(answer.model_version));
       showErrors([]);
       byId("form-error").textContent = "";
-      showResult(answer, pod, description);
+      showResult(answer, pod, stable, description);
     };
   } catch (refusal) {
     show = () => refuse(refusal);

@@ -51,7 +51,10 @@ function showContributions(contributions) {
     return;
   }
   const widest = Math.max(...Object.values(contributions).map(Math.abs), 1);
-  const rows = fields.map(({ feature }) => ({ title: feature.title, amount: contributions[feature.name] }));
+  const titles = new Map(fields.map(({ feature }) => [feature.name, feature.title]));
+  // A model on trial may have features of its own, which this page does not ask for.
+  const names = [...titles.keys(), ...Object.keys(contributions).filter((name) => !titles.has(name))];
+  const rows = names.map((name) => ({ title: titles.get(name) ?? name, amount: contributions[name] }));
   if (rows.length > MANY) rows.sort((a, b) => Math.abs(b.amount) - Math.abs(a.amount));
   const items = rows.map((row) => contribution(row.title, row.amount, widest));
   const shown = rows.length > MANY ? SHOWN : rows.length;
@@ -89,14 +92,26 @@ function showWarnings(warnings) {
   );
 }
 
-// Whether an answer is about the record and the levels that this page knows.
-export function isAnswer({ probabilities, contributions }) {
-  const same = (object, names) => Object.keys(object).length === names.length && names.every((name) => name in object);
+// Whether an answer is about the record and the levels that this page knows. A model on trial beside
+// the one of this page takes its records, and may have more features.
+export function isAnswer({ probabilities, contributions }, stable) {
+  const has = (object, names) => names.every((name) => name in object);
+  const same = (object, names) => Object.keys(object).length === names.length && has(object, names);
+  const known = stable === schema.version ? has : same;
   return same(probabilities, levels.map(({ name }) => name)) &&
-    (!contributions || same(contributions, fields.map(({ feature }) => feature.name)));
+    (!contributions || known(contributions, fields.map(({ feature }) => feature.name)));
 }
 
-export function showResult(answer, pod, description) {
+function showMeta(answer, pod, stable) {
+  const trial = `Answered by ${answer.model_version}, which is on trial beside ${stable}.`;
+  byId("meta").replaceChildren(
+    ...(stable ? [element("span", "trial", trial)] : []),
+    `Model ${answer.model_version}, answered by ${pod}, request ${answer.request_id}. ` +
+      `Contributions are log-odds of ${levels[last].name} against ${levels[0].name}.`,
+  );
+}
+
+export function showResult(answer, pod, stable, description) {
   say(answer.risk_level, `${percent(answer.confidence)} confidence`);
   byId("patient").textContent = description;
   // The expected level, on a scale from -1, the lowest, to 1.
@@ -107,9 +122,7 @@ export function showResult(answer, pod, description) {
   );
   showContributions(answer.contributions);
   showWarnings(answer.warnings);
-  byId("meta").textContent =
-    `Model ${answer.model_version}, answered by ${pod}, request ${answer.request_id}. ` +
-    `Contributions are log-odds of ${levels[last].name} against ${levels[0].name}.`;
+  showMeta(answer, pod, stable);
   const result = byId("result");
   result.hidden = false;
   result.classList.remove("away");

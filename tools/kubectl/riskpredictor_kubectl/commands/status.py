@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 import click
@@ -11,16 +9,15 @@ import click
 from riskpredictor_kubectl import names
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.describe import Overview, describe
-from riskpredictor_kubectl.names import Body, path
+from riskpredictor_kubectl.names import path
 from riskpredictor_kubectl.options import name_argument, output_flag, with_client
 from riskpredictor_kubectl.output import emit, notice
 from riskpredictor_kubectl.resources import autoscaler_of, gather
 from riskpredictor_kubectl.view import Summary, status_document, summaries, summary
+from riskpredictor_kubectl.watch import changes
 
 NOT_READY = 3
 """Exit status with ``--exit-status``; 1 is for errors."""
-WATCH_SECONDS = 300
-"""A watch is renewed this often, in case its connection died unnoticed."""
 
 
 @click.command()
@@ -93,7 +90,7 @@ def _watch(client: Client, namespace: str, name: str | None, form: str | None) -
     """Print all, then a row for each change, without end."""
     shown: dict[str, Summary] = {}
     screen = Overview(namespaces=not namespace, wide=form == "wide")
-    for predictors in _changes(client, namespace, name):
+    for predictors in changes(client, namespace, name):
         rows = [summary(each, autoscaler_of(client, each)) for each in predictors]
         if form not in ("json", "yaml"):
             # The table does not show it, so a change of it is no new row.
@@ -112,29 +109,3 @@ def _watch(client: Client, namespace: str, name: str | None, form: str | None) -
             for row in changed.values():
                 click.echo(screen.row(row))
         shown |= changed
-
-
-def _changes(client: Client, namespace: str, name: str | None) -> Iterator[list[Body]]:
-    """All RiskPredictors, then those that changed, without end."""
-    where = path(names.PREDICTORS, namespace)
-    only = {"fieldSelector": f"metadata.name={name}"} if name else {}
-    if name:
-        client.predictor(namespace, name)
-    while True:
-        listed = client.get(where, **only)
-        yield listed["items"]
-        version = listed["metadata"]["resourceVersion"]
-        while version:
-            events = client.lines(
-                where, WATCH_SECONDS + 30, watch="true", resourceVersion=version,
-                timeoutSeconds=WATCH_SECONDS, allowWatchBookmarks="true", **only,
-            )  # fmt: skip
-            for line in events:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    # The resourceVersion is too old: list again.
-                    version = ""
-                    break
-                version = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] in ("ADDED", "MODIFIED"):
-                    yield [event["object"]]
