@@ -159,9 +159,7 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
             "containers": [{
                 **dict.fromkeys(("args", "command", "securityContext"), EVERYTHING),
                 "name": api.CONTAINER,
-                "env": [
-                    {"name": name} for name in ("RISKPREDICTOR_MODEL", *sorted(api.CANDIDATE_ENV))
-                ],
+                "env": [{"name": "RISKPREDICTOR_MODEL"}],
                 # Inside the pod.
                 "volumeMounts": [
                     {"mountPath": path} for path in ("/tmp", slots.MODELS, slots.CASES)  # noqa: S108
