@@ -122,7 +122,14 @@ def test_a_watch_ends_with_the_roll_out(
     stale["status"]["observedGeneration"] = 0
     later = copy.deepcopy(shadow)
     later["status"]["rollout"]["stepStartedAt"] = bodies.CREATED
-    news = [stale, shadow, later, bodies.changing(), last, AssertionError("it has ended")]
+    news: list[Any] = [
+        stale,
+        shadow,
+        later,
+        bodies.changing(),
+        last,
+        AssertionError("it has ended"),
+    ]
 
     def changes(*_: object) -> Iterator[list[Body]]:
         for one in news:
@@ -366,7 +373,7 @@ def test_an_abort_that_the_operator_does_not_see_ends_with_an_error(
 ) -> None:
     cluster = use(bodies.changing())
     clock = iter(range(0, 1000, 7))
-    monkeypatch.setattr(abort_command.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("riskpredictor_kubectl.commands.abort.time.monotonic", lambda: next(clock))
     said = refused("abort", "risk", "-y", "--timeout=20")
     assert said.startswith("error: the abort is asked for, and risk still says Canary 10% after 20")
     assert len(cluster.patches) == 1
