@@ -17,7 +17,7 @@ import yaml
 
 from riskpredictor_operator.core.api import CHILDREN, DEPLOYMENT
 from riskpredictor_operator.kube import Key, Resource
-from support import argocd
+from support import argocd, phases
 from support import operator as operators
 from support.api import NAMESPACE, RISKPREDICTOR, Api, Body, eventually
 from support.argocd import APPLICATION, Delivery
@@ -155,6 +155,25 @@ def test_it_is_healthy_when_the_predictor_is_and_not_before(
         assert predictor["status"]["servingVersion"] == "v2"
         healths = [argocd.state(body)[0] for body in states]
         assert healths == sorted(healths, reverse=True), "Progressing, then Healthy"
+
+
+def test_a_change_of_the_model_has_its_health_and_does_not_hold_up_a_revert(
+    api: Api, repository: Repository, deliver: Callable[..., Delivery]
+) -> None:
+    """Without an operator: the test writes what it would."""
+    delivery = deliver()
+    delivery.wait("Progressing")
+    for phase, health in (
+        ("Observing", "Healthy"), ("AwaitingApproval", "Suspended"), ("Aborted", "Degraded"),
+        ("Canary", "Progressing"),
+    ):  # fmt: skip
+        api.patch(RISKPREDICTOR, KEY, {"status": phases.status(phase)}, sub="status")
+        delivery.wait(health)
+    repository.promote("prod", "v2")
+    delivery.wait("Progressing")
+    repository.revert()
+    delivery.wait("Progressing")
+    assert api.need(RISKPREDICTOR, KEY)["spec"]["modelVersion"] == "v1"
 
 
 @pytest.mark.usefixtures("operator")
