@@ -15,7 +15,9 @@ from riskpredictor_operator.core import api
 from riskpredictor_operator.core.observed import trim
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.rollout import is_rolling
+from riskpredictor_operator.evidence_reader import EvidenceReader
 from riskpredictor_operator.kube import ApiError, Key
+from riskpredictor_operator.model_change import ModelChanges
 from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
@@ -55,7 +57,11 @@ class Controller:
         options = RenderOptions(settings.image_repository, settings.runtime_image)
         self._limiter = RolloutLimiter(settings.max_rolls, queue.add)
         self._copier = ModelCopier(client, self._cache, PodReader(), queue.add, time.monotonic)
-        reconciler = Reconciler(client, self._cache, options, self._limiter, self._copier)
+        self._evidence = EvidenceReader(
+            client, self._cache, PodReader(), queue.add, time.monotonic, settings.evidence_seconds
+        )
+        changes = ModelChanges(options, self._evidence)
+        reconciler = Reconciler(client, self._cache, options, self._limiter, self._copier, changes)
         self._workers = Workers(queue, reconciler.reconcile, settings.workers)
         self._relister = Relister(
             client, self._cache, queue, api.WATCHED, api.RISKPREDICTOR,
@@ -101,6 +107,7 @@ class Controller:
         """End all that writes; passes under way may go on for so many seconds."""
         await self._workers.drain(seconds)
         await self._copier.close()
+        await self._evidence.close()
 
     async def _first_list(self) -> None:
         """Fill the cache before the first pass, so that a restart finds nothing to do."""

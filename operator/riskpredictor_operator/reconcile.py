@@ -16,10 +16,12 @@ from functools import partial
 
 from riskpredictor_operator.core import api, conditions, reasons
 from riskpredictor_operator.core.autoscaling import autoscaler_fails
+from riskpredictor_operator.core.change.advance import Advanced
+from riskpredictor_operator.core.change.resolve import Resolved
 from riskpredictor_operator.core.compare import compare
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.managers import manager_of
-from riskpredictor_operator.core.manifests import Desired, render
+from riskpredictor_operator.core.manifests import Desired, kinds_of, render
 from riskpredictor_operator.core.metadata import digest
 from riskpredictor_operator.core.names import selector_of
 from riskpredictor_operator.core.observed import Child, Children, ownership_of
@@ -27,7 +29,6 @@ from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.plan import Plan, Repair, make_plan
 from riskpredictor_operator.core.reading import SpecError
 from riskpredictor_operator.core.refusals import explain_overruled, explain_refusal
-from riskpredictor_operator.core.release import Serving, declared
 from riskpredictor_operator.core.rollout import (
     is_as_declared,
     is_observed,
@@ -40,6 +41,7 @@ from riskpredictor_operator.core.spec import RiskPredictor, parse
 from riskpredictor_operator.core.status import Observation, build_status, invalid_status
 from riskpredictor_operator.execute import execute
 from riskpredictor_operator.kube import ApiError, Body, Key, Verdict, verdict_of
+from riskpredictor_operator.model_change import ModelChanges
 from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.repair_limiter import RepairLimiter
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
@@ -74,6 +76,7 @@ class Reconciler:
     options: RenderOptions
     limiter: RolloutLimiter
     copier: ModelCopier
+    changes: ModelChanges
     clock: Callable[[], datetime.datetime] = field(default=now_utc)
     monotonic: Callable[[], float] = field(default=time.monotonic)
     _status_writer: StatusWriter = field(init=False)
@@ -103,8 +106,11 @@ class Reconciler:
             rp = parse(body)
         except SpecError as error:
             return await self._report_invalid(key, body, error)
+        resolved: Resolved | None = None
         try:
-            seen = await self._write_children(rp, body)
+            observed = await self._observe(rp)
+            resolved = self.changes.resolve(rp, body, observed.deployment.ours, self._timestamp())
+            seen = await self._write_children(rp, body, observed, resolved)
         except ApiError as error:
             if verdict_of(error) is not Verdict.REPORT:
                 await self._report_failure(body, rp, error)
@@ -118,8 +124,21 @@ class Reconciler:
         seen = await self._observe_result(rp, seen)
         if not self.limiter.waits(key) and (rp.suspend or _rolled_out(rp, seen)):
             self.limiter.done(key)
-        status_due = await self._report(body, rp, seen)
-        return _earlier(status_due, self._next_pass(rp, seen))
+        change = self._advance(rp, body, resolved, seen)
+        status_due = await self._report(body, rp, seen, resolved, change)
+        if change and change.moved:
+            # It is on record; now the pods follow.
+            return 0.0
+        again = change.look_again if change else None
+        return _earlier(status_due, self._next_pass(rp, seen), again)
+
+    def _advance(
+        self, rp: RiskPredictor, body: Body, resolved: Resolved | None, seen: Observation
+    ) -> Advanced | None:
+        """The next step of a change of the model; None where nothing is decided in this pass."""
+        if resolved is None or rp.suspend:
+            return None
+        return self.changes.advance(rp, body, resolved, seen, self._timestamp())
 
     def _forget(self, key: Key) -> None:
         self._status_writer.forget(key)
@@ -128,15 +147,17 @@ class Reconciler:
         self._failing_since.pop(key, None)
         self._template_seen.pop(key, None)
         self.copier.forget(key)
+        self.changes.forget(key)
 
-    async def _write_children(self, rp: RiskPredictor, body: Body) -> Observation | None:
+    async def _write_children(
+        self, rp: RiskPredictor, body: Body, observed: Children, resolved: Resolved
+    ) -> Observation | None:
         """Write the children that differ; returns the problems that prevented a write, or None if
         the RiskPredictor is gone or being deleted."""
-        desired = render(rp, Serving(declared(rp, self.options)))
-        observed = await self._observe(rp, desired)
+        desired = render(rp, resolved.serving)
         self._note_template(rp.key, observed.deployment.ours)
         plan = make_plan(rp, desired, observed)
-        if self._must_wait(rp, body, desired, observed):
+        if not resolved.moves and self._must_wait(rp, body, desired, observed):
             plan = plan.without(api.DEPLOYMENT)
         seen = Observation(problems=_foreign(plan, rp.key), waiting=_leftovers(plan, rp.key))
         if rp.suspend:
@@ -176,10 +197,10 @@ class Reconciler:
             return False
         return not self.limiter.admit(rp.key)
 
-    async def _observe(self, rp: RiskPredictor, desired: Desired) -> Children:
+    async def _observe(self, rp: RiskPredictor) -> Children:
         """The children, from the cache or, where it has none, from the API server: a foreign object
         has no label that would bring it into the cache."""
-        missing = [kind for kind in desired.by_kind() if not self.cache.knows(kind, rp.key)]
+        missing = [kind for kind in kinds_of(rp) if not self.cache.knows(kind, rp.key)]
         found = await asyncio.gather(*(self.client.get(resource, rp.key) for resource in missing))
         children = Children(
             {kind: _child(rp, self.cache.get(kind, rp.key)) for kind in api.CHILDREN}
@@ -241,14 +262,21 @@ class Reconciler:
             self._template_seen[key] = template
         return self._template_seen.get(key) == template
 
-    async def _report(self, body: Body, rp: RiskPredictor, seen: Observation) -> float | None:
+    async def _report(
+        self,
+        body: Body,
+        rp: RiskPredictor,
+        seen: Observation,
+        resolved: Resolved | None = None,
+        change: Advanced | None = None,
+    ) -> float | None:
         previous = body.get("status") or {}
-        serving = Serving(declared(rp, self.options))
-        at_hand = models_at_hand(rp, serving, seen.deployment, seen.pods)
-        if at_hand and not rp.suspend:
-            self.copier.ask(rp, at_hand)
+        if resolved is not None and not rp.suspend:
+            at_hand = models_at_hand(rp, resolved.serving, seen.deployment, seen.pods)
+            if at_hand:
+                self.copier.ask(rp, at_hand)
         seen = replace(seen, copies=self.copier.outcome(rp))
-        status = build_status(rp, self.options, seen, previous, self._timestamp())
+        status = build_status(rp, self.options, seen, previous, self._timestamp(), change)
         return await self._status_writer.write(rp.key, rp.uid, previous, status)
 
     async def _report_failure(self, body: Body, rp: RiskPredictor, error: ApiError) -> None:
@@ -307,8 +335,8 @@ class Reconciler:
         return self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _earlier(first: float | None, second: float | None) -> float | None:
-    return min((each for each in (first, second) if each is not None), default=None)
+def _earlier(*times: float | None) -> float | None:
+    return min((each for each in times if each is not None), default=None)
 
 
 def _rolled_out(rp: RiskPredictor, seen: Observation) -> bool:

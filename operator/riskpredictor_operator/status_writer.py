@@ -44,6 +44,7 @@ class StatusWriter:
         metrics.READY.labels(key.namespace, key.name).set(ready.get("status") == "True")
         suspended = ready.get("reason") == reasons.SUSPENDED
         metrics.SUSPENDED.labels(key.namespace, key.name).set(suspended)
+        metrics.note_rollout(key, status.get("rollout"))
         if status == previous:
             return None
         if is_progress(previous, status) and key in self._written:
@@ -55,6 +56,8 @@ class StatusWriter:
         live = await self.client.patch_status(api.RISKPREDICTOR, key, uid, patch)
         self.cache.put(api.RISKPREDICTOR, live)
         self._written[key] = self.clock()
+        for entry in _new_entries(previous, status):
+            metrics.count_outcome(entry["outcome"], entry.get("reason", ""))
         for event in events.events_for(previous, status):
             logger.info("%s: %s: %s", key, event.reason, event.message)
             await events.record(self.client, key, uid, event)
@@ -64,6 +67,12 @@ class StatusWriter:
         """Forget a RiskPredictor that is gone."""
         self._written.pop(key, None)
         metrics.forget_predictor(key)
+
+
+def _new_entries(before: Body, after: Body) -> list[Body]:
+    """What a status has in its history and the one before it had not."""
+    known = before.get("history") or ()
+    return [entry for entry in after.get("history") or () if entry not in known]
 
 
 def _merge_patch(before: Body, after: Body) -> dict[str, Any]:

@@ -102,7 +102,9 @@ def test_the_predictors_policies_are_those_of_the_policies_folder(helm: Helm) ->
         for path in (ROOT / "deploy/policies").glob("*.yaml")
         for policy in [yaml.safe_load(path.read_text())]
     }
-    assert set(policies) == {"riskpredictors", "riskpredictors-model-stores"}
+    assert set(policies) == {
+        "riskpredictors", "riskpredictors-model-stores", "riskpredictors-candidate-stores",
+    }  # fmt: skip
     assert more == {("NetworkPolicy", where, name) for where in namespaces for name in policies}
     rendered = by_id(helm.template({"networkPolicy": {"predictors": {"namespaces": ["wards"]}}}))
     for name, policy in policies.items():
@@ -187,9 +189,13 @@ def test_the_policy_can_be_narrowed_to_the_api_server(helm: Helm) -> None:
         assert reaches(policy, "UDP", 53, other), "the name server is elsewhere"
     (pods,) = [rule for rule in policy["spec"]["egress"] if "podSelector" in str(rule)]
     assert pods["ports"] == [{"protocol": "TCP", "port": api.CONTAINER_PORT}]
-    (peer,) = pods["to"]
-    (chosen,) = peer["podSelector"]["matchExpressions"]
-    assert (chosen["key"], peer["namespaceSelector"]) == (api.LABEL_MODEL_SOURCE, {})
+    assert pods["to"] == [
+        {
+            "namespaceSelector": {},
+            "podSelector": {"matchExpressions": [{"key": label, "operator": "Exists"}]},
+        }
+        for label in (api.LABEL_MODEL_SOURCE, api.LABEL_CANDIDATE_VERSION)
+    ]
     only = {"networkPolicy": {"operator": {"apiServer": {"addresses": ["10.0.0.0/24"]}}}}
     policy = by_id(helm.template(only))["NetworkPolicy", SYSTEM, OPERATOR]
     assert reaches(policy, "TCP", 8443, "10.0.0.10")

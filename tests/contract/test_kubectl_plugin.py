@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
+import pytest
 import yaml
 from packaging.requirements import Requirement
+from unit.kubectl import bodies
 
-from riskpredictor_kubectl import names
+from riskpredictor_kubectl import names, undo
 from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.remedies import REASONS, findings
+from riskpredictor_kubectl.rollout_report import GATES
 from riskpredictor_operator.core import api, reasons
 from riskpredictor_operator.kube import Key, path_of
 from riskpredictor_server.settings import Settings
@@ -38,11 +45,50 @@ def test_the_names_are_the_operators() -> None:
     assert (api.KIND, api.LABEL_PREDICTOR, api.LABEL_MODEL_VERSION, api.CONTAINER) == (
         names.KIND, names.LABEL, names.LABEL_MODEL_VERSION, names.CONTAINER,
     )  # fmt: skip
+    assert (
+        names.LABEL_CANDIDATE_VERSION, names.ANNOTATION_ABORT, names.ANNOTATION_CHANGE_REF,
+    ) == (api.LABEL_CANDIDATE_VERSION, api.ANNOTATION_ABORT, api.ANNOTATION_CHANGE_REF)  # fmt: skip
     for ours, theirs in (
         (names.PREDICTORS, api.RISKPREDICTOR), (names.DEPLOYMENTS, api.DEPLOYMENT),
         (names.SERVICES, api.SERVICE), (names.AUTOSCALERS, api.AUTOSCALER), (names.PODS, api.POD),
     ):  # fmt: skip
         assert names.path(ours, "ward", "risk") == path_of(theirs, Key("ward", "risk"))
+
+
+def _status() -> dict[str, Any]:
+    """The schemas of the status."""
+    crd = yaml.safe_load((ROOT / "crds/riskpredictors.yaml").read_text())
+    (version,) = crd["spec"]["versions"]
+    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    return found["properties"]
+
+
+def _names(schema: dict[str, Any]) -> Iterator[str]:
+    for name, inner in (schema.get("properties") or {}).items():
+        yield name
+        yield from _names(inner.get("items") or inner)
+
+
+@pytest.mark.parametrize("field", ["rollout", "history"])
+def test_what_is_read_of_a_change_of_the_model_is_what_a_status_can_hold(field: str) -> None:
+    """A field of another name would be read as empty, and never be missed."""
+    schema = _status()[field]
+    body = bodies.rollout(reason="", message="", cases={"digest": ""})
+    if field == "history":
+        body = bodies.entry(reason="", message="", approval="", retry="")
+        schema = schema["items"]
+    jsonschema.validate(body, schema)
+    assert set(body) <= set(_names(schema))
+
+
+def test_every_gate_and_outcome_is_explained() -> None:
+    gate = _status()["history"]["items"]["properties"]["gates"]["items"]["properties"]["name"]
+    said = set(re.findall(r"[A-Z]\w+", gate["description"]))
+    assert said == set(GATES)
+
+
+def test_the_variables_of_a_candidate_are_the_operators() -> None:
+    assert undo.ENV_CANDIDATE == api.CANDIDATE_ENV
 
 
 def test_a_request_has_no_more_records_than_a_server_takes() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 
 import pytest
-from unit.predictor.support import HEALTHY, SICK, ServerProcess
+from unit.predictor.support import HEALTHY, SICK, ServerProcess, artifact
 
 from riskpredictor_kubectl.errors import PluginError
 from riskpredictor_kubectl.predictor import BATCH, Predictor, Problem, Record, RefusedError
@@ -61,6 +63,17 @@ def test_a_server_that_takes_fewer_records_says_so() -> None:
     with ServerProcess(max_batch="50") as small:
         problems = _problems(Predictor(f"http://127.0.0.1:{small.port}"), *[WELL] * BATCH)
     assert problems == [Problem(None, "instances", "must be an array of 1 to 50 records")]
+
+
+def test_a_card_comes_with_the_digest_of_its_bytes(predictor: Predictor) -> None:
+    card = predictor.card()
+    raw = (artifact() / "card.json").read_bytes()
+    assert card == {**json.loads(raw), "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
+
+
+def test_a_server_without_a_candidate_has_no_card_of_one(predictor: Predictor) -> None:
+    with pytest.raises(PluginError, match=r"^error: the predictor answers HTTP 404: "):
+        predictor.card(candidate=True)
 
 
 def test_nobody_there_is_an_error_in_words() -> None:

@@ -15,6 +15,7 @@ from generate.metrics_page import predictor_exposition
 from riskpredictor_operator import controller as _controller
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.model import IN_CLUSTER, SOURCES
+from riskpredictor_operator.core.slots import SLOTS, Slot
 from support import prometheus
 from support.cluster import ROOT
 
@@ -244,10 +245,11 @@ def test_the_network_policies_let_in_what_is_asked_for_and_nothing_else() -> Non
     assert set(predictors["policyTypes"]) == {"Ingress", "Egress"}
 
 
-def test_only_pods_whose_model_comes_over_the_network_may_ask_for_it() -> None:
-    stores = _document("policies/model-stores.yaml")["spec"]
+@pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.name)
+def test_only_pods_whose_model_comes_over_the_network_may_ask_for_it(slot: Slot) -> None:
+    stores = _document(f"policies/{slot.prefix}-stores.yaml")["spec"]
     (chosen,) = stores["podSelector"]["matchExpressions"]
-    assert (chosen["key"], chosen["operator"]) == (api.LABEL_MODEL_SOURCE, "In")
+    assert (chosen["key"], chosen["operator"]) == (slot.source_label, "In")
     assert set(chosen["values"]) == set(SOURCES) - IN_CLUSTER
     assert stores["policyTypes"] == ["Egress"], "what they let in is in the other policy"
     (rule,) = stores["egress"]

@@ -249,6 +249,7 @@ def test_a_revision_that_is_not_there(plugin: Plugin, ready: Key) -> None:
 @pytest.mark.parametrize(
     "command",
     [("status",), ("status", "-w"), ("rollout", "history"), ("rollout", "undo"), ("load",),
+     ("rollout", "status"), ("rollout", "report"), ("rollout", "abort"), ("rollout", "diff"),
      ("open", "--no-browser"), ("predict", "--heart-rate=80", "--blood-pressure=120",
                                 "--temperature=98", "--oxygen-level=97")],
     ids=lambda command: " ".join(command[:2]),

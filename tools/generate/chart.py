@@ -27,6 +27,7 @@ COPIES = {
     "rbac.yaml": "deploy/operator/base/cluster-wide/rbac.yaml",
     "predictors-policy.yaml": "deploy/policies/predictors.yaml",
     "model-stores-policy.yaml": "deploy/policies/model-stores.yaml",
+    "candidate-stores-policy.yaml": "deploy/policies/candidate-stores.yaml",
     "operator-monitor.yaml": "deploy/monitoring/operator.yaml",
     "predictors-monitor.yaml": "deploy/monitoring/predictors.yaml",
     "rules.yaml": "deploy/monitoring/rules.yaml",

@@ -83,6 +83,4 @@ FETCH_ENV = frozenset({
     "RISKPREDICTOR_TERMINATION_LOG",
 })  # fmt: skip
 """Variables that tell the fetch step what to fetch; nobody else may set them beside a store."""
-FETCH_OPTIONAL = "RISKPREDICTOR_MODEL_OPTIONAL"
-"""Tells the fetch step that the pod starts without this model, too."""
 CONTAINER_PORT = 5000

@@ -18,6 +18,8 @@ RECONCILING: Final = "Reconciling"
 """Work is under way; exists only while True (kstatus)."""
 STALLED: Final = "Stalled"
 """Nothing will change without a person; exists only while True (kstatus)."""
+CANDIDATE_ACCEPTED: Final = "CandidateAccepted"
+"""What the gates say of the candidate that the pods hold; exists only while they hold one."""
 
 MESSAGE_LIMIT = 4096
 """Characters of a message. Those of others, which messages quote, may be longer than that."""

@@ -128,13 +128,38 @@ _KEPT_METADATA = (
 )  # fmt: skip
 
 
+_READ_ANNOTATIONS = (api.ANNOTATION_ABORT, api.ANNOTATION_CHANGE_REF)
+"""Those of a RiskPredictor that the operator reads."""
+
+
+def manager_of_version(body: Body) -> str:
+    """The field manager that declared a RiskPredictor's model version, the latest if there are
+    several; empty if nobody claims the field."""
+    claims = [
+        (str(entry.get("time", "")), str(entry.get("manager", "")))
+        for entry in body["metadata"].get("managedFields") or ()
+        if _claims_version(entry)
+    ]
+    return max(claims)[1] if claims else ""
+
+
+def _claims_version(entry: Body) -> bool:
+    return "f:modelVersion" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+
+
+def _of_version(entry: Body) -> dict[str, Any]:
+    """An entry of ``managedFields`` that claims the model version, without what else it claims."""
+    kept = {name: entry[name] for name in ("manager", "operation", "time") if name in entry}
+    return kept | {"fieldsV1": {"f:spec": {"f:modelVersion": {}}}}
+
+
 def trim(resource: Resource, body: Body) -> Body:
     """The part of an object that the operator reads. The rest is most of its size, and changes.
 
     ``managedFields`` shrinks to what the operator applied, where it owns a Deployment's replicas or
     a child has no record (of version 0.1.0), and to who claims what is owned as a whole. An
     autoscaler's status shrinks to its conditions and desired replicas: metrics change every few
-    seconds.
+    seconds. Of a RiskPredictor it stays who declared its model version.
     """
     metadata = {name: body["metadata"][name] for name in _KEPT_METADATA if name in body["metadata"]}
     if resource in api.CHILDREN:
@@ -144,8 +169,17 @@ def trim(resource: Resource, body: Body) -> Body:
         if kept:
             metadata["managedFields"] = kept
     if resource == api.RISKPREDICTOR:
-        # kubectl keeps a copy of the whole object there; the operator reads none of them.
-        metadata.pop("annotations", None)
+        # kubectl keeps a copy of the whole object among them.
+        annotations = {
+            name: value
+            for name, value in (metadata.pop("annotations", None) or {}).items()
+            if name in _READ_ANNOTATIONS
+        }
+        if annotations:
+            metadata["annotations"] = annotations
+        if claims := [_of_version(e) for e in body["metadata"].get("managedFields") or ()
+                      if _claims_version(e)]:  # fmt: skip
+            metadata["managedFields"] = claims
     status = body.get("status") or {}
     if resource == api.AUTOSCALER:
         status = {

@@ -13,6 +13,8 @@ from typing import Any
 
 from riskpredictor_operator.core import api, conditions, names, reasons
 from riskpredictor_operator.core.autoscaling import AWAITING, autoscaling
+from riskpredictor_operator.core.change import record as records
+from riskpredictor_operator.core.change.advance import Advanced
 from riskpredictor_operator.core.conditions import Condition, Explanation
 from riskpredictor_operator.core.model_copy import KEPT, Outcome
 from riskpredictor_operator.core.options import RenderOptions
@@ -42,7 +44,12 @@ class Observation:
 
 
 def build_status(
-    rp: RiskPredictor, options: RenderOptions, seen: Observation, previous: Body, now: str
+    rp: RiskPredictor,
+    options: RenderOptions,
+    seen: Observation,
+    previous: Body,
+    now: str,
+    change: Advanced | None = None,
 ) -> dict[str, Any]:
     """The whole status.
 
@@ -52,6 +59,7 @@ def build_status(
         seen: what this pass found.
         previous: the status as stored.
         now: RFC 3339 time, used for conditions that flip and for pods that just started.
+        change: what came of the change of the model; None: what is stored of it stays.
     """
     deployment = seen.deployment
     rollout = None
@@ -59,10 +67,12 @@ def build_status(
         rollout = rollout_of(rp, deployment, seen.pods, now, template_seen=seen.template_seen)
     scaling = autoscaling(rp, seen.autoscaler, rollout)
     current = [
-        *_readiness(rp, seen, rollout, scaling, _failing_seconds(previous, now)),
+        *_readiness(rp, seen, rollout, change, scaling, _failing_seconds(previous, now)),
         _available(rollout, seen.service),
         scaling,
     ]
+    if change and change.accepted:
+        current.append(change.accepted)
     status: dict[str, Any] = {
         "observedGeneration": rp.generation,
         "conditions": conditions.merge(
@@ -75,14 +85,25 @@ def build_status(
         "url": names.url_of(rp),
     }
     if rollout is not None and rollout.serving_version:
-        status["servingVersion"] = rollout.serving_version
+        status["servingVersion"] = _serving_versions(rollout, change)
         version, digest = rollout.serving_model
         if digest:
             copy = _copy_of(digest, seen.copies, previous)
             status["model"] = {"version": version, "digest": digest} | copy
     if copies := previous.get("modelCopies") if seen.copies is None else seen.copies.copies:
         status["modelCopies"] = list(copies)
-    return status
+    if change is not None:
+        return status | records.to_fields(change.record)
+    return status | {name: previous[name] for name in records.FIELDS if name in previous}
+
+
+def _serving_versions(rollout: Rollout, change: Advanced | None) -> str:
+    """The versions that answer; in a canary the candidate's, too, which is in the same pods."""
+    state = change.record.state if change else None
+    versions = {*rollout.serving_version.split(",")}
+    if state is not None and state.percent:
+        versions.add(state.candidate.version)
+    return ",".join(sorted(versions))
 
 
 def _copy_of(digest: str, copies: Outcome | None, previous: Body) -> dict[str, str]:
@@ -146,6 +167,7 @@ def _readiness(
     rp: RiskPredictor,
     seen: Observation,
     rollout: Rollout | None,
+    change: Advanced | None,
     scaling: Condition,
     failing: float,
 ) -> list[Condition]:
@@ -155,6 +177,7 @@ def _readiness(
         rp: what is declared.
         seen: what this pass found.
         rollout: the state of the Deployment; None where there is none.
+        change: what came of the change of the model.
         scaling: the condition Autoscaling.
         failing: for how many seconds the autoscaler has failed.
     """
@@ -173,6 +196,8 @@ def _readiness(
         return _reconciling(seen.waiting)
     if rollout is None:
         return _reconciling(Explanation(reasons.ROLLING_OUT, f"creating {rp.model_version}"))
+    if change is not None and change.why is not None:
+        return _stalled(change.why) if change.stalled else _reconciling(change.why)
     if not rollout.as_declared:
         return _stalled(rollout.why) if rollout.stalled else _reconciling(rollout.why)
     if scaling.reason == reasons.AUTOSCALING_FAILED:

@@ -62,8 +62,11 @@ class PairedScoring:
         self.scorer = GuardedScorer(candidate)
         self.model = replace(candidate, scorer=self.scorer)
         """The candidate, guarded."""
-        self.headers = (("X-Model-Version", candidate.version),)
-        """Of the answers that it gives."""
+        self.headers = (
+            ("X-Model-Version", candidate.version),
+            ("X-Stable-Version", stable.version),
+        )
+        """Of the answers that it gives; the latter only these have: the page tells of it."""
         self._assign = Assignment(settings.rollout_id, settings.candidate_percent, settings.sample)
         self._never_lower = settings.guard == NEVER_LOWER
         self._distinct = Distinct()

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from riskpredictor_kubectl.client import Client, Target, contexts
-from riskpredictor_kubectl.errors import PluginError
+from riskpredictor_kubectl.errors import PluginError, ServerError
 
 Answers = dict[str, tuple[int, Any]]
 
@@ -36,6 +36,11 @@ def config(answers: Answers, tmp_path: Path) -> Iterator[Path]:
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+
+        def do_PATCH(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answers["sent"] = 0, (self.headers["Content-Type"], json.loads(body))
+            self.do_GET()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass
@@ -101,6 +106,18 @@ def test_a_long_list_is_read_to_its_end(config: Path, answers: Answers) -> None:
     answers[f"{LIST}?limit=500"] = 200, {"items": [{"a": 1}], "metadata": {"continue": "there"}}
     answers[f"{LIST}?limit=500&continue=there"] = 200, {"items": [{"a": 2}], "metadata": {}}
     assert Client(Target(str(config))).predictors("icu") == [{"a": 1}, {"a": 2}]
+
+
+def test_a_change_is_a_merge_patch(config: Path, answers: Answers) -> None:
+    answers[f"{LIST}/risk"] = 200, {"kind": "RiskPredictor"}
+    change = {"metadata": {"annotations": {"a": "b"}, "uid": None}}
+    client = Client(Target(str(config)))
+    assert client.merge_patch(f"{LIST}/risk", change) == {"kind": "RiskPredictor"}
+    assert answers["sent"][1] == ("application/merge-patch+json", change)
+    answers[f"{LIST}/risk"] = 409, {"reason": "Conflict", "message": "it was modified"}
+    with pytest.raises(ServerError, match="it was modified") as caught:
+        client.merge_patch(f"{LIST}/risk", change)
+    assert caught.value.status == 409
 
 
 def test_lines_come_as_they_are_even_without_an_end(config: Path, answers: Answers) -> None:

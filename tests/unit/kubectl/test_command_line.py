@@ -61,6 +61,11 @@ def config(tmp_path: Path) -> str:
         (("status", "--outputs"), "No such option '--outputs'"),
         (("status", "-w", "--exit-status"), "--watch does not end by itself"),
         (("rollout", "undo", "risk", "--to-revision=0"), "0 is not in the range"),
+        (("rollout", "report", "risk", "--entry=0"), "0 is not in the range"),
+        (("rollout", "report", "risk", "--entry=1", "--version=v1"), "exclude each other"),
+        (("rollout", "report", "risk", "-o", "pdf"), "'pdf' is not one of 'markdown', 'json'"),
+        (("rollout", "abort", "risk", "--timeout=0"), "0 is not in the range"),
+        (("rollout", "status"), "Missing argument 'NAME'"),
         (("statu",), "No such command 'statu'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -68,7 +73,11 @@ def config(tmp_path: Path) -> str:
 def test_a_mistake_is_an_error_that_names_it(
     arguments: tuple[str, ...], said: str, config: str
 ) -> None:
-    done = run(arguments[0], *arguments[1:], *([config] if arguments[0] != "rollout" else []))
+    done = run(
+        arguments[0],
+        *arguments[1:],
+        *([config] if arguments[0] != "rollout" or len(arguments) > 3 else []),
+    )
     first, see = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
     assert first.startswith("error: ")

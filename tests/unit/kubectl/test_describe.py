@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from unit.kubectl import bodies
 
@@ -187,6 +189,46 @@ def test_the_wide_overview_has_the_digest_of_those_with_a_store() -> None:
     screen = Overview(namespaces=False, wide=True)
     lines = screen.table([summary(stored, None), summary(bodies.ready(), None)]).splitlines()
     assert [line.split()[-4] for line in lines] == ["DIGEST", "sha256:aaaaaaaaaaaa", "<none>"]
+
+
+def test_a_change_of_the_model_has_columns_where_there_may_be_one() -> None:
+    screen = Overview(namespaces=False, wide=False)
+    plain = summary(bodies.ready(), None)
+    assert "CANDIDATE" not in screen.table([plain])
+    changing = summary(bodies.changing(), None)
+    rows = [re.split(r" {3,}", line) for line in screen.table([changing, plain]).splitlines()]
+    assert [row[4:7] for row in rows] == [
+        ["SERVING", "CANDIDATE", "STEP"], ["v1", "v2", "Canary 10%"], ["v1", "<none>", "<none>"],
+    ]  # fmt: skip
+    progressive = bodies.ready()
+    progressive["spec"]["rollout"] = bodies.POLICY
+    idle = summary(progressive, None)
+    assert "CANDIDATE" in screen.table([idle], room=True), "one may begin while it is watched"
+    assert "   Canary 10%   " in screen.row(changing)
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("Canary", "v2 on trial beside v1: Canary 10% for "),
+        ("Promoting", "v2 takes the place of v1"),
+        ("Aborted", "v2 was aborted "),
+        ("Observing", "v2 on trial beside v1: Shadow for "),
+    ],
+)
+def test_a_change_of_the_model_is_told_with_where_to_read_more(phase: str, said: str) -> None:
+    text = describe(_resources(bodies.changing(phase)), 0)
+    (line,) = [line for line in text.splitlines() if line.startswith("Roll-out: ")]
+    assert line.startswith(f"Roll-out: {said}")
+    assert "\n    kubectl riskpredictor rollout status risk -n ward\n" in text
+    assert "Roll-out" not in describe(_resources(bodies.ready()), 0)
+
+
+def test_a_pod_with_a_second_model_says_which() -> None:
+    pod = bodies.pod("risk-a-1")
+    pod["metadata"]["labels"]["healthtech.dev/candidate-version"] = "v2"
+    (shown,) = tree(_resources(bodies.changing(), pods=[pod])).children[0].children
+    assert shown.detail == "v1, candidate v2, 0 restarts, on node-1"
 
 
 def test_an_autoscaler_that_the_spec_leaves_the_size_to_is_shown_as_what_it_is() -> None:

@@ -9,11 +9,15 @@ import copy
 from typing import Any
 
 import pytest
-from unit.operator.builders import predictor, rendered
+from unit.operator.builders import OPTIONS, predictor, rendered
 
 from riskpredictor_kubectl.history import REVISION, revisions
+from riskpredictor_kubectl.model_change import Model
 from riskpredictor_kubectl.model_source import place
 from riskpredictor_kubectl.undo import patch
+from riskpredictor_operator.core.manifests import render
+from riskpredictor_operator.core.release import Candidate, Serving, declared
+from riskpredictor_operator.core.spec import parse
 
 Spec = dict[str, Any]
 Change = dict[str, Any]
@@ -127,6 +131,42 @@ def _merged(target: Any, change: Any) -> Any:
         else:
             result[key] = _merged(result.get(key), value)
     return result
+
+
+def _on_trial(spec: Spec, stable: Spec, *, aborted: bool = False) -> tuple[Any, Model]:
+    """The template of a model that is on trial beside another one, or was aborted; the model."""
+    rp, before = (parse(predictor(**each)) for each in (spec, stable))
+    release = declared(rp, OPTIONS)
+    candidate = Candidate(release, "0123456789ab", "Canary-10", 10.0, 100.0, "NeverLower",
+                          "X-Subject-Key", "cases")  # fmt: skip
+    serving = Serving(declared(before, OPTIONS), None if aborted else candidate)
+    template = render(rp, serving).deployment["spec"]["template"]
+    return template, Model(release.version, release.digest, release.image)
+
+
+@pytest.mark.parametrize("aborted", [False, True], ids=["on trial", "aborted"])
+@pytest.mark.parametrize("then", EVERY)
+@pytest.mark.parametrize("now", EVERY)
+def test_the_stable_model_comes_back_while_another_is_on_trial(
+    now: str, then: str, aborted: bool
+) -> None:
+    spec = _stored(EVERY[now])
+    template, model = _on_trial(EVERY[now], EVERY[then], aborted=aborted)
+    change = patch(spec, template, _template(EVERY[then]), model)
+    assert _template(_merged(spec, change)) == _template(EVERY[then])
+
+
+def test_a_step_of_a_trial_that_has_ended_is_its_stable_model() -> None:
+    now = {"modelVersion": "v2"}
+    step, _ = _on_trial(now, PLAIN)
+    assert patch(_stored(now), _template(now), step) == {"modelVersion": "v1"}
+
+
+def test_a_model_that_is_observed_cannot_be_the_one_that_comes_back() -> None:
+    now = {"modelVersion": "v2", "shadow": {"modelVersion": "v1"}}
+    assert patch(_stored(now), _template({"modelVersion": "v2"}), _template(PLAIN)) == {
+        "modelVersion": "v1", "shadow": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("then", EVERY)

@@ -16,6 +16,8 @@ from unit.operator.live_objects import SCALING_ACTIVE, deployment_status
 from riskpredictor_operator.core import api, conditions
 from riskpredictor_operator.core.observed import trim
 from riskpredictor_operator.kube import Key, Resource
+from riskpredictor_operator.evidence_reader import EvidenceReader
+from riskpredictor_operator.model_change import ModelChanges
 from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.reconcile import Reconciler
 from riskpredictor_operator.rollout_limiter import RolloutLimiter
@@ -75,8 +77,13 @@ class Harness:
         self.copier = ModelCopier(
             self.cluster, self.cache, self.pods, self.queue.add, lambda: self.time.timestamp()
         )
+        self.evidence = EvidenceReader(
+            self.cluster, self.cache, self.pods, self.queue.add, lambda: self.time.timestamp(), 10.0
+        )
+        changes = ModelChanges(self.options, self.evidence)
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.options, self.limiter, self.copier, lambda: self.time,
+            self.cluster, self.cache, self.options, self.limiter, self.copier, changes,
+            lambda: self.time,
             lambda: self.time.timestamp(),
         )  # fmt: skip
 

@@ -159,8 +159,8 @@ CHANGES = {
     "withdrawn": (
         {"history": [ended("Promoted")]},
         {"history": [{"version": "v1", "outcome": "Promoted", "at": LATER}, ended("Withdrawn")]},
-        [("Normal", "RolloutReverted", (f"{V2}, promoted at {LATER}, is withdrawn: a model that was "
-          "served before it is declared again"))],
+        [("Normal", "RolloutReverted", (f"{V2}, promoted at {LATER}, is withdrawn: a model that "
+          "was served before it is declared again"))],
     ),
     "served without a comparison": (
         {}, {"history": [{"version": "v1", "outcome": "Promoted", "at": LATER}]}, [],

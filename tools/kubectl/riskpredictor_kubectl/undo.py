@@ -28,7 +28,7 @@ _SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _EARLIER_SECURITY = {**_SECURITY, "runAsUser": 10001, "runAsGroup": 10001}
 _NODES = {"kubernetes.io/os": "linux"}
 _GRACE_SECONDS = 30
-_ENV_CANDIDATE = {
+ENV_CANDIDATE = {
     "RISKPREDICTOR_CANDIDATE",
     "RISKPREDICTOR_CANDIDATE_PERCENT",
     "RISKPREDICTOR_CASES",
@@ -153,7 +153,7 @@ def _annotations(template: Body) -> dict[str, str]:
 
 def _env(template: Body, container: Body) -> list[Body]:
     ours = {"POD_NAME", *([model_source.ENV_MODEL] if model_source.declared(template) else [])}
-    ours |= _ENV_CANDIDATE if candidate_version(template) else set()
+    ours |= ENV_CANDIDATE if candidate_version(template) else set()
     return [each for each in container.get("env") or () if each["name"] not in ours]
 
 

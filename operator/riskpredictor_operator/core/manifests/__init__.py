@@ -37,6 +37,17 @@ class Desired:
         return {kind: manifest for kind, manifest in manifests.items() if manifest is not None}
 
 
+def kinds_of(rp: RiskPredictor) -> tuple[Resource, ...]:
+    """The kinds of children that a RiskPredictor should have."""
+    wanted = {
+        api.DEPLOYMENT: True,
+        api.SERVICE: True,
+        api.AUTOSCALER: rp.has_own_autoscaler,
+        api.DISRUPTION_BUDGET: rp.has_disruption_budget,
+    }
+    return tuple(kind for kind, exists in wanted.items() if exists)
+
+
 def render(rp: RiskPredictor, serving: Serving) -> Desired:
     """All children of a RiskPredictor.
 

@@ -30,11 +30,12 @@ ASK_SECONDS = 1.0
               metavar="SECONDS", help="How long to wait.")  # fmt: skip
 @with_client
 def abort(client: Client, name: str, yes: bool, wait: bool, timeout: int) -> None:
-    """Stop the change of the model that is under way: the stable model answers alone again.
+    """Stop the change that is under way.
 
-    It writes the annotation healthtech.dev/abort on the RiskPredictor, which stops this one
-    roll-out and no later one. Git still declares the candidate, which is not tried again until
-    spec.rollout.retry has another word: put the stable model back there.
+    The stable model answers alone again. It writes the annotation healthtech.dev/abort on the
+    RiskPredictor, which stops this one roll-out and no later one. Git still declares the candidate,
+    which is not tried again until spec.rollout.retry has another word: put the stable model back
+    there.
     """
     change = _running(client.predictor(client.namespace, name), name)
     old, new = change.before.version, change.after.version
@@ -78,10 +79,14 @@ def _running(predictor: Body, name: str) -> Change:
 
 
 def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise PluginError("nobody can be asked here; add --yes")
     if not click.confirm(question, err=True):
         raise click.Abort
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _annotate(client: Client, name: str, change: Change) -> Body:

@@ -42,9 +42,10 @@ def rollout() -> None:
                    "was aborted.")  # fmt: skip
 @with_client
 def status(client: Client, name: str, form: str | None, watch: bool) -> None:
-    """Show the change of the model that is under way: evidence, gates, what it waits for.
+    """Show the change that is under way.
 
-    Without one, shows what is served and the last change on record.
+    That is its evidence, its gates, what it waits for and what comes next. Without one, shows what
+    is served and the last change on record.
     """
     if not watch:
         predictor = client.predictor(client.namespace, name)
@@ -94,9 +95,10 @@ def _goes_on(change: Change | None) -> bool:
 @output_flag("json", "yaml", "wide")
 @with_client
 def history(client: Client, name: str, of_pods: bool, form: str | None) -> None:
-    """List the changes of the model on record, the latest first.
+    """List the changes on record, or revisions.
 
-    With spec.rollout.strategy Progressive the operator keeps ten. Without any, lists the revisions
+    With spec.rollout.strategy Progressive the operator keeps ten changes of the model, shown with
+    the latest first. Without any, lists the revisions
     of the pods, oldest first: a revision is a template of pods; scaling makes none.
     """
     predictor = client.predictor(client.namespace, name)
@@ -144,10 +146,11 @@ def _table(found: list[Revision]) -> str:
 def report(
     client: Client, name: str, entry: int | None, version: str | None, form: str, file: Any
 ) -> None:
-    """Print the report of a change of the model: models, gates, evidence, who and when.
+    """Print all about a change, to be kept.
 
-    By default of the one under way, else of the last on record. It has counts only, and can be kept
-    with a safety case.
+    That is both models, who declared the change and when, policy, gates and evidence. By default of
+    the one under way, else of the last on record. It has counts only, and can be kept with a safety
+    case.
 
     \b
       kubectl riskpredictor rollout report health-predictor -f change-v2.md
@@ -195,10 +198,11 @@ def _change(predictor: Body, name: str, entry: int | None, version: str | None) 
 @output_flag("json", "yaml")
 @with_client
 def diff(client: Client, name: str, form: str | None) -> None:
-    """Compare the stable model (A) and the candidate (B) by their cards and on real requests.
+    """Compare the stable model and the candidate.
 
-    The cards are those that a pod has loaded. Downgraded is a record that the candidate finds at a
-    lower risk.
+    Shows what their cards say, of the stable model as A and of the candidate as B, and how far they
+    agree on the requests so far. The cards are those that a pod has loaded. Downgraded is a record
+    that the candidate finds at a lower risk.
     """
     predictor = client.predictor(client.namespace, name)
     change = model_change.current(predictor)
