@@ -5,6 +5,7 @@ docs/STATISTICS.md explains what is counted and what a decision means.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -258,7 +259,7 @@ def _calibration(gates: Gates, reports: Sequence[PodReport]) -> GateResult:
     bar = Decimal(repr(gates.max_brier_increase))
     shown = near(float(increase), gates.max_brier_increase, sign=True, places=4)
     state = FAILED if increase > bar else PASSED
-    return result(state, f"{shown}: {_score(candidate)} after {_score(stable)}")
+    return result(state, f"Brier {_score(candidate)}, before {_score(stable)} ({shown})")
 
 
 def _cases(gates: Gates, reports: Sequence[PodReport]) -> GateResult:
@@ -309,7 +310,7 @@ def _matrix(total: Counts, levels: Sequence[str]) -> Matrix:
 
 
 def _score(value: float) -> str:
-    return near(value, value, places=4)
+    return near(value, math.inf, places=4)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -267,10 +267,10 @@ def test_a_pod_without_the_candidate_is_no_error_of_it() -> None:
 @pytest.mark.parametrize(
     ("brier", "state", "observed"),
     [
-        ((0.12, 0.11), PASSED, "-0.01: 0.11 after 0.12"),
-        ((0.12, 0.13), PASSED, "+0.01: 0.13 after 0.12"),
-        ((0.12, 0.1301), FAILED, "+0.0101: 0.1301 after 0.12"),
-        ((0.12, 0.13000001), FAILED, "+0.01000001: 0.13 after 0.12"),
+        ((0.12, 0.11), PASSED, "Brier 0.11, before 0.12 (-0.01)"),
+        ((0.12, 0.13), PASSED, "Brier 0.13, before 0.12 (+0.01)"),
+        ((0.12, 0.1301), FAILED, "Brier 0.1301, before 0.12 (+0.0101)"),
+        ((0.12, 0.13000001), FAILED, "Brier 0.13, before 0.12 (+0.01000001)"),
         ((None, 0.13), NOT_APPLICABLE, "the stable model's card has no Brier score"),
     ],
     ids=["better", "at the limit", "above", "just above", "nothing to compare with"],
