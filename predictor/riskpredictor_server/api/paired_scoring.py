@@ -73,7 +73,6 @@ class PairedScoring:
         self._stable, self._candidate = identity(stable), identity(candidate)
         self._levels = candidate.schema.levels
         self._place = {level: place for place, level in enumerate(self._levels)}
-        self._last = len(self._levels) - 1
         self._level_of = candidate.schema.level_of
         self._kept_by_level = [self._kept([level]) for level in self._levels]
         self._answer, self._warner = answerer(candidate), Warner(candidate)
@@ -89,16 +88,14 @@ class PairedScoring:
             return None
         given = None
         try:
-            answers, sampled, mark = self._assign.of(self.comparison.canonical(values))
-            if subject:
-                answers, sampled, _ = self._assign.of(subject)
+            record = self.comparison.canonical(values)
+            answers, sampled = self._assign.of(subject or record)
             if not (answers or sampled):
                 self._alone(1)
                 return None
             mapped = self.comparison.for_candidate(values)
             probabilities, shares = self.scorer.score(mapped)
-            # Of equal ones the highest, as Schema.level_of.
-            theirs = self._last - probabilities[::-1].index(max(probabilities))
+            theirs = self._level_of(probabilities)
             if answers:
                 given = self._answer(probabilities, shares, self._warner.warnings(mapped))
         except Exception as error:
@@ -107,7 +104,7 @@ class PairedScoring:
         ours = self._place[stable_level]
         counts = self._counts
         with counts.lock:
-            if self._distinct.add(mark):
+            if self._distinct.add(record):
                 self.comparison.count(ours, theirs)
             if given and theirs < ours and self._never_lower:
                 counts.withheld += 1
@@ -131,11 +128,10 @@ class PairedScoring:
         given = None
         try:
             records = list(map(self.comparison.canonical, rows))
-            answers, sampled, _ = self._assign.of(subject or records[0])
+            answers, sampled = self._assign.of(subject or records[0])
             if not (answers or sampled):
                 self._alone(len(rows))
                 return None
-            marks = self._assign.marks(records)
             mapped = list(map(self.comparison.for_candidate, rows))
             probabilities, shares = self.scorer.score_many(mapped)
             theirs = list(map(self._level_of, probabilities))
@@ -149,8 +145,8 @@ class PairedScoring:
         lowered = sum(map(lt, theirs, ours)) if self._never_lower else 0
         counts = self._counts
         with counts.lock:
-            for mark, one, other in zip(marks, ours, theirs, strict=True):
-                if self._distinct.add(mark):
+            for record, one, other in zip(records, ours, theirs, strict=True):
+                if self._distinct.add(record):
                     self.comparison.count(one, other)
             if given and lowered:
                 counts.withheld += lowered

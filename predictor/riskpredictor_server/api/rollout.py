@@ -6,6 +6,7 @@ record and no subject is kept: only counts, and bits of hashes.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from riskpredictor_server.api.cases import CasesResult, check_cases
 from riskpredictor_server.api.paired_scoring import CANDIDATE, STABLE, Counts, PairedScoring, Second
 from riskpredictor_server.model.artifact import Model
 from riskpredictor_server.model.audit import identity
-from riskpredictor_server.model.candidate import Candidate, load_candidate
+from riskpredictor_server.model.candidate import REJECTED, UNUSABLE, Candidate, load_candidate
 from riskpredictor_server.model.guarded_scorer import KINDS
 from riskpredictor_server.model.schema import Values
 from riskpredictor_server.settings import Settings
+
+log = logging.getLogger("riskpredictor")
 
 SWITCHED_OFF: Final = "SwitchedOff"
 _MOST_FAILED: Final = 20
@@ -42,12 +45,26 @@ class Rollout:
         self.paired: PairedScoring | None = None
         """None unless the candidate can be compared."""
         self._cases: CasesResult | None = None
-        if settings.candidate:
-            self.candidate = load_candidate(Path(settings.candidate), stable)
+        if not settings.candidate:
+            return
+        self.candidate = load_candidate(Path(settings.candidate), stable)
+        try:
             if self.candidate.comparison:
                 self.paired = PairedScoring(self.candidate.comparison, settings, self._counts)
             if self.candidate.model and settings.cases:
                 self._cases = check_cases(Path(settings.cases), self.candidate.model)
+        except Exception as error:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Go on without the candidate, which could not be prepared."""
+        log.error("the candidate cannot be prepared", exc_info=error)
+        message = f"it cannot be prepared: {type(error).__name__}; the log of the pod has the rest"
+        version, digest = (
+            (self.candidate.version, self.candidate.digest) if self.candidate else ("", "")
+        )
+        self.candidate = Candidate(UNUSABLE, version, digest, REJECTED, message)
+        self.paired = self._cases = None
 
     def score(self, values: Values, stable_level: str, subject: bytes) -> Second | None:
         """Let the candidate score a record that the stable model has scored."""

@@ -63,7 +63,10 @@ class Service:
             )
             self._by_version = {model.version: self.predictor}
             if self.rollout.paired:
-                self._add_versions(model, self.rollout.paired)
+                try:
+                    self._add_versions(model, self.rollout.paired)
+                except Exception as error:
+                    self.rollout.give_up(error)
         if self.reason:
             log.error("not ready: %s", self.reason)
         version = self.model.version if self.model else "none"
@@ -90,7 +93,12 @@ class Service:
     @property
     def subject_header(self) -> str:
         """Name of the header that assigns requests to a candidate, or empty."""
-        return self.settings.subject_header if self.rollout and self.rollout.paired else ""
+        return self.settings.subject_header if self.paired else ""
+
+    @property
+    def paired(self) -> PairedScoring | None:
+        """The comparison with a candidate, if there is one."""
+        return self.rollout.paired if self.rollout else None
 
     @property
     def model(self) -> Model | None:
@@ -128,8 +136,12 @@ class Service:
             return problem(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
         if version is None:
             return self.predictor
-        if version in self._by_version:
-            return self._by_version[version]
+        predictor, paired = self._by_version.get(version), self.paired
+        if predictor and paired and predictor.model is paired.model and paired.scorer.switched_off:
+            detail = f"version {version!r} is switched off here; {paired.scorer.told()}"
+            return problem(503, detail, request_id, headers=RETRY)
+        if predictor:
+            return predictor
         served = " and ".join(map(repr, self.versions))
         return problem(404, f"there is no version {version[:64]!r}, only {served}", request_id)
 
@@ -190,8 +202,8 @@ class Service:
         """Answer ``GET /openapi.json``: what records are, only a model knows."""
         if self.model is None:
             return self.not_ready(request_id)
-        paired = self.rollout.paired if self.rollout else None
-        return json_reply(document(self.settings, self.model, paired.model if paired else None))
+        candidate = self.paired.model if self.paired else None
+        return json_reply(document(self.settings, self.model, candidate))
 
     def exposition(self) -> Reply:
         """Answer ``GET /metrics``."""

@@ -6,13 +6,12 @@ all pods decide alike, and one pod alone has the exact share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from hashlib import blake2b
 from struct import Struct
 from typing import Final
 
-_SPLIT: Final = Struct("<3Q")
-"""Three independent numbers of one hash."""
+_SPLIT: Final = Struct("<2Q")
+"""Two independent numbers of one hash."""
 _RANGE: Final = 2**64
 
 
@@ -25,13 +24,8 @@ class Assignment:
         self._answered = round(_RANGE * percent / 100)
         self._sampled = round(_RANGE * sample / 100)
 
-    def of(self, key: bytes) -> tuple[bool, bool, int]:
-        """Return whether the candidate answers, whether it is compared, and its mark."""
-        digest = blake2b(key, key=self._key, digest_size=24).digest()
-        answered, sampled, mark = _SPLIT.unpack(digest)
-        return answered < self._answered, sampled < self._sampled, mark
-
-    def marks(self, keys: Iterable[bytes]) -> list[int]:
-        """Return the mark of each key: 64 bits that tell it from others."""
-        own = self._key
-        return [_SPLIT.unpack(blake2b(k, key=own, digest_size=24).digest())[2] for k in keys]
+    def of(self, key: bytes) -> tuple[bool, bool]:
+        """Return whether the candidate answers, and whether it is compared."""
+        digest = blake2b(key, key=self._key, digest_size=16).digest()
+        answered, sampled = _SPLIT.unpack(digest)
+        return answered < self._answered, sampled < self._sampled

@@ -19,19 +19,20 @@ class NotComparableError(ValueError):
 
 
 class Distinct:
-    """Tells which marks are new: a Bloom filter of 2^20 bits and three indexes.
+    """Tells which records are new: a Bloom filter of 2^20 bits and three indexes.
 
-    A mark that is new is taken for an old one with a probability of 0.1 % after 40,000 distinct
-    ones, 2 in 100 million after 1,000. An old one is never taken for a new one. (Bloom, "Space/time
-    trade-offs in hash coding with allowable errors", 1970.)
+    One that is new is taken for an old one with a probability of 0.1 % after 40,000 distinct ones,
+    2 in 100 million after 1,000. An old one is never taken for a new one. (Bloom, "Space/time
+    trade-offs in hash coding with allowable errors", 1970.) The indexes are bits of Python's own
+    hash, which is a keyed one of 64 bits (PEP 456).
     """
 
     def __init__(self) -> None:
         self._bits = bytearray(1 << _BITS - 3)
 
-    def add(self, mark: int) -> bool:
-        """Note 64 random bits; return whether they are new."""
-        bits = self._bits
+    def add(self, record: bytes) -> bool:
+        """Note a canonical record; return whether it is new."""
+        bits, mark = self._bits, hash(record)
         i, j, k = mark & _MASK, mark >> _BITS & _MASK, mark >> 2 * _BITS & _MASK
         if bits[i >> 3] >> (i & 7) & bits[j >> 3] >> (j & 7) & bits[k >> 3] >> (k & 7) & 1:
             return False

@@ -21,7 +21,7 @@ from support import foreign_model
 
 def told(folder: Path) -> dict[str, Any]:
     """What GET /rollout says of a candidate; the stable model must serve beside it."""
-    serving = with_candidate(folder)
+    serving = with_candidate(folder, cases="/nowhere")
     assert serving.ready("id").status == 200
     assert serving.predict(orjson.dumps(HEALTHY), "application/json", "id").status == 200
     document = orjson.loads(serving.rollout_state("id").body)
@@ -90,6 +90,22 @@ def test_whatever_loading_raises_the_stable_model_serves(
         found = told(variant())
     assert (found["state"], found["reason"]) == ("Unusable", "ModelRejected")
     assert "RecursionError" in found["message"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["api.rollout.PairedScoring", "api.rollout.check_cases", "api.service.Service._add_versions"],
+)
+def test_whatever_preparing_raises_the_stable_model_serves(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("trained_on")
+
+    monkeypatch.setattr(f"riskpredictor_server.{part}", fail)
+    found = told(variant())
+    assert (found["state"], found["reason"]) == ("Unusable", "ModelRejected")
+    assert "KeyError" in found["message"]
 
 
 def test_one_that_is_not_linear_is_not_compared_and_its_pickle_is_never_opened(
