@@ -90,24 +90,25 @@ def pairs_missing(gates: Gates, total: Counts, levels: Sequence[str]) -> int:
     matrix = _matrix(total, levels)
     alpha = _alpha(gates)
     n, high = total.pairs, sum(matrix[-1])
-    missing = [0]
-    for gate in _shares(gates, matrix, levels):
-        if gate.limit < OFF:
-            more = pairs_needed(gate.limit, alpha, gate.events) - gate.of
-            if gate.name == MISSED_HIGH:
+    most = 0
+    for share in _shares(gates, matrix, levels):
+        if share.limit < OFF:
+            needed = pairs_needed(share.limit, alpha, share.events)
+            if needed == MANY_PAIRS:
+                return MANY_PAIRS
+            more = needed - share.of
+            if share.name == MISSED_HIGH:
                 more = -(-more * (n + len(levels)) // (high + 1))
-            missing.append(more)
-    if gates.max_class_shift_percent < OFF:
-        limit = gates.max_class_shift_percent / 100
-        missing.append(
-            first_whole(
-                lambda more: all(
-                    -limit <= lower and upper <= limit
-                    for lower, upper in _shift_bounds(matrix, n + more, alpha)
-                )
+            most = max(most, more)
+    limit = gates.max_class_shift_percent / 100
+    if limit < OFF / 100:
+        most += first_whole(
+            lambda more: all(
+                -limit <= lower and upper <= limit
+                for lower, upper in _shift_bounds(matrix, n + most + more, alpha)
             )
         )
-    return min(max(missing), MANY_PAIRS)
+    return min(most, MANY_PAIRS)
 
 
 @dataclass(frozen=True, slots=True)

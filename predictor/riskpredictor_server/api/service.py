@@ -190,7 +190,8 @@ class Service:
         """Answer ``GET /openapi.json``: what records are, only a model knows."""
         if self.model is None:
             return self.not_ready(request_id)
-        return json_reply(document(self.settings, self.model))
+        paired = self.rollout.paired if self.rollout else None
+        return json_reply(document(self.settings, self.model, paired.model if paired else None))
 
     def exposition(self) -> Reply:
         """Answer ``GET /metrics``."""

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from unit.predictor.candidates import (
     OUTCOMES,
     Broken,
@@ -131,6 +132,9 @@ def test_a_candidate_with_more_and_reordered_features_scores_the_same_record(
     expected = load(artifact()).scorer.score(values).probabilities
     assert list(answer["probabilities"].values()) == pytest.approx(expected, abs=1e-12)
     assert [warning["field"] for warning in answer["warnings"]] == ["lactate"]
+    published = orjson.loads(serving.openapi("r-1").body)
+    schema = {"$ref": "#/components/schemas/Prediction", "components": published["components"]}
+    assert list(Draft202012Validator(schema).iter_errors(answer)) == []
     tensor = {"name": "v", "shape": [1, 4], "datatype": "FP64", "data": list(SICK.values())}
     body = orjson.dumps({"inputs": [tensor]})
     reply = create_app(serving).test_client().post(INFER, data=body)
