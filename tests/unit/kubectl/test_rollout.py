@@ -121,7 +121,7 @@ def test_a_watch_ends_with_the_roll_out(
     shadow, stale = bodies.changing("Shadow", "Shadowing"), bodies.ready()
     stale["status"]["observedGeneration"] = 0
     later = copy.deepcopy(shadow)
-    later["status"]["rollout"]["stepStartedAt"] = bodies.CREATED
+    later["status"]["rollout"]["stepStartedAt"] = "2024-01-31T10:00:00Z"
     news: list[Any] = [
         stale,
         shadow,
@@ -216,7 +216,7 @@ def _undone(cluster: Cluster, *flags: str) -> tuple[str, Any]:
 def test_undo_declares_the_stable_model_again(
     use: Use, phase: str, sets: list[tuple[str, str]], back: int
 ) -> None:
-    """In its own revision, which is from before the change, and so is all that was declared then."""
+    """And all else that its revision had, which is from before the change."""
     stable, candidate = ({"version": v, "image": f"health-predictor:{v}"} for v in ("v1", "v2"))
     predictor = bodies.changing(phase, stable=stable, candidate=candidate)
     cluster = use(predictor)
