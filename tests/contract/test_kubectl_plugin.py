@@ -59,8 +59,9 @@ def _status() -> dict[str, Any]:
     """The schemas of the status."""
     crd = yaml.safe_load((ROOT / "crds/riskpredictors.yaml").read_text())
     (version,) = crd["spec"]["versions"]
-    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["status"]
-    return found["properties"]
+    schema = version["schema"]["openAPIV3Schema"]
+    found: dict[str, Any] = schema["properties"]["status"]["properties"]
+    return found
 
 
 def _names(schema: dict[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from unit.predictor.candidates import variant
 from unit.predictor.support import HEALTHY, SICK, artifact, service
 
 from riskpredictor_server.api.openapi import document
@@ -123,3 +125,14 @@ def test_every_route_is_published_with_its_methods() -> None:
 def test_the_document_names_the_limits_of_this_server() -> None:
     batch = document(Settings(max_batch=7), MODEL)["components"]["schemas"]["Batch"]
     assert batch["properties"]["instances"]["maxItems"] == 7
+
+
+@pytest.mark.parametrize(
+    "folder", ["", str(variant()), "/nowhere"], ids=["none", "good", "missing"]
+)
+def test_the_state_of_a_roll_out_is_as_published(folder: str, tmp_path: Path) -> None:
+    serving = service(candidate=folder, cases=str(tmp_path))
+    found = orjson.loads(serving.rollout_state("id").body)
+    assert list(validator("Rollout").iter_errors(found)) == []
+    assert (found["candidate"] is None) == (not folder)
+    assert (found["cases"] is None) == (folder != str(variant()))

@@ -19,8 +19,13 @@ _OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
 
 
-def document(settings: Settings, model: Model) -> dict[str, Any]:
-    """Build the whole description, with the limits of this server and the records of its model."""
+def document(settings: Settings, model: Model, candidate: Model | None = None) -> dict[str, Any]:
+    """Build the whole description, with the limits of this server and the records of its model.
+
+    ``candidate`` is a model that may answer in its place.
+    """
+    names = candidate.schema.names if candidate else ()
+    more = [name for name in names if name not in model.schema.names]
     example = model.examples[0]["record"]
     paths = _paths(example) | _paths_v2(example_tensors(model.schema, example))
     for path, item in paths.items():
@@ -45,7 +50,7 @@ def document(settings: Settings, model: Model) -> dict[str, Any]:
         # Relative to where this document was read: right behind any prefix of a proxy.
         "servers": [{"url": "./"}],
         "paths": paths,
-        "components": {"schemas": schemas(model.schema, settings.max_batch)},
+        "components": {"schemas": schemas(model.schema, settings.max_batch, more)},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from riskpredictor_server.api.records import problems
@@ -12,21 +12,24 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _NUMBER: dict[str, Any] = {"type": "number"}
 
 
-def schemas(schema: Schema, max_batch: int) -> dict[str, Any]:
-    """Build the components that paths refer to; a batch has at most ``max_batch`` records."""
+def schemas(schema: Schema, max_batch: int, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Build the components that paths refer to; a batch has at most ``max_batch`` records.
+
+    ``more`` are features that only the candidate has: in answers of its own, never in records.
+    """
     return {
         "Record": _record(schema),
         "Batch": _object(
             {"instances": _array(ref("Record")) | {"minItems": 1, "maxItems": max_batch}}
         ),
-        "Prediction": _prediction(schema),
+        "Prediction": _prediction(schema, more),
         "Predictions": _object(
             {"predictions": _array(ref("Prediction")), "model_version": _TEXT, "request_id": _TEXT}
         ),
         "Problem": _problem(),
         "InferError": _infer_error(),
         "FieldError": _field_error(schema),
-        "Warning": _warning(schema),
+        "Warning": _warning(schema, more),
         "Rollout": _rollout(schema),
     } | _inference(schema)
 
@@ -79,18 +82,19 @@ def _feature(feature: Feature) -> dict[str, Any]:
     return described | {"x-unit": feature.unit} if feature.unit else described
 
 
-def _prediction(schema: Schema) -> dict[str, Any]:
+def _prediction(schema: Schema, more: Sequence[str]) -> dict[str, Any]:
     lowest, highest = schema.levels[0], schema.levels[-1]
     probability = _NUMBER | {"minimum": 0, "maximum": 1}
     share = _NUMBER | {
         "description": f"Log-odds of {highest} against {lowest}; above 0 raises risk."
     }
+    shares = _object(dict.fromkeys([*schema.names, *more], share), required=schema.names)
     properties = {
         "risk_level": {"enum": list(schema.levels)},
         "confidence": probability,
         "probabilities": _object(dict.fromkeys(schema.levels, probability)),
         "contributions": {
-            "oneOf": [_object(dict.fromkeys(schema.names, share)), {"type": "null"}],
+            "oneOf": [shares, {"type": "null"}],
             "description": "null for a model that is not linear.",
         },
         "warnings": _array(ref("Warning"))
@@ -154,16 +158,16 @@ def _field_error(schema: Schema) -> dict[str, Any]:
     return _object(properties, required=["field", "detail"])
 
 
-def _warning(schema: Schema) -> dict[str, Any]:
+def _warning(schema: Schema, more: Sequence[str]) -> dict[str, Any]:
     span = _object({"minimum": _NUMBER, "maximum": _NUMBER, "unit": _TEXT})
     value = _NUMBER | {"description": "In the unit of trained_on."}
     properties = {
-        "field": {"enum": list(schema.names)},
+        "field": {"enum": [*schema.names, *more]},
         "value": value,
         "trained_on": span | {"description": "What the training records span."},
         "detail": _text("The same for people."),
     }
-    optional = any(not feature.required for feature in schema.features)
+    optional = bool(more) or any(not feature.required for feature in schema.features)
     if not optional and all(feature.is_numeric for feature in schema.features):
         return _object(properties)
     properties["value"] = {"description": "In the unit of trained_on; null if it was left out."}

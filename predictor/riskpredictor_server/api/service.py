@@ -40,8 +40,8 @@ class Service:
         self.predictor: Predictor | None = None
         self.audit: AuditLog | None = None
         self.rollout: Rollout | None = None
-        self._candidate: Predictor | None = None
-        """Answers requests for the candidate's version."""
+        self._by_version: dict[str, Predictor] = {}
+        """What answers requests for one version."""
         self._ids = itertools.count(1)
         self._boot = secrets.token_hex(6)
         try:
@@ -61,8 +61,9 @@ class Service:
                 self.audit,
                 self.rollout if self.rollout.candidate else None,
             )
+            self._by_version = {model.version: self.predictor}
             if self.rollout.paired:
-                self._candidate = self._predictor_of_candidate(self.rollout.paired)
+                self._add_versions(model, self.rollout.paired)
         if self.reason:
             log.error("not ready: %s", self.reason)
         version = self.model.version if self.model else "none"
@@ -74,16 +75,22 @@ class Service:
         )
         self._health = Reply(200, JSON, orjson.dumps({"status": "alive", "version": __version__}))
 
-    def _predictor_of_candidate(self, paired: PairedScoring) -> Predictor:
-        audit = self.audit.of(paired.model) if self.audit else None
-        return Predictor(
-            paired.model, self.metrics, self.settings.max_batch, audit, headers=paired.headers
+    def _add_versions(self, model: Model, paired: PairedScoring) -> None:
+        """Let requests name a version: neither answers for the other then, and no pair counts."""
+        most, audit = self.settings.max_batch, self.audit
+        alone = Predictor(model, self.metrics, most, audit)
+        if self.predictor:
+            alone.recent = self.predictor.recent
+        of_candidate = audit.of(paired.model) if audit else None
+        candidate = Predictor(
+            paired.model, self.metrics, most, of_candidate, headers=paired.headers
         )
+        self._by_version = {paired.model.version: candidate, model.version: alone}
 
     @property
     def subject_header(self) -> str:
         """Name of the header that assigns requests to a candidate, or empty."""
-        return self.settings.subject_header if self._candidate else ""
+        return self.settings.subject_header if self.rollout and self.rollout.paired else ""
 
     @property
     def model(self) -> Model | None:
@@ -107,7 +114,7 @@ class Service:
     @property
     def versions(self) -> list[str]:
         """The versions that a request can ask for: the model's, then that of a candidate."""
-        return [each.model.version for each in (self.predictor, self._candidate) if each]
+        return list(reversed(self._by_version))
 
     def predictor_of(self, name: str, version: str | None, request_id: str) -> Predictor | Reply:
         """Return what answers for a version of a model, or the reply if nothing does.
@@ -121,9 +128,8 @@ class Service:
             return problem(404, f"there is no model {name[:64]!r}, only {own!r}", request_id)
         if version is None:
             return self.predictor
-        for predictor in (self.predictor, self._candidate):
-            if predictor and predictor.model.version == version:
-                return predictor
+        if version in self._by_version:
+            return self._by_version[version]
         served = " and ".join(map(repr, self.versions))
         return problem(404, f"there is no version {version[:64]!r}, only {served}", request_id)
 
@@ -184,7 +190,8 @@ class Service:
         """Answer ``GET /openapi.json``: what records are, only a model knows."""
         if self.model is None:
             return self.not_ready(request_id)
-        return json_reply(document(self.settings, self.model))
+        paired = self.rollout.paired if self.rollout else None
+        return json_reply(document(self.settings, self.model, paired.model if paired else None))
 
     def exposition(self) -> Reply:
         """Answer ``GET /metrics``."""

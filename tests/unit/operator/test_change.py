@@ -16,6 +16,7 @@ from unit.operator.builders import declared
 from unit.operator.trial import AGREES, UNDER_TRIAGE, digest, model, settled, shuffled
 
 from riskpredictor_operator.core import reasons
+from riskpredictor_operator.core.change.record import to_fields
 from riskpredictor_operator.core.change.state import abort_key, from_document, to_document
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.evidence import (
@@ -657,6 +658,19 @@ def test_what_is_stored_is_read_back_whole(acts: list[str]) -> None:
             state = from_document(document)
             assert state is not None
             assert to_document(state) == document
+
+
+@given(acts=ACTS)
+@settings(max_examples=30, deadline=None)
+def test_the_crd_knows_every_field_that_is_written(acts: list[str]) -> None:
+    trial = settled(approval={"required": True}, gates={"cases": {"configMap": "ward-cases"}})
+    trial.report = {"cases": Cases("sha256:ab", 2, ())}
+    trial.declare("v2")
+    for act in acts:
+        trial.count(AGREES if act == "good" else UNDER_TRIAGE)
+        trial.turn()
+        assert trial.last is not None
+        assert trial.status == to_fields(trial.last.record)
 
 
 def test_an_abort_is_remembered_by_the_digest_alone() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from unit.operator.builders import OPTIONS, declared
+from unit.operator.builders import OPTIONS, declared, pruned, schema
 
 from riskpredictor_operator.core.change import record as records
 from riskpredictor_operator.core.change.advance import Advanced, Moment, advance
@@ -126,7 +126,8 @@ class Trial:
         self.last = advance(
             rp, resolved.record, of, facts, self._evidence(resolved), Moment(self.stamp, WHO, EVERY)
         )
-        self.status = records.to_fields(self.last.record)
+        # A field that the CRD does not know would be lost in a cluster.
+        self.status = pruned(records.to_fields(self.last.record), schema()["properties"]["status"])
         step = (self.status.get("rollout") or {}).get("step", "")
         if not self.seen or self.seen[-1] != step:
             self.seen.append(step)

@@ -94,7 +94,7 @@ async def test_overload_refuses_every_spelling_of_a_path(
             patch.setattr(application.admission, name, 9.0 if name == "lag" else -1)
             found, problem = await ask(application, "POST", path)
             assert (found, problem["title"]) == (503, "Service unavailable")
-            for probe in ("/health", "//ready"):
+            for probe in ("/health", "//ready", "/rollout"):
                 assert (await ask(application, "GET", probe))[0] == 200
 
 
