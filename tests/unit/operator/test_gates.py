@@ -125,14 +125,14 @@ def test_a_result_is_told_in_figures_and_units() -> None:
         DOWNGRADE, PASSED, "0.48 % of 2500", "0.14 to 1.14 %", "2 %"
     )
     assert found[SEVERE_DOWNGRADE] == GateResult(
-        SEVERE_DOWNGRADE, PASSED, "0 % of 2500", "0 to 0.33 %", "0.5 %"
+        SEVERE_DOWNGRADE, PASSED, "0 % of 2500", "0 to 0.32 %", "0.5 %"
     )
     assert found[MISSED_HIGH] == GateResult(
-        MISSED_HIGH, PASSED, "0.67 % of 300 High", "0.01 to 3.58 %", "5 %"
+        MISSED_HIGH, PASSED, "0.67 % of 300 High", "0.01 to 3.49 %", "5 %"
     )
     assert found[UPGRADE].limit == "10 %"
     assert found[CLASS_SHIFT] == GateResult(
-        CLASS_SHIFT, PASSED, "Low -0.12 % of 2500", "Low -1.2 to +0.96 %", "5 % either way"
+        CLASS_SHIFT, PASSED, "Low -0.12 % of 2500", "Low -1.24 to +1 %", "5 % either way"
     )
 
 
