@@ -17,11 +17,12 @@ VERSIONS ?= v1.30.14 v1.36.3
 PYTHONS ?= 3.11 3.12 3.13 3.14
 # What they are installed on: images need glibc 2.28 or newer, as numpy does.
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin windows
-VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py test_model_spec.py)
+VERSIONED := $(addprefix tests/control_plane/,test_crd.py test_manifests.py test_children.py test_scaling_modes.py test_rights.py test_model_spec.py test_rollout_spec.py)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' operator/riskpredictor_operator/__init__.py)
 AUDIT := build/audit
 KSERVE := build/kserve
 STORES := build/stores
+SAVVI := build/savvi
 COMMIT_TIME = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
 LOCAL := python3 tools/cluster/cluster.py
 # --no-strip-extras: without them an older pip takes the newest coverage for coverage[toml], and then refuses it.
@@ -73,7 +74,7 @@ test-unit: $(VENV)/.ready ## Pure logic (seconds)
 	$(PYTEST) $(SPREAD) tests/unit
 
 .PHONY: test-contract
-test-contract: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
+test-contract: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready $(SAVVI)/.ready ## CRD, roles, samples, HTTP API against the code; fuzz
 	$(PYTEST) $(SPREAD) tests/contract
 
 .PHONY: test-control-plane
@@ -116,7 +117,7 @@ test-browser: $(VENV)/.ready ## The web page in Chromium
 	$(PYTEST) tests/browser
 
 .PHONY: programs
-programs: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready $(STORES)/.ready ## Build, fetch and install what the tests run (minutes, once)
+programs: $(VENV)/.ready $(AUDIT)/.ready $(KSERVE)/.ready $(SAVVI)/.ready $(STORES)/.ready ## Build, fetch and install what the tests run (minutes, once)
 	$(PY) -m support.programs
 
 .PHONY: check
@@ -137,6 +138,10 @@ bench-predictor: $(VENV)/.ready ## The predictor beside its limit and its peers 
 .PHONY: bench-operator
 bench-operator: $(VENV)/.ready ## The operator at scale on a real control plane (ARGS="--sizes 1,100")
 	$(PY) -m bench.operator.bench $(ARGS)
+
+.PHONY: bench-safe-change
+bench-safe-change: $(VENV)/.ready ## How often the gates of a change of model are wrong, and how soon they decide (ARGS="--simulate 2000")
+	$(PY) -m bench.safe_change $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.ready ## The operator under churn: does its memory grow? (ARGS="--minutes 30")
@@ -191,6 +196,7 @@ lock: $(VENV)/.ready ## Lock the dependencies again, with hashes
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.lock
 	$(UV_COMPILE) requirements-audit.in -o requirements-audit.lock
 	$(UV_COMPILE) requirements-kserve.in -o requirements-kserve.lock
+	$(UV_COMPILE) requirements-savvi.in -o requirements-savvi.lock
 	$(UV_COMPILE) requirements-stores.in -o requirements-stores.lock
 
 .PHONY: wheels
@@ -236,6 +242,13 @@ $(KSERVE)/.ready: requirements-kserve.lock $(VENV)/.ready
 	@echo "setting up $(KSERVE) from requirements-kserve.lock ..."
 	@$(VENV)/bin/uv venv --quiet --clear $(KSERVE)
 	@$(VENV)/bin/uv pip install --quiet --python $(KSERVE)/bin/python --require-hashes -r requirements-kserve.lock
+	@touch $@
+
+# A published confidence sequence, for tests/contract/test_published_sequence.py.
+$(SAVVI)/.ready: requirements-savvi.lock $(VENV)/.ready
+	@echo "setting up $(SAVVI) from requirements-savvi.lock ..."
+	@$(VENV)/bin/uv venv --quiet --clear $(SAVVI)
+	@$(VENV)/bin/uv pip install --quiet --python $(SAVVI)/bin/python --require-hashes -r requirements-savvi.lock
 	@touch $@
 
 # MLflow's server and the OpenSSF model signer, for the tests of the fetch step.

@@ -16,6 +16,7 @@ from typing import Any
 
 from browser.balancer import service
 from browser.chromium import chromium
+from browser.test_trial import candidate
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from unit.predictor.support import ServerProcess
@@ -127,6 +128,8 @@ def main() -> int:
         picture(browser, url, "phone", high, viewport=PHONE, has_touch=True)
         picture(browser, url, "load-demo", load, part=LOAD_PART)
         picture(browser, f"{url}/docs", "api", operation, to="details.route:nth-of-type(6)")
+        with candidate(100) as canary:
+            picture(browser, canary.url, "trial", high, part="#result-panel")
         with TemporaryDirectory() as folder, ServerProcess(train(Path(folder), 4000)) as ward:
             picture(browser, ward.url, "own-model", example("Example of Medium", "Medium"))
     return 0

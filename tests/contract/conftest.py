@@ -56,3 +56,9 @@ def _made(environment: str) -> Path:
 def kserve_python() -> Path:
     """The Python that has KServe's client, installed."""
     return _made("kserve") / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def savvi_python() -> Path:
+    """The Python that has a published confidence sequence, installed."""
+    return _made("savvi") / "bin" / "python"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
-from unit.predictor.support import HEALTHY, ServerProcess
+from unit.predictor.support import HEALTHY, ServerProcess, artifact
 
 from riskpredictor_operator import controller as _controller
 from support import prometheus
@@ -30,8 +30,9 @@ FAMILY = re.compile(r"_(?:bucket|sum|count|total)$")
 
 @pytest.fixture(scope="module")
 def exported() -> set[str]:
-    """Series names without their type's suffix, of a live predictor and of the operator."""
-    with ServerProcess() as server:
+    """Series names without their type's suffix, of a live predictor with a candidate and of the
+    operator."""
+    with ServerProcess(candidate=str(artifact("v2"))) as server:
         for body in [HEALTHY] * 200 + [{}]:
             server.post("/predict", body)
         text = server.get("/metrics").body.decode()

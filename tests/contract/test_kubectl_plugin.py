@@ -17,12 +17,21 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from unit.kubectl import bodies
+from unit.operator import builders
 
-from riskpredictor_kubectl import names, undo
+from riskpredictor_kubectl import model_change, names, undo
+from riskpredictor_kubectl.model_change import Change, Evidence, Gate, Model
 from riskpredictor_kubectl.predictor import BATCH
 from riskpredictor_kubectl.remedies import REASONS, findings
 from riskpredictor_kubectl.rollout_report import GATES
 from riskpredictor_operator.core import api, reasons
+from riskpredictor_operator.core.change import state as states
+from riskpredictor_operator.core.change.record import Record, Who, to_fields
+from riskpredictor_operator.core.change.state import Snapshot, State
+from riskpredictor_operator.core.evidence import Counts
+from riskpredictor_operator.core.gates import GateResult
+from riskpredictor_operator.core.release import Release
+from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key, path_of
 from riskpredictor_server.settings import Settings
 from support.cluster import ROOT
@@ -35,7 +44,10 @@ def test_every_reason_of_the_operator_is_explained_and_no_other() -> None:
     known = {value for value in constants.values() if isinstance(value, str)}
     assert set(REASONS) == known
     nothing_to_do = {name for name, advice in REASONS.items() if not advice["steps"]}
-    assert nothing_to_do == {"Ready", "PodsAvailable", "ScalingActive"}
+    assert nothing_to_do == {
+        "Ready", "PodsAvailable", "ScalingActive", "GatesPassed", "StepReached", "RolloutPromoted",
+        "RolloutReverted", "Superseded",
+    }  # fmt: skip
 
 
 def test_the_names_are_the_operators() -> None:
@@ -59,14 +71,76 @@ def _status() -> dict[str, Any]:
     """The schemas of the status."""
     crd = yaml.safe_load((ROOT / "crds/riskpredictors.yaml").read_text())
     (version,) = crd["spec"]["versions"]
-    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["status"]
-    return found["properties"]
+    schema = version["schema"]["openAPIV3Schema"]
+    found: dict[str, Any] = schema["properties"]["status"]["properties"]
+    return found
 
 
 def _names(schema: dict[str, Any]) -> Iterator[str]:
     for name, inner in (schema.get("properties") or {}).items():
         yield name
         yield from _names(inner.get("items") or inner)
+
+
+STATE = State(
+    id="0123456789ab",
+    phase=states.CANARY,
+    percent=10.0,
+    stable=Release("v1", "risk:v1", None),
+    candidate=Release("v2", "risk:v2", None),
+    digest="sha256:2",
+    policy_digest="sha256:c",
+    generation=3,
+    started_at=bodies.CREATED,
+    step_started_at=bodies.LATER,
+    deadline_at=bodies.LATER,
+    step_pairs=4,
+    snapshot=Snapshot(Counts(((5, 1), (2, 3)), 1, 2, 3), 2, bodies.LATER),
+    levels=("Low", "High"),
+    gates=(GateResult("Downgrade", "Passed", "a", "b", "c"),),
+    cases_digest="sha256:d",
+    reason="RolloutAborted",
+    message="why",
+)
+"""A change as the operator remembers it, with a value for every field."""
+
+
+def test_a_change_is_read_as_the_operator_writes_it() -> None:
+    predictor = bodies.predictor()
+    predictor["status"]["rollout"] = states.to_document(STATE)
+    change = model_change.current(predictor)
+    assert change == Change(
+        state="Canary", before=Model("v1", "", "risk:v1"), after=Model("v2", "sha256:2", "risk:v2"),
+        id="0123456789ab", step="Canary 10%", percent=10.0, started=bodies.CREATED,
+        step_started=bodies.LATER, step_pairs=4, deadline=bodies.LATER,
+        evidence=Evidence(11, ((5, 1), (2, 3)), ("Low", "High"), 3, 2, 1, 2, bodies.LATER),
+        gates=(Gate("Downgrade", "Passed", "a", "b", "c"),), cases="sha256:d",
+        policy_digest="sha256:c", generation=3, reason="RolloutAborted", message="why",
+    )  # fmt: skip
+
+
+def test_one_that_has_ended_is_read_as_the_operator_writes_it() -> None:
+    policy = {"strategy": "Progressive", "retry": "again", "approval": {"digest": STATE.digest}}
+    rp = parse(builders.predictor(rollout=policy))
+    record = Record().ended("Aborted", STATE, rp, Who("argocd", "CHG-1"), bodies.LATER)
+    predictor = bodies.predictor()
+    predictor["status"] |= to_fields(record)
+    (change,) = model_change.past(predictor)
+    assert (change.state, change.ended, change.reason) == (
+        "Aborted", bodies.LATER, "RolloutAborted",
+    )  # fmt: skip
+    assert (change.before, change.after) == (Model("v1"), Model("v2", "sha256:2", "risk:v2"))
+    assert (change.manager, change.change_ref, change.retry) == ("argocd", "CHG-1", "again")
+    assert (change.approval, change.generation, change.cases) == ("sha256:2", 3, "sha256:d")
+    assert (change.evidence.pairs, len(change.gates)) == (11, 1)
+
+
+def test_the_phases_are_the_operators() -> None:
+    names_of = ("SHADOW", "CANARY", "AWAITING_APPROVAL", "PROMOTING", "ABORTED", "OBSERVING")
+    for name in names_of:
+        assert getattr(model_change, name) == getattr(states, name)
+        change = Change(getattr(states, name), Model(), Model())
+        assert change.is_running is (change.state in states.RUNNING)
 
 
 @pytest.mark.parametrize("field", ["rollout", "history"])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import urllib3
+from unit.predictor.candidates import write_variant
 from unit.predictor.support import HEALTHY, SICK, ServerProcess, artifact
 
 from riskpredictor_kubectl.errors import PluginError
@@ -69,6 +72,16 @@ def test_a_card_comes_with_the_digest_of_its_bytes(predictor: Predictor) -> None
     card = predictor.card()
     raw = (artifact() / "card.json").read_bytes()
     assert card == {**json.loads(raw), "digest": f"sha256:{hashlib.sha256(raw).hexdigest()}"}
+
+
+def test_the_card_of_a_candidate_is_the_one_that_is_compared(tmp_path: Path) -> None:
+    variant = write_variant(tmp_path / "v2")
+    with ServerProcess(candidate=str(variant), rollout_id="0123456789ab") as both:
+        pod = Predictor(both.url)
+        counted = json.loads(urllib3.request("GET", f"{both.url}/rollout").data)
+        for card, role in ((pod.card(), "stable"), (pod.card(candidate=True), "candidate")):
+            assert card["digest"] == counted[role]["digest"]
+            assert card["model_version"] == counted[role]["version"]
 
 
 def test_a_server_without_a_candidate_has_no_card_of_one(predictor: Predictor) -> None:

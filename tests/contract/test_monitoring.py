@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
+from generate.metrics_page import predictor_exposition
 from riskpredictor_operator import controller as _controller
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.model import IN_CLUSTER, SOURCES
 from riskpredictor_operator.core.slots import SLOTS, Slot
-from riskpredictor_server.metrics import Metrics
 from support import prometheus
 from support.cluster import ROOT
 
@@ -132,19 +133,17 @@ WELL = {
 """A cluster in which all is well."""
 
 
-def _series() -> set[str]:
+@cache
+def _series() -> frozenset[str]:
     """Names of all series that operator and predictor can have."""
-    server = Metrics()
-    server.requests.observe("/predict", 200, 0.01)
-    text = server.render([("riskpredictor_input_drift", "", {"field": "x"}, 0.0)]).decode()
-    names = set(re.findall(r"^([a-z_]+)[{ ]", text, re.MULTILINE))
+    names = set(re.findall(r"^([a-z_]+)[{ ]", predictor_exposition(), re.MULTILINE))
     for family in REGISTRY.collect():
         names |= {family.name, *(sample.name for sample in family.samples)}
         if family.type == "counter":
             names.add(f"{family.name}_total")
         if family.type == "histogram":
             names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
-    return names
+    return frozenset(names)
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -1,4 +1,5 @@
-"""A small HTTP server in place of predictor pods, for the files that the operator copies.
+"""A small HTTP server in place of predictor pods, for what the operator reads from them: the files
+of their models, and anything else that a test gives it.
 
 Fake nodes start pods without running them. The pods are given the server's address, which is one of
 loopback, where the operator under test runs as well.
@@ -39,9 +40,13 @@ class PodServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
+    def __init__(self, files: Mapping[str, bytes], candidate: Mapping[str, bytes]) -> None:
         super().__init__((next(_ADDRESSES), CONTAINER_PORT), _Handler)
         self.files = files
+        self.candidate = candidate
+        """Files of the candidate."""
+        self.answers: dict[str, bytes] = {}
+        """What is answered to other paths, such as ``/rollout``."""
         self.hangs = threading.Event()
         self.asked: list[str] = []
 
@@ -54,7 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.hangs.is_set():
             while self.server.hangs.wait(0.1) and self.server.hangs.is_set():
                 pass
-        content = self.server.files.get(self.path.removeprefix("/model/files/"))
+        folder, _, name = self.path.rpartition("/")
+        held = {"/model/files": self.server.files, "/model/candidate/files": self.server.candidate}
+        content = held.get(folder, {}).get(name, self.server.answers.get(self.path))
         self.send_response(200 if content is not None else 404)
         self.end_headers()
         self.wfile.write(content or b"")
@@ -64,9 +71,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(files: Mapping[str, bytes]) -> Iterator[PodServer]:
-    """A server in place of pods."""
-    server = PodServer(files)
+def serving(
+    files: Mapping[str, bytes], candidate: Mapping[str, bytes] | None = None
+) -> Iterator[PodServer]:
+    """A server in place of pods, with the files of their model and of their candidate."""
+    server = PodServer(files, candidate or {})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -171,13 +171,10 @@ def parse_report(pod: str, content: bytes) -> PodReport:
     state = _text(candidate, "state", "candidate.") if candidate else ""
     if candidate and state not in STATES:
         _refuse("candidate.state", f"{state!r} is none of {', '.join(sorted(STATES))}")
-    of_candidate = {
-        name: _text(candidate, name, "candidate.", "", limit)
-        for name, limit in (
-            ("reason", _TEXT_LIMIT), ("message", REPORT_LIMIT), ("version", _TEXT_LIMIT),
-            ("digest", _TEXT_LIMIT),
-        )
-    }  # fmt: skip
+    reason, version, digest = (
+        _text(candidate, name, "candidate.", "") for name in ("reason", "version", "digest")
+    )
+    message = _text(candidate, "message", "candidate.", "", REPORT_LIMIT)
     errors, brier = _map(report, "errors"), _map(report, "brier")
     return PodReport(
         pod=pod,
@@ -185,11 +182,11 @@ def parse_report(pod: str, content: bytes) -> PodReport:
         rollout_id=_text(report, "id"),
         levels=levels,
         state=state,
-        reason=of_candidate["reason"],
-        message=shortened(of_candidate["message"], _MESSAGE_LIMIT),
+        reason=reason,
+        message=shortened(message, _MESSAGE_LIMIT),
         stable_digest=_text(_map(report, "stable"), "digest", "stable."),
-        candidate_version=of_candidate["version"],
-        candidate_digest=of_candidate["digest"],
+        candidate_version=version,
+        candidate_digest=digest,
         counts=Counts(
             matrix,
             errors=sum(_count(errors, name, "errors.") for name in ("raised", "invalid", "slow")),
@@ -245,17 +242,15 @@ def _text(
 
 
 def _texts(parent: Body, name: str, path: str, limit: int) -> tuple[str, ...]:
+    """A list of texts; long ones are shortened."""
     values = _field(parent, name, path)
     if (
         not isinstance(values, list)
         or len(values) > limit
-        or not all(isinstance(text, str) and len(text) <= _TEXT_LIMIT for text in values)
+        or not all(isinstance(text, str) for text in values)
     ):
-        _refuse(
-            path + name,
-            f"must be a list of at most {limit} texts of at most {_TEXT_LIMIT} characters",
-        )
-    return tuple(values)
+        _refuse(path + name, f"must be a list of at most {limit} texts")
+    return tuple(shortened(text, _TEXT_LIMIT) for text in values)
 
 
 def _count(parent: Body, name: str, path: str = "", default: Any = _ABSENT) -> int:

@@ -159,11 +159,11 @@ _POSSIBLY_APPLIED: Mapping[Resource, Body] = {
             "containers": [{
                 **dict.fromkeys(("args", "command", "securityContext"), EVERYTHING),
                 "name": api.CONTAINER,
-                "env": [
-                    {"name": name} for name in ("RISKPREDICTOR_MODEL", *sorted(api.CANDIDATE_ENV))
-                ],
+                "env": [{"name": "RISKPREDICTOR_MODEL"}],
                 # Inside the pod.
-                "volumeMounts": [{"mountPath": "/tmp"}, {"mountPath": "/models"}],  # noqa: S108
+                "volumeMounts": [
+                    {"mountPath": path} for path in ("/tmp", slots.MODELS, slots.CASES)  # noqa: S108
+                ],
             }],
             "initContainers": [
                 {"name": name} for slot in slots.SLOTS

@@ -5,6 +5,7 @@ docs/STATISTICS.md explains what is counted and what a decision means.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -90,24 +91,25 @@ def pairs_missing(gates: Gates, total: Counts, levels: Sequence[str]) -> int:
     matrix = _matrix(total, levels)
     alpha = _alpha(gates)
     n, high = total.pairs, sum(matrix[-1])
-    missing = [0]
-    for gate in _shares(gates, matrix, levels):
-        if gate.limit < OFF:
-            more = pairs_needed(gate.limit, alpha, gate.events) - gate.of
-            if gate.name == MISSED_HIGH:
+    most = 0
+    for share in _shares(gates, matrix, levels):
+        if share.limit < OFF:
+            needed = pairs_needed(share.limit, alpha, share.events)
+            if needed == MANY_PAIRS:
+                return MANY_PAIRS
+            more = needed - share.of
+            if share.name == MISSED_HIGH:
                 more = -(-more * (n + len(levels)) // (high + 1))
-            missing.append(more)
-    if gates.max_class_shift_percent < OFF:
-        limit = gates.max_class_shift_percent / 100
-        missing.append(
-            first_whole(
-                lambda more: all(
-                    -limit <= lower and upper <= limit
-                    for lower, upper in _shift_bounds(matrix, n + more, alpha)
-                )
+            most = max(most, more)
+    limit = gates.max_class_shift_percent / 100
+    if limit < OFF / 100:
+        most += first_whole(
+            lambda more: all(
+                -limit <= lower and upper <= limit
+                for lower, upper in _shift_bounds(matrix, n + most + more, alpha)
             )
         )
-    return min(max(missing), MANY_PAIRS)
+    return min(most, MANY_PAIRS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ def _calibration(gates: Gates, reports: Sequence[PodReport]) -> GateResult:
     bar = Decimal(repr(gates.max_brier_increase))
     shown = near(float(increase), gates.max_brier_increase, sign=True, places=4)
     state = FAILED if increase > bar else PASSED
-    return result(state, f"{shown}: {_score(candidate)} after {_score(stable)}")
+    return result(state, f"Brier {_score(candidate)}, before {_score(stable)} ({shown})")
 
 
 def _cases(gates: Gates, reports: Sequence[PodReport]) -> GateResult:
@@ -308,7 +310,7 @@ def _matrix(total: Counts, levels: Sequence[str]) -> Matrix:
 
 
 def _score(value: float) -> str:
-    return near(value, value, places=4)
+    return near(value, math.inf, places=4)
 
 
 def _some(names: Sequence[str]) -> str:

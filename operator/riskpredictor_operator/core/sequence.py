@@ -94,6 +94,8 @@ def _edge(refuted: Callable[[float], bool], outside: float, inside: float) -> fl
     """Return where refuted proportions begin between two, to the safe side."""
     for _ in range(_HALVINGS):
         middle = (outside + inside) / 2
+        if middle in (outside, inside):  # no number is between: the bound is 1, but for rounding
+            break
         outside, inside = (middle, inside) if refuted(middle) else (outside, middle)
     return outside
 

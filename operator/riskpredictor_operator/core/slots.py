@@ -10,6 +10,9 @@ from riskpredictor_operator.core import api
 MODELS: Final = "/models"
 """Where the volume with the models is mounted."""
 
+CASES: Final = "/etc/riskpredictor/cases"
+"""Where the predictor finds the hospital's own cases."""
+
 COPY: Final = "copy"
 CREDENTIALS: Final = "credentials"
 CA: Final = "ca"

@@ -1,7 +1,7 @@
 """Compares the predictor with its former self, with other ways to serve and with its peers.
 
 ``PYTHONPATH=tests:predictor python -m bench.predictor.bench [--peers] [--before COMMIT]``, or
-``[--shadow]`` for the cost of a candidate alone.
+with ``--shadow`` what a candidate costs, and nothing else.
 
 Every round measures every subject; medians are shown. The server has one core and the load
 generator (wrk) the other, so read ratios rather than absolute figures on a shared machine.
@@ -63,7 +63,9 @@ def main() -> int:
         print("wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
         return 2
     if args.shadow:
-        return shadow(args.python, args.rounds, args.seconds)
+        with _checkout(args.before) as checkout:
+            former = (before(args.python, args.before, checkout),) if checkout else ()
+            return shadow(args.python, args.rounds, args.seconds, former)
     with _checkout(args.before) as checkout, tempfile.TemporaryDirectory() as scratch:
         bench = Bench(artifact(), args.rounds, args.seconds)
         subjects = own(args.python)

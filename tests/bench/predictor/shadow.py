@@ -12,7 +12,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 
 from bench.predictor.measure import median, running
-from bench.predictor.subjects import beside
+from bench.predictor.subjects import Subject, beside
 from unit.predictor.support import artifact
 
 LIMIT = 1.25
@@ -24,8 +24,11 @@ TURNS = 5
 """Of each server in a round."""
 
 
-def shadow(python: str, rounds: int, seconds: int) -> int:
-    """Print CPU and memory without and with a candidate. Returns 0, or 1 if a limit is missed."""
+def shadow(python: str, rounds: int, seconds: int, former: tuple[Subject, ...] = ()) -> int:
+    """Print CPU and memory without and with a candidate. Returns 0, or 1 if a limit is missed.
+
+    ``former`` is the product as it was, to be compared with the one without a candidate.
+    """
     bodies = _bodies()
     cpu: dict[str, list[float]] = defaultdict(list)
     pss: dict[str, list[float]] = defaultdict(list)
@@ -33,7 +36,7 @@ def shadow(python: str, rounds: int, seconds: int) -> int:
         with ExitStack() as stack:
             servers = [
                 stack.enter_context(running(subject, artifact()))
-                for subject in beside(python, artifact("v2"), PERCENTS)
+                for subject in (*beside(python, artifact("v2"), PERCENTS), *former)
             ]
             for _ in range(TURNS):
                 for server in servers:
@@ -43,7 +46,7 @@ def shadow(python: str, rounds: int, seconds: int) -> int:
                     cpu[server.subject.name].append(load.cpu_per_1000)
             for server in servers:
                 pss[server.subject.name].append(server.pss_mib())
-    return _report(cpu, pss)
+    return _report(cpu, pss, {subject.name for subject in former})
 
 
 def _bodies() -> list[str]:
@@ -61,7 +64,7 @@ def _bodies() -> list[str]:
     ]
 
 
-def _report(cpu: dict[str, list[float]], pss: dict[str, list[float]]) -> int:
+def _report(cpu: dict[str, list[float]], pss: dict[str, list[float]], unlimited: set[str]) -> int:
     alone, *others = cpu
     print("\n| server | CPU-s per 1,000 | times | PSS MiB | more |")
     print("| --- | ---: | ---: | ---: | ---: |")
@@ -72,6 +75,8 @@ def _report(cpu: dict[str, list[float]], pss: dict[str, list[float]]) -> int:
     print()
     missed = 0
     for name in others:
+        if name in unlimited:
+            continue
         # Of turns that followed each other: the machine changes less between them.
         ratio = median([one / other for one, other in zip(cpu[name], cpu[alone], strict=True)])
         missed += ratio > LIMIT

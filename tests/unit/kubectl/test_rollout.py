@@ -121,8 +121,15 @@ def test_a_watch_ends_with_the_roll_out(
     shadow, stale = bodies.changing("Shadow", "Shadowing"), bodies.ready()
     stale["status"]["observedGeneration"] = 0
     later = copy.deepcopy(shadow)
-    later["status"]["rollout"]["stepStartedAt"] = bodies.CREATED
-    news = [stale, shadow, later, bodies.changing(), last, AssertionError("it has ended")]
+    later["status"]["rollout"]["stepStartedAt"] = "2024-01-31T10:00:00Z"
+    news: list[Any] = [
+        stale,
+        shadow,
+        later,
+        bodies.changing(),
+        last,
+        AssertionError("it has ended"),
+    ]
 
     def changes(*_: object) -> Iterator[list[Body]]:
         for one in news:
@@ -197,25 +204,30 @@ def _undone(cluster: Cluster, *flags: str) -> tuple[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("phase", "sets"),
+    ("phase", "sets", "back"),
     [
-        ("Canary", [("v0", ""), ("v1", ""), ("v1", "v2"), ("v1", "v2")]),
-        ("Aborted", [("v0", ""), ("v1", "v2"), ("v1", "")]),
-        ("Promoting", [("v1", ""), ("v1", "v2"), ("v2", "")]),
-        ("Shadow", [("v0", ""), ("v1", "v2")]),
+        ("Canary", [("v0", ""), ("v1", ""), ("v1", "v2"), ("v1", "v2")], 2),
+        ("Aborted", [("v0", ""), ("v1", "v2"), ("v1", "")], 3),
+        ("Promoting", [("v1", ""), ("v1", "v2"), ("v2", "")], 1),
+        ("Shadow", [("v0", ""), ("v1", "v2")], 2),
     ],
     ids=["on trial", "aborted", "while it is promoted", "its own revision is gone"],
 )
 def test_undo_declares_the_stable_model_again(
-    use: Use, phase: str, sets: list[tuple[str, str]]
+    use: Use, phase: str, sets: list[tuple[str, str]], back: int
 ) -> None:
+    """And all else that its revision had, which is from before the change."""
     stable, candidate = ({"version": v, "image": f"health-predictor:{v}"} for v in ("v1", "v2"))
-    cluster = use(bodies.changing(phase, stable=stable, candidate=candidate))
+    predictor = bodies.changing(phase, stable=stable, candidate=candidate)
+    cluster = use(predictor)
     cluster.replica_sets = _sets(*sets)
     first, spec = _undone(cluster)
     assert spec == {"modelVersion": "v1"}
     assert first.startswith("# From v2 (")
-    assert first.endswith(" (v1).")
+    assert first.endswith(f" back to {back} (v1).")
+    # What the template does not show of the candidate, the spec does.
+    predictor["spec"]["model"] = {"digest": "sha256:2", "source": {"oci": {"reference": "x"}}}
+    assert _undone(cluster)[1] == {"modelVersion": "v1", "model": None}
 
 
 def test_undo_of_a_stable_model_that_no_revision_has(use: Use) -> None:
@@ -366,7 +378,7 @@ def test_an_abort_that_the_operator_does_not_see_ends_with_an_error(
 ) -> None:
     cluster = use(bodies.changing())
     clock = iter(range(0, 1000, 7))
-    monkeypatch.setattr(abort_command.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("riskpredictor_kubectl.commands.abort.time.monotonic", lambda: next(clock))
     said = refused("abort", "risk", "-y", "--timeout=20")
     assert said.startswith("error: the abort is asked for, and risk still says Canary 10% after 20")
     assert len(cluster.patches) == 1
@@ -450,6 +462,19 @@ def test_a_pod_without_the_candidate_is_told(use: Use, monkeypatch: pytest.Monke
     _pods(monkeypatch, Pod(candidate=False))
     assert refused("diff", "risk").startswith(
         "error: a pod of risk does not give the candidate's card (the predictor answers HTTP 404: "
+    )
+
+
+@pytest.mark.parametrize("role", ["stable", "candidate"])
+def test_a_pod_of_another_roll_out_is_not_compared(
+    use: Use, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    """While pods are replaced, the one that answers may still be of the one before."""
+    model = {"version": "v3", "digest": f"sha256:{'3' * 64}"}
+    use(bodies.changing(**{role: model}))
+    _pods(monkeypatch, Pod(candidate=True))
+    assert refused("diff", "risk").startswith(
+        "error: the pod of risk that answered does not hold v3 (sha256:333333333333): "
     )
 
 

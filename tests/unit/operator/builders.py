@@ -62,6 +62,21 @@ def with_defaults(value: Any, its_schema: Object) -> Any:
     return {name: with_defaults(item, properties.get(name, {})) for name, item in filled.items()}
 
 
+def pruned(value: Any, its_schema: Object) -> Any:
+    """Structural pruning, as the API server does it on every write: unknown fields are dropped."""
+    if isinstance(value, list):
+        return [pruned(item, its_schema.get("items", {})) for item in value]
+    if not isinstance(value, dict) or its_schema.get("x-kubernetes-preserve-unknown-fields"):
+        return value
+    known = its_schema.get("properties", {})
+    more = its_schema.get("additionalProperties")
+    return {
+        name: pruned(item, known.get(name, more or {}))
+        for name, item in value.items()
+        if name in known or more
+    }
+
+
 def stored(body: Object, *, uid: str = UID, generation: int = 1) -> Object:
     """A RiskPredictor after ``kubectl apply``."""
     metadata = {

@@ -15,8 +15,8 @@ from unit.operator.live_objects import SCALING_ACTIVE, deployment_status
 
 from riskpredictor_operator.core import api, conditions
 from riskpredictor_operator.core.observed import trim
-from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.evidence_reader import EvidenceReader
+from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.model_change import ModelChanges
 from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.reconcile import Reconciler
@@ -33,20 +33,23 @@ class FakePods:
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         """By address of the pod, then by name of the file."""
+        self.candidates: dict[str, dict[str, bytes]] = {}
+        """The same of the candidate."""
         self.asked: list[str] = []
         """Addresses, in the order of the requests for a card."""
         self.hangs = False
 
     async def read(self, address: str, port: int, path: str, limit: int) -> bytes | None:
         assert port == api.CONTAINER_PORT
-        name = path.removeprefix("/model/files/")
+        folder, _, name = path.rpartition("/")
+        held = {"/model/files": self.files, "/model/candidate/files": self.candidates}[folder]
         if name == "card.json":
             self.asked.append(address)
         if self.hangs:
             await asyncio.Event().wait()
-        if address not in self.files:
+        if address not in held:
             raise PodReadError(f"{address}: connection refused")
-        content = self.files[address].get(name)
+        content = held[address].get(name)
         if content is not None and len(content) > limit:
             raise TooLargeError(f"more than {limit} bytes")
         return content

@@ -182,7 +182,8 @@ def pod(
     state: Object | None = None, last: Object | None = None, started: bool = False,
     conditions: tuple[Object, ...] = (), init: tuple[Object, ...] = (),
     beside: tuple[Object, ...] = (), owner: Object | None = REPLICA_SET,
-    spec: Object | None = None, digest: str = "", **status: Any,
+    spec: Object | None = None, digest: str = "", candidate: str = "", candidate_digest: str = "",
+    **status: Any,
 ) -> Object:  # fmt: skip
     """A predictor pod whose container waits to be created unless told otherwise.
 
@@ -200,6 +201,8 @@ def pod(
         owner: its controller.
         spec: the pod's spec, as far as it is looked at.
         digest: of the model, if it comes from a store.
+        candidate: the version of the candidate, if there is one.
+        candidate_digest: of the candidate, if it comes from a store.
         status: more fields of the status, such as the phase.
     """
     metadata: Object = {
@@ -211,8 +214,13 @@ def pod(
         },
         "ownerReferences": [owner] if owner else [],
     }  # fmt: skip
-    if digest:
-        metadata["annotations"] = {api.ANNOTATION_MODEL_DIGEST: digest}
+    if candidate:
+        metadata["labels"][api.LABEL_CANDIDATE_VERSION] = candidate
+    digests = {
+        api.ANNOTATION_MODEL_DIGEST: digest, api.ANNOTATION_CANDIDATE_DIGEST: candidate_digest,
+    }  # fmt: skip
+    if annotations := {name: each for name, each in digests.items() if each}:
+        metadata["annotations"] = annotations
     if leaving:
         metadata["deletionTimestamp"] = NOW
     its_own = container(

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.operator.builders import declared
-from unit.operator.trial import AGREES, UNDER_TRIAGE, digest, model, settled, shuffled
+from unit.operator.trial import AGREES, UNDER_TRIAGE, Trial, digest, model, settled, shuffled
 
 from riskpredictor_operator.core import reasons
+from riskpredictor_operator.core.change.record import to_fields
 from riskpredictor_operator.core.change.state import abort_key, from_document, to_document
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.evidence import (
@@ -30,10 +31,9 @@ ENOUGH = 15
 """Times a hundred pairs after which all gates of the defaults pass, with room to spare."""
 
 
-def why(trial: Any) -> Explanation:
+def why(trial: Trial) -> Explanation:
     assert trial.last.why is not None
-    found: Explanation = trial.last.why
-    return found
+    return trial.last.why
 
 
 class TestSteps:
@@ -62,9 +62,8 @@ class TestSteps:
         trial = settled(shadow={"minDuration": "1h"})
         trial.declare("v2")
         trial.turn()
-        assert trial.live is not None
-        assert trial.live.candidate is not None
-        assert (trial.answering, trial.live.candidate.percent) == ("v1", 0)
+        assert trial.candidate is not None
+        assert (trial.answering, trial.candidate.percent) == ("v1", 0)
         assert why(trial).reason == reasons.SHADOWING
 
     def test_without_a_policy_the_declared_model_is_served_at_once(self) -> None:
@@ -119,9 +118,8 @@ class TestSteps:
         trial = settled()
         trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
         trial.turn()
-        assert trial.live is not None
-        assert trial.live.candidate is not None
-        assert trial.live.candidate.release.image == "health-predictor:v2"
+        assert trial.candidate is not None
+        assert trial.candidate.release.image == "health-predictor:v2"
         trial.count(AGREES, ENOUGH)
         trial.turn()
         assert trial.status["rollout"]["candidate"]["digest"] == digest("v2")
@@ -144,7 +142,6 @@ class TestTooLittleTraffic:
         trial.turn()
         trial.count(((30, 0, 0), (0, 7, 0), (0, 0, 0)))
         trial.turn(86400)
-        assert trial.last is not None
         assert trial.last.stalled
         assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
         trial.count(AGREES, ENOUGH)
@@ -169,7 +166,7 @@ class TestTooLittleTraffic:
         assert why(trial).reason == reasons.INSUFFICIENT_DATA
 
 
-def aborted(**rollout: Any) -> Any:
+def aborted(**rollout: Any) -> Trial:
     trial = settled(**rollout)
     trial.declare("v2")
     trial.turn()
@@ -182,7 +179,7 @@ class TestAbort:
     def test_a_model_that_misses_high_risks_never_answers(self) -> None:
         trial = aborted()
         assert (trial.phase, trial.answering) == ("Aborted", "v1")
-        assert trial.live.candidate is None
+        assert trial.candidate is None
         assert trial.seen[-2:] == ["Shadow", "Aborted"]
         assert why(trial).reason == reasons.ROLLOUT_ABORTED
         assert "MissedHigh is 50 % of 200" in why(trial).message
@@ -210,9 +207,9 @@ class TestAbort:
         trial.turn()
         assert trial.phase == "Aborted"
         assert trial.last.moved
-        assert trial.live.candidate is not None
+        assert trial.candidate is not None
         trial.turn()
-        assert trial.live.candidate is None
+        assert trial.candidate is None
 
     def test_it_is_remembered_whatever_else_changes(self) -> None:
         trial = aborted()
@@ -359,7 +356,7 @@ class TestRevert:
         trial.declare("v1")
         trial.turn()
         assert trial.answering == "v1"
-        assert trial.live.candidate is None
+        assert trial.candidate is None
         trial.turns(2)
         assert trial.phase == ""
         outcome = trial.status["history"][0]["outcome"]
@@ -445,7 +442,6 @@ class TestShadowSpec:
         trial.count(AGREES, 50)
         trial.turns(20, 3600)
         assert (trial.phase, trial.answering) == ("Observing", "v1")
-        assert trial.last is not None
         assert trial.last.why is None
         assert trial.last.accepted is not None
         assert trial.last.accepted.status == "True"
@@ -468,7 +464,6 @@ class TestShadowSpec:
         trial.count(UNDER_TRIAGE, 20)
         trial.turns(3, 3600)
         assert trial.phase == "Observing"
-        assert trial.last is not None
         assert trial.last.accepted is not None
         assert trial.last.accepted.status == "False"
 
@@ -494,7 +489,7 @@ class TestStableBroken:
         trial.declare("v2")
         trial.report = {}
         trial.facts = self.FACTS
-        trial._evidence = lambda _: None  # type: ignore[method-assign]
+        trial.silent = True
         trial.turns(2)
         assert trial.answering == "v2"
 
@@ -511,7 +506,7 @@ class TestStableBroken:
         trial = settled()
         trial.declare("v2")
         trial.facts = {**self.FACTS, **facts}
-        trial._evidence = lambda _: None  # type: ignore[method-assign]
+        trial.silent = True
         trial.turns(3)
         assert trial.answering == "v1"
 
@@ -625,7 +620,6 @@ def test_from_every_state_there_is_an_end_or_a_wait_that_says_for_what(
         trial.turn()
     for _ in range(12):
         trial.turn()
-        assert trial.last is not None
     before = copy.deepcopy(trial.status), trial.live
     trial.turns(3)
     version = trial.spec["modelVersion"]
@@ -657,6 +651,18 @@ def test_what_is_stored_is_read_back_whole(acts: list[str]) -> None:
             state = from_document(document)
             assert state is not None
             assert to_document(state) == document
+
+
+@given(acts=ACTS)
+@settings(max_examples=30, deadline=None)
+def test_the_crd_knows_every_field_that_is_written(acts: list[str]) -> None:
+    trial = settled(approval={"required": True}, gates={"cases": {"configMap": "ward-cases"}})
+    trial.report = {"cases": Cases("sha256:ab", 2, ())}
+    trial.declare("v2")
+    for act in acts:
+        trial.count(AGREES if act == "good" else UNDER_TRIAGE)
+        trial.turn()
+        assert trial.status == to_fields(trial.last.record)
 
 
 def test_an_abort_is_remembered_by_the_digest_alone() -> None:

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from unit.operator.builders import Object, manifests, predictor, sources
+from unit.operator.builders import Object, declared, manifests, predictor, sources
 from unit.operator.live_objects import live
+from unit.operator.test_candidate_manifests import from_store, trial
 
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.compare import Comparison, compare, recorded
+from riskpredictor_operator.core.manifests import render
+from riskpredictor_operator.core.release import Candidate, Serving
 
 DIGEST = "sha256:" + "0a" * 32
 IMAGE = {"image": {"reference": "r.example/risk:v2"}}
@@ -104,6 +107,45 @@ def test_what_does_not_override_it_stays() -> None:
         init["volumeMounts"].append({"name": "theirs", "mountPath": "/theirs"})
     pod_of(body)["volumes"].append({"name": "theirs", "emptyDir": {}})
     assert compared(body, deployment(IMAGE)).differences == ()
+
+
+TRIAL = trial(from_store("v2", DIGEST, IMAGE, credentialsSecret={"name": "x"}), cases="ward-cases")
+
+
+def with_candidate(candidate: Candidate | None) -> Object:
+    """The Deployment of a predictor that has its model from an image in a store."""
+    stable = from_store("v1", DIGEST, IMAGE)
+    return recorded(render(declared(), Serving(stable, candidate)).deployment)
+
+
+@pytest.mark.parametrize("before", [None, TRIAL], ids=["it comes", "it stays"])
+def test_a_candidate_is_repaired_as_a_whole_and_ours_come_in_their_order(
+    before: Candidate | None,
+) -> None:
+    body = live(api.DEPLOYMENT, with_candidate(before))
+    pod = pod_of(body)
+    pod["initContainers"].reverse()
+    pod["containers"][0]["env"] += [{"name": "RISKPREDICTOR_CASES", "value": "/theirs"}]
+    found = compared(body, with_candidate(TRIAL)).wanted
+    for part in ("initContainers", "volumes"):
+        assert pod_of(found)[part] == pod_of(with_candidate(TRIAL))[part]
+    (server,) = pod_of(found)["containers"]
+    (wanted,) = pod_of(with_candidate(TRIAL))["containers"]
+    assert sorted(map(repr, server["env"])) == sorted(map(repr, wanted["env"]))
+    assert server["volumeMounts"] == wanted["volumeMounts"]
+
+
+@pytest.mark.parametrize("record", [True, False], ids=["with a record", "without"])
+def test_a_candidate_leaves_nothing_behind(record: bool) -> None:
+    body = live(api.DEPLOYMENT, with_candidate(TRIAL))
+    if not record:
+        del body["metadata"]["annotations"][api.ANNOTATION_LAST_APPLIED]
+        body["metadata"].pop("managedFields", None)
+    found, plain = pod_of(compared(body, with_candidate(None)).wanted), with_candidate(None)
+    for part in ("initContainers", "volumes"):
+        assert found[part] == pod_of(plain)[part]
+    for part in ("env", "volumeMounts"):
+        assert found["containers"][0][part] == pod_of(plain)["containers"][0][part]
 
 
 def test_without_a_record_what_a_store_had_leaves() -> None:

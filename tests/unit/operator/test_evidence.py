@@ -62,6 +62,12 @@ def test_a_long_message_is_shortened() -> None:
     assert len(parsed(report(candidate=candidate)).message) == 1024
 
 
+def test_a_long_text_of_a_failed_case_is_shortened() -> None:
+    cases = {"digest": "", "passed": 0, "failed": ["x" * 5000]}
+    (failed,) = (parsed(report(cases=cases)).cases or Cases("", 0, ())).failed
+    assert len(failed) == 256
+
+
 def test_fields_of_a_newer_server_are_left_aside() -> None:
     assert parsed(report(later={"a": 1})) == parsed(report())
 

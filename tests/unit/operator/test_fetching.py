@@ -222,6 +222,107 @@ def test_a_claim_that_does_not_exist_is_named_with_its_field() -> None:
     assert "spec.model" not in others.message
 
 
+# ---- a candidate ----
+
+
+def with_candidate(*init: Object, **rest: Any) -> Object:
+    return with_init(*init, **{"candidate": "v2", "candidate_digest": OTHER, **rest})
+
+
+def test_a_candidates_image_that_cannot_be_pulled_is_named() -> None:
+    init = container("copy-candidate", "ours/model:v2", state=waiting("ImagePullBackOff"))
+    found = pods.worst_problem([pod(init=(init,), candidate="v2")], "v1")
+    assert found is not None
+    assert found[0] == Explanation(
+        reasons.IMAGE_PULL_FAILED,
+        "image ours/model:v2 of init container copy-candidate cannot be pulled; it holds the "
+        "candidate: check the candidate's modelVersion, or the reference of its source image, and "
+        "spec.image, and that the image is in the registry",
+    )
+
+
+CANDIDATES_CONTAINERS = {
+    "its fetch step's image": (
+        container("fetch-candidate", "run:9", state=waiting("ErrImagePull")),
+        reasons.IMAGE_PULL_FAILED,
+        ("image run:9 of init container fetch-candidate cannot be pulled; check spec.image and the "
+         "operator's RISKPREDICTOR_RUNTIME_IMAGE"),
+    ),
+    "an image without cp": (
+        container("copy-candidate", "a:1", state=terminated(
+            "StartError", 128, 'exec: "cp": executable file not found in $PATH')),
+        reasons.CONTAINER_START_FAILED,
+        "the candidate's image has to have cp",
+    ),
+    "an image without a model": (
+        container("copy-candidate", "a:1", state=terminated("Error", 1)),
+        reasons.CRASH_LOOPING,
+        ("check that the candidate's image holds the model in /model, or in the path of its source "
+         "image"),
+    ),
+    "an older server": (
+        failed("no JSON", "fetch-candidate"),
+        reasons.CRASH_LOOPING,
+        "an image of a version before spec.rollout cannot fetch a candidate: check spec.image",
+    ),
+    "an older server that fetched": (
+        failed(says("ModelNotFound", "404"), "fetch-candidate"), reasons.MODEL_NOT_FOUND,
+        "404 (pod risk-1)",
+    ),
+    "too little memory": (
+        container("fetch-candidate", "a:1", state=terminated("OOMKilled", 137)),
+        reasons.OUT_OF_MEMORY,
+        "spec.resources.limits.memory",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("init", "reason", "words"), CANDIDATES_CONTAINERS.values(), ids=CANDIDATES_CONTAINERS
+)
+def test_the_init_containers_of_a_candidate_are_told_as_such(
+    init: Object, reason: str, words: str
+) -> None:
+    found = pods.problem_of(with_candidate(init))
+    assert found is not None
+    assert found.reason == reason
+    assert words in found.message
+
+
+def _volumes(*claims: str) -> Object:
+    return {"volumes": [
+        {"name": "model-credentials", "secret": {"secretName": "model-store"}},
+        {"name": "candidate-credentials", "secret": {"secretName": "new", "optional": True}},
+        *({"name": f"{claim}-source", "persistentVolumeClaim": {"claimName": f"of-the-{claim}"}}
+          for claim in claims),
+    ]}  # fmt: skip
+
+
+def test_of_a_candidates_volumes_only_its_claim_can_be_missing() -> None:
+    """And of the stable model's no field is named: the spec declares the candidate by then."""
+    found = pods.problem_of(
+        with_candidate(conditions=(NO_SANDBOX,), startTime=LONG_AGO, spec=_volumes("candidate"))
+    )
+    assert found is not None
+    assert (
+        "check that there is Secret model-store and a volume behind PersistentVolumeClaim "
+        "of-the-candidate, or see the Events"
+    ) in found.message
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [(["candidate"], "look at the claim of-the-candidate"),
+     (["model", "candidate"], "look at the claim of-the-model and the claim of-the-candidate")],
+    ids=["its own", "both"],
+)  # fmt: skip
+def test_the_claim_of_a_candidate_is_named(claims: list[str], words: str) -> None:
+    told = unschedulable('0/3 nodes are available: persistentvolumeclaim "x" not found')
+    found = pods.problem_of(with_candidate(conditions=(told,), spec=_volumes(*claims)))
+    assert found is not None
+    assert found.message.endswith(words)
+
+
 # ---- Ready ----
 
 RP = declared(modelVersion="v2", model=MODEL)

@@ -47,15 +47,21 @@ def patients(tmp_path: Path) -> Path:
     return write_records(tmp_path / "patients.csv", rows + rows[:50])
 
 
-def answered(folder: Path, patients: Path) -> dict[tuple[str, ...], int]:
-    """The level that a server gives each record."""
+def instances(patients: Path) -> list[dict[str, float]]:
+    """The records as a client sends them."""
     with patients.open(newline="", encoding="utf-8") as file:
-        rows = [tuple(row[:4]) for row in csv.reader(file)][1:]
-    instances = [dict(zip(VITAL_NAMES, map(float, row), strict=True)) for row in rows]
-    body = json.dumps({"instances": instances}).encode()
+        return [{name: float(row[name]) for name in VITAL_NAMES} for row in csv.DictReader(file)]
+
+
+def answered(folder: Path, patients: Path) -> dict[tuple[float, ...], int]:
+    """The level that a server gives each record."""
+    rows = instances(patients)
+    body = json.dumps({"instances": rows}).encode()
     reply = service(model=folder).predict(body, "application/json", "id")
     levels = [each["risk_level"] for each in json.loads(reply.body)["predictions"]]
-    return dict(zip(rows, map(RISK_LEVELS.index, levels), strict=True))
+    return dict(
+        zip((tuple(row.values()) for row in rows), map(RISK_LEVELS.index, levels), strict=True)
+    )
 
 
 def report(stable: Model, candidate: Model, matrix: list[list[int]]) -> Report:
@@ -82,6 +88,20 @@ def test_each_distinct_record_counts_once_by_what_servers_answer(
     assert found["levels"] == list(RISK_LEVELS)
     assert found["stable"] == {"version": "v1", "digest": f"sha256:{load(artifact()).card_digest}"}
     assert found["candidate"]["version"] == "v2"
+
+
+def test_a_pod_that_answered_these_records_has_the_same_matrix(
+    patients: Path, v1: Model, v2: Model
+) -> None:
+    pod = service(candidate=str(artifact("v2")), candidate_percent=50.0, guard="None")
+    body = json.dumps({"instances": instances(patients)}).encode()
+    for _ in range(2):
+        assert pod.predict(body, "application/json", "id").status == 200
+    told = json.loads(pod.rollout_state("id").body)
+    found = compare(v1, v2, patients).document()
+    same = ("levels", "pairs", "matrix", "stable")
+    assert [told[name] for name in same] == [found[name] for name in same]
+    assert told["pairs"] == 300
 
 
 def test_a_model_agrees_with_itself(patients: Path, v1: Model) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -545,7 +546,7 @@ class TestAnOptionalModel:
         ("script", "message", "status"),
         [
             ("kill -9 $$", "the fetch step was ended by SIGKILL; its log says more", -9),
-            ("exit 3", "the fetch step ended with 3; its log says more", 3),
+            ("exit 3", "the fetch step ended with code 3; its log says more", 3),
             ("exec sleep 600", "the fetch step did not end within 0.2 s", -9),
         ],
         ids=["killed", "ended", "endless"],
@@ -575,7 +576,7 @@ class TestAnOptionalModel:
             f"sleep 600 & echo $! > {tmp_path}/begun; exit 3", tmp_path, monkeypatch
         )
         assert optional.run([], target, 60.0) == 0
-        assert "ended with 3" in told(target)["message"]
+        assert "ended with code 3" in told(target)["message"]
         os.kill(int(begun.read_text()), signal.SIGKILL)
 
     def test_whose_step_says_nonsense_fails_no_pod(
@@ -586,6 +587,32 @@ class TestAnOptionalModel:
         )
         assert optional.run([], target, 60.0) == 0
         assert "cannot be run" in told(target)["message"]
+
+    def test_that_needs_too_much_memory_does_not_take_it_from_the_container(
+        self, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limit = tmp_path / "memory.max"
+        limit.write_text(f"{2**30}\n")
+        monkeypatch.setattr(optional, "LIMITS", (tmp_path / "nowhere", limit))
+        monkeypatch.setattr(optional, "MEMORY_SHARE", 0.25)
+        large = "import time; taken = bytearray(400 << 20); time.sleep(600)"
+        self.step_that(f"exec '{sys.executable}' -c '{large}'", tmp_path, monkeypatch)
+        assert optional.run([], target, 600.0) == 0
+        found = told(target)
+        assert found["reason"] == "ModelFetchFailed"
+        assert "raise spec.resources.limits.memory" in found["message"]
+
+    @pytest.mark.parametrize(
+        ("text", "limit"), [("268435456\n", 2.0**28), ("max\n", math.inf), (None, math.inf)]
+    )
+    def test_a_container_may_have_no_limit(
+        self, text: str | None, limit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "memory.max"
+        if text:
+            path.write_text(text)
+        monkeypatch.setattr(optional, "LIMITS", (path,))
+        assert optional.container_memory() == limit
 
     @staticmethod
     def step_that(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

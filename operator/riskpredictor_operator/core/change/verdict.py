@@ -98,6 +98,8 @@ def waits_for(
         return Explanation(running, words.unread(state))
     if look.evidence.unaware:
         return Explanation(reasons.INSUFFICIENT_DATA, words.unaware(state, look.evidence.unaware))
+    if look.evidence.refused:
+        return Explanation(reasons.INSUFFICIENT_DATA, words.refused(look.evidence.refused))
     if look.evidence.unreachable or not look.reports:
         text = words.unreachable(look.evidence.unreachable)
         return Explanation(reasons.INSUFFICIENT_DATA, text)

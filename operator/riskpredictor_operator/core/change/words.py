@@ -88,6 +88,11 @@ def unaware(state: State, pods: Sequence[str]) -> str:
     )
 
 
+def refused(reports: Sequence[str]) -> str:
+    """Pods answer what cannot be counted."""
+    return f"what pods tell of their counts cannot be used: {'; '.join(reports[:_NAMED])}"
+
+
 def unreachable(pods: Sequence[str]) -> str:
     """Pods do not answer the operator."""
     which = _some(pods) if pods else "any pod"
@@ -155,7 +160,7 @@ def of_gates(results: Sequence[GateResult], state: State) -> str:
 def _told(results: Sequence[GateResult]) -> str:
     return "; ".join(
         f"{gate.name} is {gate.observed}"
-        + (f", between {gate.bound}" if gate.bound else "")
+        + (f" (true value {gate.bound})" if gate.bound else "")
         + (f", limit {gate.limit}" if gate.limit else "")
         for gate in results
         if gate.observed

@@ -8,12 +8,9 @@ from typing import Any
 from riskpredictor_operator.core import api
 from riskpredictor_operator.core.manifests import model
 from riskpredictor_operator.core.release import Candidate, Release
-from riskpredictor_operator.core.slots import CANDIDATE
+from riskpredictor_operator.core.slots import CANDIDATE, CASES
 from riskpredictor_operator.core.spec import RiskPredictor
 from riskpredictor_operator.kube import Body
-
-CASES = f"{model.CONFIG}/cases"
-"""Where the predictor finds the hospital's own cases."""
 
 
 def with_candidate(template: Body, rp: RiskPredictor, candidate: Candidate) -> dict[str, Any]:

@@ -217,6 +217,12 @@ def diff(client: Client, name: str, form: str | None) -> None:
             "kubectl riskpredictor model diff A B"
         )
     one, other = _cards(client, name)
+    for model, card in ((change.before, one), (change.after, other)):
+        if model.digest not in ("", card["digest"]):
+            raise PluginError(
+                f"the pod of {name} that answered does not hold {model.version} "
+                f"({short(model.digest)}): its pods are being replaced; try again"
+            )
     found = _agreement(change)
     if form:
         emit(model_report.difference(one, other, found), form)
