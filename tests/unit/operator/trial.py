@@ -73,6 +73,12 @@ class Trial:
     facts: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     _last: Advanced | None = None
+    other: str = ""
+    """The id of another trial that the evidence is about."""
+    second: dict[str, Any] = field(default_factory=dict)
+    """What a second pod reports otherwise."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """What is otherwise in the evidence."""
     silent: bool = False
     """Whether no pod answers the operator."""
     seen: list[str] = field(default_factory=list)
@@ -171,7 +177,12 @@ class Trial:
             candidate_digest=candidate.release.digest or digest(candidate.release.version),
             counts=Counts(self.matrix), cases=None, brier=(0.12, 0.12),
         )  # fmt: skip
-        return Evidence(candidate.rollout_id, (replace(report, **self.report),), Counts())
+        report = replace(report, **self.report)
+        reports = [report]
+        if self.second:
+            reports.append(replace(report, pod="risk-2", counts=Counts(), **self.second))
+        found = {"reports": tuple(reports), "carried": Counts(), **self.evidence}
+        return Evidence(self.other or candidate.rollout_id, **found)
 
 
 def settled(**rollout: Any) -> Trial:

@@ -216,8 +216,7 @@ def _accepted(state: State, why: Explanation | None) -> Condition:
 
 
 def _needs_approval(rp: RiskPredictor, state: State) -> bool:
-    policy = rp.rollout
-    return policy.approval_required and (not state.digest or policy.approval_digest != state.digest)
+    return rp.rollout.approval_required and rp.rollout.approval_digest != state.digest
 
 
 def _written(state: State, look: Look | None, now: str, every: float) -> State:
