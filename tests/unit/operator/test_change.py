@@ -16,16 +16,16 @@ from unit.operator.builders import declared
 from unit.operator.trial import AGREES, FAST, UNDER_TRIAGE, Trial, digest, model, settled, shuffled
 
 from riskpredictor_operator.core import reasons
-from riskpredictor_operator.core.change.record import to_fields
-from riskpredictor_operator.core.change.state import abort_key, after, from_document, to_document
-from riskpredictor_operator.core.conditions import Explanation
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     NOT_COMPARABLE,
     SWITCHED_OFF,
     UNUSABLE,
     Cases,
     Counts,
 )
+from riskpredictor_operator.core.change.record import to_fields
+from riskpredictor_operator.core.change.state import abort_key, after, from_document, to_document
+from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.release import Release, Serving
 
 ENOUGH = 15

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     COMPARING,
     NOT_COMPARABLE,
     SWITCHED_OFF,
@@ -19,7 +19,7 @@ from riskpredictor_operator.core.evidence import (
     Counts,
     PodReport,
 )
-from riskpredictor_operator.core.gates import (
+from riskpredictor_operator.core.change.gates import (
     CALIBRATION,
     CANDIDATE_ERRORS,
     CASES,
@@ -36,8 +36,8 @@ from riskpredictor_operator.core.gates import (
     evaluate,
     pairs_missing,
 )
+from riskpredictor_operator.core.change.sequence import MANY_PAIRS
 from riskpredictor_operator.core.policy import Gates
-from riskpredictor_operator.core.sequence import MANY_PAIRS
 
 LEVELS = ("Low", "Medium", "High")
 GATES = Gates(

@@ -15,10 +15,10 @@ from unit.operator.builders import OPTIONS, declared, pruned, schema
 
 from riskpredictor_operator.core.change import record as records
 from riskpredictor_operator.core.change.advance import Advanced, Moment, advance
+from riskpredictor_operator.core.change.evidence import COMPARING, Counts, Evidence, PodReport
 from riskpredictor_operator.core.change.facts import Facts
 from riskpredictor_operator.core.change.record import Who
 from riskpredictor_operator.core.change.resolve import Resolved, resolve, same_pods
-from riskpredictor_operator.core.evidence import COMPARING, Counts, Evidence, PodReport
 from riskpredictor_operator.core.release import Candidate, Serving, shadow_of
 from riskpredictor_operator.core.release import declared as release_declared
 
