@@ -613,6 +613,31 @@ class TestStableBroken:
         trial.turns(2)
         assert trial.answering == "v2"
 
+    def test_a_trouble_that_no_waiting_helps_is_not_the_candidates(self) -> None:
+        """The stable model has another digest than declared, or is not signed."""
+        trial = settled()
+        trial.declare("v2")
+        mismatch = Explanation(reasons.MODEL_DIGEST_MISMATCH, "card.json has sha256:06a8")
+        trial.facts = {**self.FACTS, "trouble": mismatch, "stalled": True}
+        trial.facts |= {"unavailable_seconds": 5.0}
+        trial.silent = True
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.MODEL_DIGEST_MISMATCH)
+        trial.facts |= {"unavailable_seconds": 61.0}
+        trial.turns(2)
+        assert trial.answering == "v2"
+
+    def test_a_promotion_without_a_comparison_needs_the_approval_too(self) -> None:
+        trial = settled(approval={"required": True})
+        trial.declare("v2")
+        trial.facts, trial.silent = self.FACTS, True
+        trial.turns(3)
+        assert (trial.answering, why(trial).reason) == ("v1", reasons.CRASH_LOOPING)
+        assert f"set spec.rollout.approval.digest to {digest('v2')}" in why(trial).message
+        trial.policy(approval={"required": True, "digest": digest("v2")})
+        trial.turns(2)
+        assert trial.answering == "v2"
+
     @pytest.mark.parametrize(
         "facts",
         [

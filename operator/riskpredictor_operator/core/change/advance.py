@@ -120,10 +120,13 @@ def _compare(
     now = moment.now
     if cause := cause_to_abort(rp, state, facts, look, now):
         return _abort(rp, record, _fresh(state, look, now), cause, moment)
-    if stable_is_broken(state, facts, look):
+    broken = stable_is_broken(state, facts, look)
+    if broken and not _needs_approval(rp, state):
         return _moved(record, _promoting(state, now, words.forced(state)))
     state = _written(state, look, now, moment.every)
     why = waits_for(rp, state, facts, look, now)
+    if why and broken:
+        why = replace(why, message=f"{why.message}; {words.untried(state)}")
     if why is None and look is not None:
         state = _fresh(state, look, now)
         if not look.is_comparable:

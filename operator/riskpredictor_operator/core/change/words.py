@@ -147,6 +147,14 @@ def forced(state: State) -> str:
     return f"no pod of {state.stable.version} answers, so there is nothing to compare it with"
 
 
+def untried(state: State) -> str:
+    """What a person can do where there is nothing to compare a candidate with."""
+    how = f"digest to {state.digest}" if state.digest else "required to false"
+    return (
+        f"to serve {state.candidate.version} without a comparison, set spec.rollout.approval.{how}"
+    )
+
+
 def failed(results: Sequence[GateResult], look: Look) -> str:
     """Which gates a candidate failed."""
     return f"{_told(results)} (after {_pairs(look.total.pairs)})"
