@@ -228,6 +228,7 @@ def _written(state: State, look: Look | None, now: str, every: float) -> State:
         return state
     before = [(gate.name, gate.state) for gate in state.gates]
     same = before == [(gate.name, gate.state) for gate in look.gates]
+    same = same and state.levels == look.levels
     if state.snapshot and same and seconds_between(state.snapshot.at, now) < every:
         return state
     return _fresh(state, look, now)
@@ -246,7 +247,7 @@ def _fresh(state: State, look: Look | None, now: str) -> State:
         levels=look.levels,
         gates=look.gates,
         cases_digest=cases,
-        digest=state.candidate.digest or (first.candidate_digest if first else "") or state.digest,
+        digest=state.digest or (first.candidate_digest if first else ""),
     )
 
 

@@ -56,6 +56,8 @@ def _by_reports(rp: RiskPredictor, state: State, look: Look, now: str) -> Explan
             rejected = each.reason == reasons.MODEL_REJECTED
             reason = reasons.CANDIDATE_REJECTED if rejected else each.reason
             return Explanation(reason, each.message)
+    if other := _of_another_model(state, look):
+        return Explanation(reasons.MODEL_DIGEST_MISMATCH, other)
     patience = rp.pod_template.progress_deadline_seconds
     late = seconds_between(state.step_started_at, now) >= patience
     if late and unusable and len(unusable) == len(look.reports):
@@ -68,6 +70,15 @@ def _by_reports(rp: RiskPredictor, state: State, look: Look, now: str) -> Explan
     of_cases = all(gate.name == gates.CASES for gate in failed)
     reason = reasons.CANDIDATE_REJECTED if of_cases else reasons.ROLLOUT_ABORTED
     return Explanation(reason, words.failed(failed, look))
+
+
+def _of_another_model(state: State, look: Look) -> str:
+    """What a pod has instead of the model that was counted so far; empty if nothing. The tag of an
+    image may be moved meanwhile."""
+    told = [each for each in look.reports if each.candidate_digest]
+    known = state.digest or next((each.candidate_digest for each in told), "")
+    other = next((each for each in told if each.candidate_digest != known), None)
+    return words.another_model(state, known, other) if other else ""
 
 
 def stable_is_broken(state: State, facts: Facts, look: Look | None) -> bool:

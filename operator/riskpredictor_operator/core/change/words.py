@@ -193,6 +193,14 @@ def cases_not_run(state: State) -> str:
     )
 
 
+def another_model(state: State, known: str, other: PodReport) -> str:
+    """A pod has another model than was compared so far."""
+    return (
+        f"{state.candidate.version} is {known}, and {other.pod} has {other.candidate_digest}; a "
+        "model version does not change: give the changed model a new one"
+    )
+
+
 def no_pods_came_up(state: State, message: str) -> str:
     """The pods of a step did not come up."""
     return f"its pods do not come up at {state.step}: {message}"
