@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -55,6 +56,9 @@ class Candidate:
     """One of REASONS, if it is unusable."""
     message: str = ""
     """Why it is unusable or cannot be compared, for people."""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """Empty where it could not be read. One that is not compared has it, too: its Brier score is
+    what is left to judge it by."""
     model: Model | None = None
     """If it could be loaded."""
     comparison: Comparison | None = None
@@ -106,6 +110,7 @@ def _identified(folder: Path) -> Candidate:
         card["model_version"],
         "sha256:" + hashlib.sha256(raw).hexdigest(),
         message=message,
+        card=card,
     )
     if LINEAR not in card["files"]:
         message = (
@@ -119,7 +124,8 @@ def _identified(folder: Path) -> Candidate:
 def _loaded(folder: Path, stable: Model, found: Candidate) -> Candidate:
     """Load it; raises ArtifactError."""
     model = load(folder, linear_only=True)
-    found = replace(found, version=model.version, digest=f"sha256:{model.card_digest}", model=model)
+    digest = f"sha256:{model.card_digest}"
+    found = replace(found, version=model.version, digest=digest, card=model.card, model=model)
     terms = len(orjson.loads(model.files[LINEAR])["terms"])
     if terms > MOST_TERMS:
         message = f"it has {terms} terms; a candidate with at most {MOST_TERMS} is compared"
