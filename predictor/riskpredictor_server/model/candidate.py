@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -58,6 +59,9 @@ class Candidate:
     """One of REASONS, if it is unusable."""
     message: str = ""
     """Why it is unusable or cannot be compared, for people."""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """Empty where it could not be read. One that is not compared has it, too: its Brier score is
+    what is left to judge it by."""
     model: Model | None = None
     """If it could be loaded."""
     comparison: Comparison | None = None
@@ -111,6 +115,7 @@ def _identified(folder: Path) -> Candidate:
         card["model_version"],
         "sha256:" + hashlib.sha256(raw).hexdigest(),
         message=message,
+        card=card,
     )
     if LINEAR not in card["files"]:
         message = (
@@ -124,7 +129,8 @@ def _identified(folder: Path) -> Candidate:
 def _loaded(folder: Path, stable: Model, found: Candidate) -> Candidate:
     """Load it; raises ArtifactError."""
     model = load(folder, linear_only=True)
-    found = replace(found, version=model.version, digest=f"sha256:{model.card_digest}", model=model)
+    digest = f"sha256:{model.card_digest}"
+    found = replace(found, version=model.version, digest=digest, card=model.card, model=model)
     terms = orjson.loads(model.files[LINEAR])["terms"]
     # Format 1 has terms of one factor each, without the name.
     factors = sum(len(term.get("factors", (term,))) for term in terms)
