@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -109,6 +110,11 @@ class Ward:
         self.phases.append(str(self.rollout.get("phase", "")))
         self.broken += violations(harness.live(api.RISKPREDICTOR))
 
+    async def restart(self) -> None:
+        """A new operator process."""
+        await self.harness.evidence.close()
+        self.harness.restart()
+
     async def turns(self, count: int, seconds: float = 10.0) -> None:
         for _ in range(count):
             await self.turn(seconds)
@@ -155,8 +161,10 @@ class Ward:
 
 
 @pytest.fixture
-def ward() -> Ward:
-    return Ward()
+async def ward() -> AsyncIterator[Ward]:
+    made = Ward()
+    yield made
+    await made.harness.evidence.close()
 
 
 async def at(ward: Ward, step: str) -> None:
@@ -321,7 +329,7 @@ class TestNothingStandsInTheWay:
         assert ward.harness.limiter.admit(Key("elsewhere", "risk"))
         ward.harness.options = type(ward.harness.options)("elsewhere/health-predictor")
         limiter = ward.harness.limiter
-        ward.harness.restart()
+        await ward.restart()
         ward.harness.reconciler.limiter = limiter
         before = ward.template
         await ward.turns(2)
@@ -411,7 +419,7 @@ class TestWritesOfCounts:
         await ward.turns(3)
         ward.forget()
         await ward.turns(60, 600)
-        ward.harness.restart()
+        await ward.restart()
         await ward.turns(3)
         assert ward.written == []
 
@@ -451,8 +459,7 @@ class TestWritesOfCounts:
         await ward.turns(10)
         ward.forget()
         for _ in range(12):
-            await ward.harness.evidence.close()
-            ward.harness.restart()
+            await ward.restart()
             await ward.turn()
         assert ward.deployments() == 0
         assert ward.statuses() <= 3
