@@ -194,6 +194,19 @@ class TestSteps:
 
 
 class TestTooLittleTraffic:
+    def test_the_time_left_is_told_as_of_the_last_counts(self) -> None:
+        """Else each pass would write the status."""
+        trial = settled(shadow={"minPairs": 1, "minDuration": "2m"})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES)
+        trial.turn()
+        said = why(trial).message
+        trial.turns(5)
+        assert (why(trial).message, trial.phase) == (said, "Shadow")
+        trial.turn()
+        assert why(trial).message != said
+
     def test_too_few_pairs_hold_and_say_so(self) -> None:
         trial = settled()
         trial.declare("v2")

@@ -69,6 +69,12 @@ class Advanced:
     look_again: float | None = None
     """Seconds until time alone may change something."""
 
+    @property
+    def aborts(self) -> bool:
+        """Whether the change was aborted in this pass."""
+        state = self.record.state
+        return self.moved and state is not None and state.phase == ABORTED
+
 
 def advance(
     rp: RiskPredictor,
