@@ -146,15 +146,18 @@ class Trial:
         return self.clinic.api.items(POD, self.key.namespace, labels)
 
     def at_stage(self, stage: str, within: float = 120) -> None:
-        """Wait until every pod is of a stage, such as ``Canary-10``; empty: without a candidate."""
+        """Wait until every pod is of a stage, such as ``Canary-10``; empty: without a candidate.
+
+        They are as many as declared, where a number is.
+        """
 
         def there() -> bool:
-            wanted = self.clinic.api.need(RISKPREDICTOR, self.key)["spec"].get("replicas", 1)
+            wanted = self.clinic.api.need(RISKPREDICTOR, self.key)["spec"].get("replicas")
             pods = self.pods()
             stages = {
                 (pod["metadata"].get("annotations") or {}).get(ANNOTATION_STAGE, "") for pod in pods
             }
-            return len(pods) == wanted and stages == {stage} and all(map(is_ready, pods))
+            return wanted in (None, len(pods)) and stages == {stage} and all(map(is_ready, pods))
 
         eventually(there, within=within, every=0.1, what=f"{self.key}: all pods at {stage!r}")
 
