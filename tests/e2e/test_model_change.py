@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from riskpredictor_operator.core.api import ANNOTATION_CHANGE_REF
-from support.api import RISKPREDICTOR, Api, eventually
+from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.candidates import GOOD, OTHER_LEVELS, STABLE, UNDER
 from support.cluster import LocalCluster
 from support.fetch import digest_of
@@ -19,13 +19,38 @@ from support.operator import SYSTEM
 from support.stores.http import WebServer
 from support.trial import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 
+AT_10, AT_50 = {"percent": 10, **HELD}, {"percent": 50, **HELD}
+SHADOW = {"minPairs": 500, "minDuration": "0s"}
+CHANGES: dict[str, tuple[str, Body]] = {
+    "share": (GOOD, {"replicas": 2, "rollout": policy(AT_10, AT_50, gates=OPEN)}),
+    "matrix": (UNDER, {"replicas": 2, "rollout": policy(shadow=HELD, gates=OPEN)}),
+    "stopped": (UNDER, {"rollout": policy({"percent": 10, **AT_ONCE}, shadow=SHADOW)}),
+    "back": (GOOD, {"rollout": policy(gates=OPEN)}),
+    "few": (GOOD, {"rollout": policy(shadow=SHADOW)}),
+    "approved": (GOOD, {"rollout": policy(gates=OPEN, approval={"required": True})}),
+    "observed": (STABLE, {"rollout": policy(shadow=SHADOW, gates=OPEN)}),
+    "other levels": (OTHER_LEVELS, {"rollout": policy(AT_10)}),
+}
+"""The model that a RiskPredictor changes to, and its spec; each is the subject of a test."""
 
-def test_the_share_is_exact_and_sticky(clinic: Clinic, store: WebServer) -> None:
+
+@pytest.fixture(scope="module")
+def trials(clinic: Clinic, store: WebServer) -> dict[str, Trial]:
+    """A RiskPredictor for each change, all declared at once and then changed at once."""
+    trials = {
+        name: clinic.declare(name.replace(" ", "-"), store, **spec)
+        for name, (_, spec) in CHANGES.items()
+    }
+    for trial in trials.values():
+        trial.ready(within=240)
+    for name, (version, _) in CHANGES.items():
+        trials[name].change_to(version)
+    return trials
+
+
+def test_the_share_is_exact_and_sticky(trials: dict[str, Trial], clinic: Clinic) -> None:
     """With two pods, which know nothing of each other."""
-    at_10, at_50 = {"percent": 10, **HELD}, {"percent": 50, **HELD}
-    trial = clinic.declare("share", store, replicas=2, rollout=policy(at_10, at_50, gates=OPEN))
-    trial.ready()
-    trial.change_to(GOOD)
+    trial = trials["share"]
     trial.at_stage("Shadow")
     trial.send_new(500)
     trial.at_stage("Canary-10")
@@ -36,7 +61,7 @@ def test_the_share_is_exact_and_sticky(clinic: Clinic, store: WebServer) -> None
     # Three standard deviations of a binomial distribution.
     assert abs(first.count(GOOD) - 500) <= 64
     assert trial.send(clinic.records[1:2], subjects) == first
-    trial.patch(rollout=policy(at_10 | AT_ONCE, at_50, gates=OPEN))
+    trial.patch(rollout=policy(AT_10 | AT_ONCE, AT_50, gates=OPEN))
     trial.send_new(500)
     trial.at_stage("Canary-50")
     then = trial.send(clinic.records[:1], subjects)
@@ -48,13 +73,10 @@ def test_the_share_is_exact_and_sticky(clinic: Clinic, store: WebServer) -> None
 
 
 def test_the_matrix_is_that_of_an_offline_comparison(
-    clinic: Clinic, store: WebServer, tmp_path: Path
+    trials: dict[str, Trial], clinic: Clinic, tmp_path: Path
 ) -> None:
     """1,000 patients, each sent once, to either of two pods."""
-    rollout = policy(shadow=HELD, gates=OPEN)
-    trial = clinic.declare("matrix", store, replicas=2, rollout=rollout)
-    trial.ready()
-    trial.change_to(UNDER)
+    trial = trials["matrix"]
     trial.at_stage("Shadow")
     records = clinic.records[:1000]
     assert set(trial.send(records)) == {STABLE}
@@ -75,12 +97,9 @@ def test_the_matrix_is_that_of_an_offline_comparison(
 
 
 @pytest.fixture(scope="module")
-def stopped(clinic: Clinic, store: WebServer) -> Trial:
+def stopped(trials: dict[str, Trial]) -> Trial:
     """One whose candidate under-triages, with the default gates, after it was stopped."""
-    rollout = policy({"percent": 10, **AT_ONCE}, shadow={"minPairs": 500, "minDuration": "0s"})
-    trial = clinic.declare("stopped", store, rollout=rollout)
-    trial.ready()
-    trial.change_to(UNDER)
+    trial = trials["stopped"]
     trial.at_stage("Shadow")
     answered = trial.send_new(1000)
     trial.not_ready("RolloutAborted")
@@ -143,11 +162,9 @@ def test_a_revert_ends_a_trial_at_once(stopped: Trial) -> None:
 
 
 def test_the_way_back_is_immediate_and_the_way_forth_is_gated_again(
-    clinic: Clinic, store: WebServer
+    trials: dict[str, Trial], clinic: Clinic
 ) -> None:
-    trial = clinic.declare("back", store, rollout=policy(gates=OPEN))
-    trial.ready()
-    trial.change_to(GOOD)
+    trial = trials["back"]
     trial.at_stage("Shadow")
     trial.send_new(200)
     assert trial.ready()["servingVersion"] == GOOD
@@ -162,13 +179,9 @@ def test_the_way_back_is_immediate_and_the_way_forth_is_gated_again(
     assert set(trial.send(clinic.records[:50])) == {STABLE}
 
 
-def test_too_few_requests_decide_nothing(clinic: Clinic, store: WebServer) -> None:
+def test_too_few_requests_decide_nothing(trials: dict[str, Trial], clinic: Clinic) -> None:
     """Neither 40 patients nor 10,000 requests about one; the deadline makes it Stalled."""
-    trial = clinic.declare(
-        "few", store, rollout=policy(shadow={"minPairs": 500, "minDuration": "0s"})
-    )
-    trial.ready()
-    trial.change_to(GOOD)
+    trial = trials["few"]
     trial.at_stage("Shadow")
     trial.send_batches(clinic.records[:1] * 10_000)
     assert trial.has_pairs(1)["pairs"] == 1
@@ -185,15 +198,12 @@ def test_too_few_requests_decide_nothing(clinic: Clinic, store: WebServer) -> No
 
 
 def test_a_person_approves_by_digest_and_all_is_on_record(
-    clinic: Clinic, store: WebServer, api: Api
+    trials: dict[str, Trial], clinic: Clinic, api: Api
 ) -> None:
     right, other = digest_of(clinic.models[GOOD]), digest_of(clinic.models[UNDER])
-    rollout = policy(gates=OPEN, approval={"required": True})
-    trial = clinic.declare("approved", store, rollout=rollout)
-    trial.ready()
+    trial = trials["approved"]
     noted = {"metadata": {"annotations": {ANNOTATION_CHANGE_REF: "CHG-4711"}}}
     api.patch(RISKPREDICTOR, trial.key, noted)
-    trial.change_to(GOOD)
     trial.at_stage("Shadow")
     trial.send_new(200)
     message = trial.not_ready("AwaitingApproval")["message"]
@@ -214,12 +224,10 @@ def test_a_person_approves_by_digest_and_all_is_on_record(
 
 
 def test_a_model_in_the_shadow_never_answers_and_what_it_showed_counts(
-    clinic: Clinic, store: WebServer
+    trials: dict[str, Trial], clinic: Clinic, store: WebServer
 ) -> None:
-    shadow = {"modelVersion": GOOD, "model": clinic.model(store, GOOD)}
-    rollout = policy(shadow={"minPairs": 500, "minDuration": "0s"}, gates=OPEN)
-    trial = clinic.declare("observed", store, rollout=rollout, shadow=shadow)
-    trial.ready()
+    trial = trials["observed"]
+    trial.patch(shadow={"modelVersion": GOOD, "model": clinic.model(store, GOOD)})
     trial.at_stage("Shadow")
     assert trial.send_new(600) == {STABLE: 600}
     status = trial.ready()
@@ -236,13 +244,10 @@ def test_a_model_in_the_shadow_never_answers_and_what_it_showed_counts(
 
 
 def test_a_model_that_cannot_be_compared_takes_a_rolling_update(
-    clinic: Clinic, store: WebServer
+    trials: dict[str, Trial],
 ) -> None:
     """Its levels have other names, so there is nothing to count. Its golden cases passed."""
-    trial = clinic.declare("other-levels", store, rollout=policy({"percent": 10, **HELD}))
-    trial.ready()
-    trial.change_to(OTHER_LEVELS)
-    status = trial.ready()
+    status = trials["other levels"].ready()
     assert status["servingVersion"] == OTHER_LEVELS
     entry = status["history"][0]
     print(f"{entry['reason']}: {entry['message']}")

@@ -84,10 +84,13 @@ class Clinic:
         }
 
     def declare(self, name: str, store: WebServer, **spec: Any) -> Trial:
-        """Declare a RiskPredictor that serves the stable model, with one pod."""
-        wanted = {"replicas": 1, "resources": SMALL, "service": {"type": "NodePort"}}
-        model = self.model(store, STABLE)
-        key = self.predictors.create(name, **{**wanted, "model": model, **spec})
+        """Declare a RiskPredictor that serves the stable model, with one pod; what ``spec`` says
+        is None is left out.
+        """
+        defaults = {"replicas": 1, "resources": SMALL, "service": {"type": "NodePort"}}
+        wanted = {"model": self.model(store, STABLE), **defaults, **spec}
+        given = {field: value for field, value in wanted.items() if value is not None}
+        key = self.predictors.create(name, **given)
         return Trial(self, store, key, iter(self.records))
 
 
