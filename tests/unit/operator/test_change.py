@@ -241,6 +241,7 @@ class TestTooLittleTraffic:
         ("evidence", "said"),
         [
             ({"unaware": ("risk-1",)}, "cannot compare two models (risk-1 has no GET /rollout)"),
+            ({"unaware": ("risk-1", "risk-2")}, "(risk-1, risk-2 have no GET /rollout)"),
             ({"refused": ("risk-1: matrix: missing",)}, "risk-1: matrix: missing"),
             ({"unreachable": ("risk-1",)}, "let it reach port 5000"),
             ({"reports": ()}, "let it reach port 5000"),

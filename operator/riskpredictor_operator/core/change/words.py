@@ -83,7 +83,7 @@ def no_pods(state: State) -> str:
 def unaware(state: State, pods: Sequence[str]) -> str:
     """The server's image cannot compare."""
     return (
-        f"the server in {state.stable.image} cannot compare two models ({_some(pods)} has no "
+        f"the server in {state.stable.image} cannot compare two models ({_have_no(pods)} "
         f"GET /rollout); serve {state.stable.version} with an image of this release first"
     )
 
@@ -104,9 +104,9 @@ def unreachable(pods: Sequence[str]) -> str:
 
 def unusable(state: State, reports: Sequence[PodReport]) -> str:
     """Pods have no candidate, and may get it."""
-    which = _some([each.pod for each in reports])
+    which = _have_no([each.pod for each in reports])
     return (
-        f"{which} has no {state.candidate.version}: {reports[0].message}; "
+        f"{which} {state.candidate.version}: {reports[0].message}; "
         f"meanwhile {state.stable.version} answers"
     )
 
@@ -233,3 +233,7 @@ def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _have_no(names: Sequence[str]) -> str:
+    return f"{_some(names)} {'has' if len(names) == 1 else 'have'} no"
