@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,32 @@ def show_error(console: Console, error: PluginError) -> None:
     console.print(Text.assemble((error.prefix, "bold red"), str(error.args[0])))
 
 
-def run(command: Sequence[str], *, stdin: str = "", accept: Sequence[int] = (0,)) -> str:
-    """Standard output of a command.
+def run(
+    command: Sequence[str],
+    *,
+    stdin: str = "",
+    accept: Sequence[int] = (0,),
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Standard output of a command, which runs in the repository; ``env`` adds variables.
 
     Raises:
         DemoError: its exit status is not one to accept; with its output.
     """
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY
-    )
+        command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip
     if done.returncode not in accept:
         said = (done.stderr or done.stdout).strip()
         raise DemoError(f"{shlex.join(command)}\n  failed ({done.returncode}): {said}")
     return done.stdout
+
+
+def run_python(*arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """Standard output of a program of this repository: the trainer, the plug-in."""
+    where = os.pathsep.join(str(REPOSITORY / each) for each in ("predictor", "tools/kubectl"))
+    return run([sys.executable, *arguments], env={"PYTHONPATH": where, **(env or {})})
 
 
 def cluster_tool(*arguments: str) -> None:

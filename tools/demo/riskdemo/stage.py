@@ -17,7 +17,7 @@ from rich.table import Table
 from riskdemo.install import DEMO_NAMESPACE, Installation, text
 from riskdemo.live import Screen
 from riskdemo.load import Load
-from riskdemo.shell import DemoCluster, DemoError, Kubectl, show_error
+from riskdemo.shell import DemoCluster, DemoError, Kubectl, run_python, show_error
 from riskdemo.state import State, read
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
@@ -55,7 +55,7 @@ class Stage:
         """Set up cluster, images and operator; what exists already takes seconds."""
         self.step("A Kubernetes cluster")
         self.cluster.tool("up", "--profile", "node")
-        self.step("Images: the operator, and the predictor with the trained models v1 and v2")
+        self.step("Images: the operator, and the predictor with models v1 and v2, and without one")
         self.installation.images()
         self.kubectl = self.installation.kubectl(DEMO_NAMESPACE)
         self.step("The operator: kubectl apply -k deploy/operator")
@@ -79,8 +79,23 @@ class Stage:
 
     def run(self, *arguments: str) -> None:
         """Run a kubectl command, and print it and its output."""
-        self.console.print(f"  $ kubectl {shlex.join(arguments)}", style="bold", highlight=False)
-        self.console.print(self.kubectl(*arguments).rstrip(), highlight=False)
+        self.show_command(f"kubectl {shlex.join(arguments)}")
+        self.show_output(self.kubectl(*arguments))
+
+    def plugin(self, *arguments: str) -> None:
+        """Run a command of the kubectl plug-in, and print it and its output."""
+        self.show_command(f"kubectl riskpredictor {shlex.join(arguments)}")
+        target = (f"--kubeconfig={self.kubectl.kubeconfig}", f"--namespace={DEMO_NAMESPACE}")
+        self.show_output(run_python("-m", "riskpredictor_kubectl", *target, *arguments))
+
+    def show_command(self, line: str) -> None:
+        """Print a command line."""
+        self.console.print(f"  $ {line}", style="bold", highlight=False, markup=False)
+
+    def show_output(self, output: str) -> None:
+        """Print what a command printed, if it printed something."""
+        if output.strip():
+            self.console.print(output.rstrip(), highlight=False, markup=False)
 
     def automatic(self) -> None:
         """Give the number of pods back to the autoscaler."""

@@ -32,7 +32,7 @@ TICK_SECONDS = 0.05
 CARD_TRIES = 10
 """Once a second, in case no pod is there yet."""
 TINY = 1e-9
-PATIENTS = 2000
+PATIENTS = 20_000
 """Different patients of a load, made up before it starts."""
 
 PROFILES = {
