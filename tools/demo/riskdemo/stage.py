@@ -168,6 +168,7 @@ class Stage:
             f"  {kubectl} patch rp {PREDICTOR} --type=merge --patch='{_NO_SUCH_MODEL}'\n"
             f"                          # no such image: get rp says so, old pods serve on\n"
             f"  make demo-scaling       # by hand, and back to the autoscaler\n"
+            f"  make demo-model-change  # a good model is promoted, a bad one stopped\n"
             f"  make demo-load          # as many users as you want, and a report\n"
             f"  make demo-monitor       # pods, CPU and Events, live\n"
             f"Remove it: make demo-down",

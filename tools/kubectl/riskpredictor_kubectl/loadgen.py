@@ -33,7 +33,8 @@ CARD_TRIES = 10
 """Once a second, in case no pod is there yet."""
 TINY = 1e-9
 PATIENTS = 20_000
-"""Different patients of a load, made up before it starts."""
+"""Different patients of a load, made up before it starts: enough for a comparison of two models,
+which counts the same one once."""
 
 PROFILES = {
     "constant": "everybody from the first second to the last",
