@@ -9,7 +9,8 @@ import logging
 import uuid
 from dataclasses import dataclass
 
-from riskpredictor_operator.core import api, change_events, conditions, reasons
+from riskpredictor_operator.core import api, conditions, reasons
+from riskpredictor_operator.core.change import events as change_events
 from riskpredictor_operator.kube import ApiError, Body, Key
 from riskpredictor_operator.runtime.client import Client
 

@@ -13,16 +13,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from riskpredictor_operator.core import api, names, pods
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     REPORT_LIMIT,
     Counts,
     Evidence,
     ReportError,
     parse_report,
 )
+from riskpredictor_operator.core.change.tally import SILENT, UNAWARE, Answer, Listed, Tally
 from riskpredictor_operator.core.rollout import is_rolling
 from riskpredictor_operator.core.spec import RiskPredictor
-from riskpredictor_operator.core.tally import SILENT, UNAWARE, Answer, Listed, Tally
 from riskpredictor_operator.kube import ApiError, Body, Key
 from riskpredictor_operator.runtime.cache import Cache
 from riskpredictor_operator.runtime.client import Client

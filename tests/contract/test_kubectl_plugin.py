@@ -26,10 +26,10 @@ from riskpredictor_kubectl.remedies import REASONS, findings
 from riskpredictor_kubectl.rollout_report import GATES
 from riskpredictor_operator.core import api, reasons
 from riskpredictor_operator.core.change import state as states
+from riskpredictor_operator.core.change.evidence import Counts
+from riskpredictor_operator.core.change.gates import GateResult
 from riskpredictor_operator.core.change.record import Record, Who, to_fields
 from riskpredictor_operator.core.change.state import Snapshot, State
-from riskpredictor_operator.core.evidence import Counts
-from riskpredictor_operator.core.gates import GateResult
 from riskpredictor_operator.core.release import Release
 from riskpredictor_operator.core.spec import parse
 from riskpredictor_operator.kube import Key, path_of

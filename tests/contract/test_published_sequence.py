@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from riskpredictor_operator.core.sequence import interval, log_e_value
+from riskpredictor_operator.core.change.sequence import interval, log_e_value
 from support.cluster import ROOT
 
 CASES = [

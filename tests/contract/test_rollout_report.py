@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from unit.predictor.support import artifact
 
-from riskpredictor_operator.core.evidence import PodReport, parse_report
+from riskpredictor_operator.core.change.evidence import PodReport, parse_report
 from riskpredictor_server.api.rollout import Rollout
 from riskpredictor_server.model.artifact import load
 from riskpredictor_server.settings import Settings

@@ -23,9 +23,13 @@ class Assignment:
         self._key = rollout_id.encode()
         self._answered = round(_RANGE * percent / 100)
         self._sampled = round(_RANGE * sample / 100)
+        self._needs_hash = not (percent == 0 and sample == 100)
 
     def of(self, key: bytes) -> tuple[bool, bool]:
         """Return whether the candidate answers, and whether it is compared."""
+        if not self._needs_hash:
+            # Each request of a shadow.
+            return False, True
         digest = blake2b(key, key=self._key, digest_size=16).digest()
         answered, sampled = _SPLIT.unpack(digest)
         return answered < self._answered, sampled < self._sampled

@@ -59,7 +59,15 @@ class GuardedScorer:
 
     def score(self, values: Values) -> Scored:
         """Score one record; raises CandidateError."""
-        scored: Scored = self._guarded(self._scorer.score, values, SLOW_SECONDS)
+        if self.switched_off:
+            raise self._off()
+        clock, score = self._wall_clock, self._scorer.score
+        try:
+            begun = clock()
+            scored = score(values)
+            slow = clock() - begun > SLOW_SECONDS and self._takes(score, values) > SLOW_SECONDS
+        except Exception as error:
+            raise self.failed(RAISED, type(error).__name__) from None
         try:
             probabilities, shares = scored
             # A sum with NaN is NaN, which no comparison holds for; one with infinity is not 1.
@@ -73,14 +81,22 @@ class GuardedScorer:
             )
         except (TypeError, ValueError):
             valid = False
-        if not valid:
-            raise self.failed(INVALID)
+        if slow or not valid:
+            raise self.failed(SLOW if slow else INVALID)
         return scored
 
     def score_many(self, rows: Sequence[Values]) -> ScoredMany:
         """Score a batch; raises CandidateError if it cannot be used for any of its records."""
+        if self.switched_off:
+            raise self._off()
+        clock, score = self._wall_clock, self._scorer.score_many
         limit = SLOW_SECONDS + SLOW_SECONDS_PER_RECORD * len(rows)
-        scored: ScoredMany = self._guarded(self._scorer.score_many, rows, limit)
+        try:
+            begun = clock()
+            scored = score(rows)
+            slow = clock() - begun > limit and self._takes(score, rows) > limit
+        except Exception as error:
+            raise self.failed(RAISED, type(error).__name__) from None
         try:
             probabilities, shares = scored
             sums = list(map(sum, probabilities))
@@ -97,8 +113,8 @@ class GuardedScorer:
             )
         except (TypeError, ValueError):
             valid = False
-        if not valid:
-            raise self.failed(INVALID)
+        if slow or not valid:
+            raise self.failed(SLOW if slow else INVALID)
         return scored
 
     def failed(self, kind: str, what: str = "") -> CandidateError:
@@ -118,19 +134,8 @@ class GuardedScorer:
         """Its errors for people."""
         return "errors: " + ", ".join(f"{kind} {count}" for kind, count in self.errors.items())
 
-    def _guarded(self, score: Callable[[Any], Any], what: Any, limit: float) -> Any:
-        if self.switched_off:
-            raise CandidateError(f"candidate {self._version} is switched off; {self.told()}")
-        clock = self._wall_clock
-        try:
-            begun = clock()
-            scored = score(what)
-            slow = clock() - begun > limit and self._takes(score, what) > limit
-        except Exception as error:
-            raise self.failed(RAISED, type(error).__name__) from None
-        if slow:
-            raise self.failed(SLOW)
-        return scored
+    def _off(self) -> CandidateError:
+        return CandidateError(f"candidate {self._version} is switched off; {self.told()}")
 
     def _takes(self, score: Callable[[Any], Any], what: Any) -> float:
         """CPU time of another try: the first may have been interrupted, or collected garbage."""

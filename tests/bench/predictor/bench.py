@@ -64,8 +64,8 @@ def main() -> int:
         return 2
     if args.shadow:
         with _checkout(args.before) as checkout:
-            former = (before(args.python, args.before, checkout),) if checkout else ()
-            return shadow(args.python, args.rounds, args.seconds, former)
+            others = (before(args.python, args.before, checkout),) if checkout else ()
+            return shadow(args.python, args.rounds, args.seconds, others)
     with _checkout(args.before) as checkout, tempfile.TemporaryDirectory() as scratch:
         bench = Bench(artifact(), args.rounds, args.seconds)
         subjects = own(args.python)

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from scipy.stats import norm
 
-from riskpredictor_operator.core.evidence import COMPARING, Counts, PodReport
-from riskpredictor_operator.core.gates import FAILED, PASSED, PENDING, evaluate
+from riskpredictor_operator.core.change.evidence import COMPARING, Counts, PodReport
+from riskpredictor_operator.core.change.gates import FAILED, PASSED, PENDING, evaluate
+from riskpredictor_operator.core.change.sequence import interval
 from riskpredictor_operator.core.policy import Gates
-from riskpredictor_operator.core.sequence import interval
 
 LEVELS: Final = ("Low", "Medium", "High")
 GATES: Final = Gates(None, 2, 0.5, 5, 10, 5, 0.01, 0, 95)
@@ -98,7 +98,7 @@ def bounds(
 
 
 def decisions(counts: Ints, name: str, method: Bounds = bounds_of) -> Decisions:
-    """Return what the gate decides at each look; as core/gates.py does, for arrays."""
+    """Return what the gate decides at each look; as core/change/gates.py does, for arrays."""
     n = counts.sum(axis=(2, 3))
     if name == "ClassShift":
         return _class_shift(counts, n)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from unit.operator.builders import declared
 
 from riskpredictor_operator.core.change import state as states
+from riskpredictor_operator.core.change.evidence import Counts
+from riskpredictor_operator.core.change.gates import PASSED, GateResult
 from riskpredictor_operator.core.change.record import ABORTED, PROMOTED, Record, Who
 from riskpredictor_operator.core.change.state import Snapshot, State
-from riskpredictor_operator.core.evidence import Counts
-from riskpredictor_operator.core.gates import PASSED, GateResult
 from riskpredictor_operator.core.release import Release
 
 DIGEST, OTHER = "sha256:" + "0a" * 32, "sha256:" + "0b" * 32

@@ -15,8 +15,8 @@ from unit.operator.live_objects import SCALING_ACTIVE, deployment_status
 
 from riskpredictor_operator.core import api, conditions
 from riskpredictor_operator.core.observed import trim
-from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.evidence_reader import EvidenceReader
+from riskpredictor_operator.kube import Key, Resource
 from riskpredictor_operator.model_change import ModelChanges
 from riskpredictor_operator.model_copier import ModelCopier
 from riskpredictor_operator.reconcile import Reconciler

@@ -13,28 +13,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.operator.builders import declared
-from unit.operator.trial import AGREES, UNDER_TRIAGE, digest, model, settled, shuffled
+from unit.operator.trial import AGREES, FAST, UNDER_TRIAGE, Trial, digest, model, settled, shuffled
 
 from riskpredictor_operator.core import reasons
-from riskpredictor_operator.core.change.record import to_fields
-from riskpredictor_operator.core.change.state import abort_key, from_document, to_document
-from riskpredictor_operator.core.conditions import Explanation
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     NOT_COMPARABLE,
     SWITCHED_OFF,
     UNUSABLE,
     Cases,
+    Counts,
 )
+from riskpredictor_operator.core.change.record import to_fields
+from riskpredictor_operator.core.change.state import abort_key, after, from_document, to_document
+from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.release import Release, Serving
 
 ENOUGH = 15
 """Times a hundred pairs after which all gates of the defaults pass, with room to spare."""
 
 
-def why(trial: Any) -> Explanation:
+def why(trial: Trial) -> Explanation:
     assert trial.last.why is not None
-    found: Explanation = trial.last.why
-    return found
+    return trial.last.why
 
 
 class TestSteps:
@@ -63,9 +63,8 @@ class TestSteps:
         trial = settled(shadow={"minDuration": "1h"})
         trial.declare("v2")
         trial.turn()
-        assert trial.live is not None
-        assert trial.live.candidate is not None
-        assert (trial.answering, trial.live.candidate.percent) == ("v1", 0)
+        assert trial.candidate is not None
+        assert (trial.answering, trial.candidate.percent) == ("v1", 0)
         assert why(trial).reason == reasons.SHADOWING
 
     def test_without_a_policy_the_declared_model_is_served_at_once(self) -> None:
@@ -116,13 +115,79 @@ class TestSteps:
         assert trial.phase == "Shadow"
         assert "its pods are coming" in why(trial).message
 
+    def test_a_promotion_waits_for_its_pods(self) -> None:
+        trial = settled(canary={"steps": []})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turn()
+        trial.facts = {"settled": False}
+        trial.turns(3)
+        assert (trial.phase, why(trial).reason) == ("Promoting", reasons.PROMOTING)
+        trial.facts = {}
+        trial.turn()
+        assert trial.phase == ""
+
+    def test_what_is_not_served_yet_is_not_on_record(self) -> None:
+        trial = Trial({**model("v1"), "rollout": FAST}, facts={"settled": False})
+        trial.turns(3)
+        assert "history" not in trial.status
+
+    def test_counts_of_another_trial_are_none_of_this_one(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.other = "0123456789ab"
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        assert (trial.phase, trial.status["rollout"]["evidence"]["pairs"]) == ("Shadow", 0)
+
+    def test_another_deadline_counts_from_the_same_beginning(self) -> None:
+        trial = settled(deadline="7d")
+        trial.declare("v2")
+        trial.turns(3)
+        began = trial.status["rollout"]["startedAt"]
+        trial.policy(deadline="1d")
+        trial.turn()
+        assert trial.status["rollout"]["startedAt"] == began
+        assert trial.status["rollout"]["deadlineAt"] == after(began, 86400)
+
+    def test_mere_counts_are_written_once_a_minute(self) -> None:
+        trial = settled(shadow={"minPairs": 100_000})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, 50)
+        trial.turn()
+        written = []
+        for _ in range(60):
+            trial.count(AGREES)
+            trial.turn(5)
+            written.append(trial.status["rollout"]["evidence"]["pairs"])
+        assert len(set(written)) == 6
+
+    def test_a_gate_that_is_decided_is_written_at_once(self) -> None:
+        trial = settled(shadow={"minPairs": 100_000})
+        trial.declare("v2")
+        trial.turns(2)
+        trial.count(AGREES, ENOUGH)
+        trial.turn(5)
+        (gate,) = [g for g in trial.status["rollout"]["gates"] if g["name"] == "Downgrade"]
+        assert gate["state"] == "Passed"
+
+    def test_counts_of_pods_that_are_gone_are_kept(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.evidence = {"carried": Counts(((7, 0, 0), (0, 2, 0), (0, 0, 1)))}
+        trial.turns(2, 100)
+        assert trial.status["rollout"]["carried"]["matrix"] == [[7, 0, 0], [0, 2, 0], [0, 0, 1]]
+        assert trial.status["rollout"]["evidence"]["pairs"] == 10
+
     def test_images_with_models_in_them_go_the_same_way(self) -> None:
         trial = settled()
         trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
         trial.turn()
-        assert trial.live is not None
-        assert trial.live.candidate is not None
-        assert trial.live.candidate.release.image == "health-predictor:v2"
+        assert trial.candidate is not None
+        assert trial.candidate.release.image == "health-predictor:v2"
         trial.count(AGREES, ENOUGH)
         trial.turn()
         assert trial.status["rollout"]["candidate"]["digest"] == digest("v2")
@@ -145,7 +210,6 @@ class TestTooLittleTraffic:
         trial.turn()
         trial.count(((30, 0, 0), (0, 7, 0), (0, 0, 0)))
         trial.turn(86400)
-        assert trial.last is not None
         assert trial.last.stalled
         assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
         trial.count(AGREES, ENOUGH)
@@ -160,6 +224,27 @@ class TestTooLittleTraffic:
         assert (trial.phase, trial.answering) == ("Aborted", "v1")
         assert "undecided at spec.rollout.deadline" in why(trial).message
 
+    @pytest.mark.parametrize(
+        ("evidence", "said"),
+        [
+            ({"unaware": ("risk-1",)}, "cannot compare two models (risk-1 has no GET /rollout)"),
+            ({"refused": ("risk-1: matrix: missing",)}, "risk-1: matrix: missing"),
+            ({"unreachable": ("risk-1",)}, "let it reach port 5000"),
+            ({"reports": ()}, "let it reach port 5000"),
+        ],
+    )
+    def test_pods_that_do_not_tell_their_counts_hold_it(
+        self, evidence: dict[str, Any], said: str
+    ) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.evidence = evidence
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
+        assert said in why(trial).message
+
     def test_without_pods_nothing_is_decided(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -170,7 +255,7 @@ class TestTooLittleTraffic:
         assert why(trial).reason == reasons.INSUFFICIENT_DATA
 
 
-def aborted(**rollout: Any) -> Any:
+def aborted(**rollout: Any) -> Trial:
     trial = settled(**rollout)
     trial.declare("v2")
     trial.turn()
@@ -183,7 +268,7 @@ class TestAbort:
     def test_a_model_that_misses_high_risks_never_answers(self) -> None:
         trial = aborted()
         assert (trial.phase, trial.answering) == ("Aborted", "v1")
-        assert trial.live.candidate is None
+        assert trial.candidate is None
         assert trial.seen[-2:] == ["Shadow", "Aborted"]
         assert why(trial).reason == reasons.ROLLOUT_ABORTED
         assert "MissedHigh is 50 % of 200" in why(trial).message
@@ -211,9 +296,9 @@ class TestAbort:
         trial.turn()
         assert trial.phase == "Aborted"
         assert trial.last.moved
-        assert trial.live.candidate is not None
+        assert trial.candidate is not None
         trial.turn()
-        assert trial.live.candidate is None
+        assert trial.candidate is None
 
     def test_it_is_remembered_whatever_else_changes(self) -> None:
         trial = aborted()
@@ -305,6 +390,17 @@ class TestAbort:
         assert (trial.phase, why(trial).reason) == ("Aborted", reason)
         assert "card.json has sha256:06a8" in why(trial).message
 
+    def test_one_pod_without_the_candidate_holds_it_and_stops_nothing(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.second = {
+            "state": UNUSABLE, "reason": reasons.MODEL_FETCH_FAILED, "message": "HTTP 403"
+        }  # fmt: skip
+        trial.turns(3, 700)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.MODEL_FETCH_FAILED)
+
     @pytest.mark.parametrize("told", [reasons.MODEL_NOT_FOUND, reasons.MODEL_FETCH_FAILED])
     def test_a_candidate_that_does_not_come_is_waited_for(self, told: str) -> None:
         trial = settled()
@@ -360,7 +456,7 @@ class TestRevert:
         trial.declare("v1")
         trial.turn()
         assert trial.answering == "v1"
-        assert trial.live.candidate is None
+        assert trial.candidate is None
         trial.turns(2)
         assert trial.phase == ""
         outcome = trial.status["history"][0]["outcome"]
@@ -418,8 +514,28 @@ class TestApproval:
         assert (trial.phase, trial.answering) == ("", "v2")
         assert trial.status["history"][0]["approval"] == digest("v2")
 
+    def test_what_becomes_undecided_again_waits_for_that_first(self) -> None:
+        trial = settled(approval={"required": True})
+        trial.declare("v2")
+        for _ in range(60):
+            trial.count(AGREES)
+            trial.turn()
+        assert trial.phase == "AwaitingApproval"
+        trial.evidence = {"unreachable": ("risk-1",)}
+        trial.policy(approval={"required": True, "digest": digest("v2")})
+        trial.turns(2)
+        assert trial.status["rollout"]["step"] == "Canary 50%"
+        assert trial.answering == "v1"
+
 
 class TestNotComparable:
+    def test_cases_that_cannot_be_checked_stop_it(self) -> None:
+        trial = settled(gates={"cases": {"configMap": "ward-cases"}})
+        trial.declare("v2")
+        trial.report = {"state": NOT_COMPARABLE}
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Aborted", reasons.CANDIDATE_REJECTED)
+
     def test_it_is_promoted_after_the_gates_that_need_no_pairs(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -446,7 +562,6 @@ class TestShadowSpec:
         trial.count(AGREES, 50)
         trial.turns(20, 3600)
         assert (trial.phase, trial.answering) == ("Observing", "v1")
-        assert trial.last is not None
         assert trial.last.why is None
         assert trial.last.accepted is not None
         assert trial.last.accepted.status == "True"
@@ -469,7 +584,6 @@ class TestShadowSpec:
         trial.count(UNDER_TRIAGE, 20)
         trial.turns(3, 3600)
         assert trial.phase == "Observing"
-        assert trial.last is not None
         assert trial.last.accepted is not None
         assert trial.last.accepted.status == "False"
 
@@ -495,7 +609,7 @@ class TestStableBroken:
         trial.declare("v2")
         trial.report = {}
         trial.facts = self.FACTS
-        trial._evidence = lambda _: None  # type: ignore[method-assign]
+        trial.silent = True
         trial.turns(2)
         assert trial.answering == "v2"
 
@@ -512,7 +626,7 @@ class TestStableBroken:
         trial = settled()
         trial.declare("v2")
         trial.facts = {**self.FACTS, **facts}
-        trial._evidence = lambda _: None  # type: ignore[method-assign]
+        trial.silent = True
         trial.turns(3)
         assert trial.answering == "v1"
 
@@ -530,6 +644,28 @@ class TestLoss:
         trial.status = {}
         trial.turn()
         assert trial.status["rollout"]["step"] == "Canary 10%"
+
+    def test_the_stage_of_another_trial_is_not_taken_over(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(2)
+        trial.status = {}
+        trial.declare("v3")
+        trial.turn()
+        assert (trial.phase, trial.status["rollout"]["candidate"]["version"]) == ("Shadow", "v3")
+
+    def test_a_shadow_that_is_served_by_now_is_no_trial(self) -> None:
+        trial = settled()
+        trial.spec |= {"rollout": {}, "shadow": model("v3")}
+        trial.turns(2)
+        del trial.spec["shadow"]
+        trial.declare("v3")
+        trial.turn(cut="between")
+        trial.spec["rollout"] = FAST
+        trial.turns(2)
+        assert (trial.answering, trial.phase) == ("v3", "")
 
     def test_a_lost_deployment_comes_back_as_it_was(self) -> None:
         trial = settled()
@@ -626,7 +762,6 @@ def test_from_every_state_there_is_an_end_or_a_wait_that_says_for_what(
         trial.turn()
     for _ in range(12):
         trial.turn()
-        assert trial.last is not None
     before = copy.deepcopy(trial.status), trial.live
     trial.turns(3)
     version = trial.spec["modelVersion"]
@@ -669,7 +804,6 @@ def test_the_crd_knows_every_field_that_is_written(acts: list[str]) -> None:
     for act in acts:
         trial.count(AGREES if act == "good" else UNDER_TRIAGE)
         trial.turn()
-        assert trial.last is not None
         assert trial.status == to_fields(trial.last.record)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from unit.operator.builders import Object, changed, without
 from unit.operator.reports import LEVELS, MATRIX, ROLLOUT_ID, bytes_of, report
 
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     Cases,
     Counts,
     Evidence,

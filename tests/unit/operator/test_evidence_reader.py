@@ -20,9 +20,9 @@ from unit.operator.strategies import bounded
 
 from riskpredictor_operator import evidence_reader
 from riskpredictor_operator.core import api
-from riskpredictor_operator.core.evidence import Counts, Evidence
+from riskpredictor_operator.core.change.evidence import Counts, Evidence
+from riskpredictor_operator.core.change.tally import UNREACHABLE_SECONDS
 from riskpredictor_operator.core.observed import trim
-from riskpredictor_operator.core.tally import UNREACHABLE_SECONDS
 from riskpredictor_operator.evidence_reader import AT_A_TIME, EvidenceReader
 from riskpredictor_operator.kube import ApiError, Body, Key, Resource
 from riskpredictor_operator.runtime.cache import Cache

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     COMPARING,
     NOT_COMPARABLE,
     SWITCHED_OFF,
@@ -19,7 +19,7 @@ from riskpredictor_operator.core.evidence import (
     Counts,
     PodReport,
 )
-from riskpredictor_operator.core.gates import (
+from riskpredictor_operator.core.change.gates import (
     CALIBRATION,
     CANDIDATE_ERRORS,
     CASES,
@@ -36,8 +36,8 @@ from riskpredictor_operator.core.gates import (
     evaluate,
     pairs_missing,
 )
+from riskpredictor_operator.core.change.sequence import MANY_PAIRS
 from riskpredictor_operator.core.policy import Gates
-from riskpredictor_operator.core.sequence import MANY_PAIRS
 
 LEVELS = ("Low", "Medium", "High")
 GATES = Gates(
@@ -125,14 +125,14 @@ def test_a_result_is_told_in_figures_and_units() -> None:
         DOWNGRADE, PASSED, "0.48 % of 2500", "0.14 to 1.14 %", "2 %"
     )
     assert found[SEVERE_DOWNGRADE] == GateResult(
-        SEVERE_DOWNGRADE, PASSED, "0 % of 2500", "0 to 0.33 %", "0.5 %"
+        SEVERE_DOWNGRADE, PASSED, "0 % of 2500", "0 to 0.32 %", "0.5 %"
     )
     assert found[MISSED_HIGH] == GateResult(
-        MISSED_HIGH, PASSED, "0.67 % of 300 High", "0.01 to 3.58 %", "5 %"
+        MISSED_HIGH, PASSED, "0.67 % of 300 High", "0.01 to 3.49 %", "5 %"
     )
     assert found[UPGRADE].limit == "10 %"
     assert found[CLASS_SHIFT] == GateResult(
-        CLASS_SHIFT, PASSED, "Low -0.12 % of 2500", "Low -1.2 to +0.96 %", "5 % either way"
+        CLASS_SHIFT, PASSED, "Low -0.12 % of 2500", "Low -1.24 to +1 %", "5 % either way"
     )
 
 

@@ -45,8 +45,14 @@ def models(draw: st.DrawFn) -> Model:
     source = draw(st.sampled_from(list(sources())))
     ((kind, place),) = source.items()
     digest = f"sha256:{draw(st.integers(0, 16**8 - 1)):064x}"
-    optional = (st.none() | _words, st.none() | _keys, st.none() | _keys)
-    return Model(digest, kind, {**draw(_places), **place}, *(draw(each) for each in optional))
+    return Model(
+        digest,
+        kind,
+        {**draw(_places), **place},
+        credentials_secret=draw(st.none() | _words),
+        ca_bundle=draw(st.none() | _keys),
+        public_key=draw(st.none() | _keys),
+    )
 
 
 releases = st.builds(Release, _words, _words.map("r.example/{}:1".format), st.none() | models())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import betaln
 
-from riskpredictor_operator.core.sequence import (
+from riskpredictor_operator.core.change.sequence import (
     MANY_PAIRS,
     first_whole,
     interval,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from unit.operator.reports import LEVELS, ROLLOUT_ID, bytes_of, report
 
-from riskpredictor_operator.core.evidence import Counts, PodReport, ReportError, parse_report
-from riskpredictor_operator.core.tally import (
+from riskpredictor_operator.core.change.evidence import Counts, PodReport, ReportError, parse_report
+from riskpredictor_operator.core.change.tally import (
     SILENT,
     UNAWARE,
     UNREACHABLE_SECONDS,

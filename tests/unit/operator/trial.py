@@ -15,11 +15,11 @@ from unit.operator.builders import OPTIONS, declared, pruned, schema
 
 from riskpredictor_operator.core.change import record as records
 from riskpredictor_operator.core.change.advance import Advanced, Moment, advance
+from riskpredictor_operator.core.change.evidence import COMPARING, Counts, Evidence, PodReport
 from riskpredictor_operator.core.change.facts import Facts
 from riskpredictor_operator.core.change.record import Who
 from riskpredictor_operator.core.change.resolve import Resolved, resolve, same_pods
-from riskpredictor_operator.core.evidence import COMPARING, Counts, Evidence, PodReport
-from riskpredictor_operator.core.release import Serving, shadow_of
+from riskpredictor_operator.core.release import Candidate, Serving, shadow_of
 from riskpredictor_operator.core.release import declared as release_declared
 
 LEVELS = ("Low", "Medium", "High")
@@ -72,7 +72,15 @@ class Trial:
     counted_for: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
-    last: Advanced | None = None
+    _last: Advanced | None = None
+    other: str = ""
+    """The id of another trial that the evidence is about."""
+    second: dict[str, Any] = field(default_factory=dict)
+    """What a second pod reports otherwise."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """What is otherwise in the evidence."""
+    silent: bool = False
+    """Whether no pod answers the operator."""
     seen: list[str] = field(default_factory=list)
     """Every step that the status has shown."""
 
@@ -80,6 +88,17 @@ class Trial:
     def stamp(self) -> str:
         """The present time."""
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
+    def last(self) -> Advanced:
+        """What came of the last pass that was not cut off."""
+        assert self._last is not None
+        return self._last
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """What the pods hold beside the stable model."""
+        return self.live.candidate if self.live else None
 
     @property
     def phase(self) -> str:
@@ -123,11 +142,11 @@ class Trial:
         facts = Facts(
             **{"settled": self._is_settled(resolved), "wanted": 2, "ready": 2, **self.facts}
         )
-        self.last = advance(
+        self._last = advance(
             rp, resolved.record, of, facts, self._evidence(resolved), Moment(self.stamp, WHO, EVERY)
         )
         # A field that the CRD does not know would be lost in a cluster.
-        self.status = pruned(records.to_fields(self.last.record), schema()["properties"]["status"])
+        self.status = pruned(records.to_fields(self._last.record), schema()["properties"]["status"])
         step = (self.status.get("rollout") or {}).get("step", "")
         if not self.seen or self.seen[-1] != step:
             self.seen.append(step)
@@ -149,7 +168,7 @@ class Trial:
 
     def _evidence(self, resolved: Resolved) -> Evidence | None:
         candidate = resolved.serving.candidate
-        if candidate is None:
+        if candidate is None or self.silent:
             return None
         report = PodReport(
             pod="risk-1", instance="a", rollout_id=candidate.rollout_id, levels=LEVELS,
@@ -158,7 +177,12 @@ class Trial:
             candidate_digest=candidate.release.digest or digest(candidate.release.version),
             counts=Counts(self.matrix), cases=None, brier=(0.12, 0.12),
         )  # fmt: skip
-        return Evidence(candidate.rollout_id, (replace(report, **self.report),), Counts())
+        report = replace(report, **self.report)
+        reports = [report]
+        if self.second:
+            reports.append(replace(report, pod="risk-2", counts=Counts(), **self.second))
+        found = {"reports": tuple(reports), "carried": Counts(), **self.evidence}
+        return Evidence(self.other or candidate.rollout_id, **found)
 
 
 def settled(**rollout: Any) -> Trial:

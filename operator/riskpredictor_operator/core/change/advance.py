@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from riskpredictor_operator.core import reasons
 from riskpredictor_operator.core.change import record as records
 from riskpredictor_operator.core.change import words
+from riskpredictor_operator.core.change.evidence import Evidence
 from riskpredictor_operator.core.change.facts import Facts, Look, look_at
+from riskpredictor_operator.core.change.gates import FAILED, PENDING
 from riskpredictor_operator.core.change.record import Record, Who
 from riskpredictor_operator.core.change.state import (
     ABORTED,
@@ -33,8 +35,6 @@ from riskpredictor_operator.core.change.verdict import (
     waits_for,
 )
 from riskpredictor_operator.core.conditions import CANDIDATE_ACCEPTED, Condition, Explanation
-from riskpredictor_operator.core.evidence import Evidence
-from riskpredictor_operator.core.gates import FAILED, PENDING
 from riskpredictor_operator.core.policy import HOLD
 from riskpredictor_operator.core.release import Release
 from riskpredictor_operator.core.spec import RiskPredictor
@@ -216,8 +216,7 @@ def _accepted(state: State, why: Explanation | None) -> Condition:
 
 
 def _needs_approval(rp: RiskPredictor, state: State) -> bool:
-    policy = rp.rollout
-    return policy.approval_required and (not state.digest or policy.approval_digest != state.digest)
+    return rp.rollout.approval_required and rp.rollout.approval_digest != state.digest
 
 
 def _written(state: State, look: Look | None, now: str, every: float) -> State:

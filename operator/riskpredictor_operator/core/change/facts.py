@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riskpredictor_operator.core import evidence as pods_say
+from riskpredictor_operator.core.change import evidence as pods_say
+from riskpredictor_operator.core.change.evidence import Counts, Evidence, PodReport
+from riskpredictor_operator.core.change.gates import GateResult, evaluate
 from riskpredictor_operator.core.conditions import Explanation
-from riskpredictor_operator.core.evidence import Counts, Evidence, PodReport
-from riskpredictor_operator.core.gates import GateResult, evaluate
 from riskpredictor_operator.core.policy import Gates
 
 

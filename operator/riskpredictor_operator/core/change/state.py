@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from riskpredictor_operator.core import release
-from riskpredictor_operator.core.evidence import Counts
-from riskpredictor_operator.core.gates import GateResult
+from riskpredictor_operator.core.change.evidence import Counts
+from riskpredictor_operator.core.change.gates import GateResult
 from riskpredictor_operator.core.release import Release
 from riskpredictor_operator.kube import Body
 

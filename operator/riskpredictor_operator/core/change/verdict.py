@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from riskpredictor_operator.core import evidence as pods_say
-from riskpredictor_operator.core import gates, reasons
-from riskpredictor_operator.core.change import words
+from riskpredictor_operator.core import reasons
+from riskpredictor_operator.core.change import evidence as pods_say
+from riskpredictor_operator.core.change import gates, words
 from riskpredictor_operator.core.change.facts import Facts, Look
+from riskpredictor_operator.core.change.gates import FAILED, PENDING, GateResult
 from riskpredictor_operator.core.change.state import State, seconds_between
 from riskpredictor_operator.core.conditions import Explanation
-from riskpredictor_operator.core.gates import FAILED, PENDING, GateResult
 from riskpredictor_operator.core.policy import ShadowStep, Step
 from riskpredictor_operator.core.spec import RiskPredictor
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from riskpredictor_operator.core.change.evidence import PodReport
 from riskpredictor_operator.core.change.facts import Look
+from riskpredictor_operator.core.change.gates import GateResult
 from riskpredictor_operator.core.change.state import OBSERVING, State
-from riskpredictor_operator.core.evidence import PodReport
-from riskpredictor_operator.core.gates import GateResult
 from riskpredictor_operator.core.policy import Step
 
 _NAMED = 3

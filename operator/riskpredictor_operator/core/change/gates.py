@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from riskpredictor_operator.core.evidence import (
+from riskpredictor_operator.core.change.evidence import (
     SWITCHED_OFF,
     UNUSABLE,
     Counts,
     Matrix,
     PodReport,
 )
-from riskpredictor_operator.core.figures import at_least, at_most, near, number
-from riskpredictor_operator.core.policy import Gates
-from riskpredictor_operator.core.sequence import (
+from riskpredictor_operator.core.change.figures import at_least, at_most, near, number
+from riskpredictor_operator.core.change.sequence import (
     MANY_PAIRS,
     first_whole,
     interval,
     pairs_needed,
 )
+from riskpredictor_operator.core.policy import Gates
 
 PASSED: Final = "Passed"
 PENDING: Final = "Pending"

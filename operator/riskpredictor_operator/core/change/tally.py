@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
-from riskpredictor_operator.core.evidence import Counts, Evidence, PodReport, ReportError
+from riskpredictor_operator.core.change.evidence import Counts, Evidence, PodReport, ReportError
 
 UNREACHABLE_SECONDS: Final = 120.0
 """How long a pod may be silent before it is named."""
