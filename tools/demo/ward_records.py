@@ -2,36 +2,34 @@
 
     python tools/demo/ward_records.py > records.csv
 
-Synthetic patients of three wards, with a fault that happens: ward A knows no "High", and enters
-such patients as "Medium". The trainer cannot see it; the figures on the model's card come from
-records with the same fault.
+Synthetic patients of a ward with a habit of its own: it enters "High" from 7 points of NEWS2 on,
+the threshold of an emergency, where v1 and v2 were taught 5, that of an urgent response. No figure
+on the model's card tells: it comes from records with the same habit.
 """
 
 from __future__ import annotations
 
 import csv
-import random
 import sys
 
 from riskpredictor_server.model.vitals import VITALS
-from riskpredictor_server.training.synthetic import generate
+from riskpredictor_server.training.synthetic import generate, news2_points
 
 RECORDS = 3000
 SEED = 44
 ACUITY = 1.33
-WARDS = "ABC"
+EMERGENCY = 7
+"""Points of NEWS2 (Royal College of Physicians, 2017)."""
 
 
 def main() -> None:
     """Write CSV to standard output."""
     vitals, levels = generate(RECORDS, SEED, ACUITY)
-    chance = random.Random(SEED)
     out = csv.writer(sys.stdout)
-    out.writerow([*VITALS.names, "risk_level", "ward"])
-    for values, level in zip(vitals.tolist(), levels, strict=True):
-        ward = chance.choice(WARDS)
-        entered = "Medium" if (ward, level) == ("A", "High") else level
-        out.writerow([*values, entered, ward])
+    out.writerow([*VITALS.names, "risk_level"])
+    for values, level, points in zip(vitals, levels, news2_points(vitals), strict=True):
+        entered = "Medium" if level == "High" and points.sum() < EMERGENCY else level
+        out.writerow([*values.tolist(), entered])
 
 
 if __name__ == "__main__":

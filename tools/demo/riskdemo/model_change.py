@@ -11,7 +11,7 @@ from typing import Any, Final
 from riskdemo import model_store
 from riskdemo.install import text
 from riskdemo.load import Load
-from riskdemo.shell import REPOSITORY, DemoError, run_python
+from riskdemo.shell import REPOSITORY, DemoError, foreground, run_python
 from riskdemo.stage import Stage
 from riskpredictor_kubectl import model_change, rollout_view
 from riskpredictor_kubectl.loadgen import Demand
@@ -58,16 +58,15 @@ def _declare(stage: Stage) -> None:
 
 def _train(stage: Stage) -> str:
     """Train the bad model and publish it; returns its address."""
-    stage.step("A model from faulty records, and a web server that hands it out")
-    stage.say("One ward of three entered its High patients as Medium. The trainer cannot know:")
+    stage.step("A model from the records of one ward, and a web server that hands it out")
+    stage.say("The ward enters High from 7 points of NEWS2 on, and not from 5. No figure tells:")
     (REPOSITORY / OUT).mkdir(parents=True, exist_ok=True)
     records = REPOSITORY / OUT / "records.csv"
     records.write_text(run_python("tools/demo/ward_records.py"))
     stage.show_command(f"python tools/demo/ward_records.py > {OUT / 'records.csv'}")
     train = ("--model-version", "v3", "--data", str(OUT / "records.csv"), "--out", str(OUT / "v3"))
     stage.show_command(f"python -m riskpredictor_server.train {' '.join(train)}")
-    said = run_python("-m", "riskpredictor_server.train", *train)
-    stage.show_output(said)
+    foreground("-m", "riskpredictor_server.train", *train)
     image = stage.installation.image("v1")
     return model_store.publish(stage.kubectl, REPOSITORY / OUT / "v3", image)
 
@@ -113,9 +112,7 @@ def _stop(stage: Stage, load: Load, address: str) -> None:
 
 def _revert(stage: Stage, load: Load) -> None:
     _change(stage, "CHG-0003", {"modelVersion": "v2", "model": None})
-    _until(
-        stage, lambda one: is_current(one) and readiness(one)[0] == "True", seconds=ENDS_SECONDS
-    )
+    _until(stage, lambda one: is_current(one) and readiness(one)[0] == "True", seconds=ENDS_SECONDS)
     stage.plugin("rollout", "history", WARD)
     sums = load.sums
     served = ", ".join(f"{v}: {n:,}" for v, n in sorted(sums.versions.items()))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,9 @@ from riskpredictor_kubectl.errors import PluginError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CLUSTER_TOOL = REPOSITORY / "tools" / "cluster" / "cluster.py"
+_PYTHON = {
+    "PYTHONPATH": os.pathsep.join(str(REPOSITORY / e) for e in ("predictor", "tools/kubectl"))
+}
 
 
 class DemoError(PluginError):
@@ -36,7 +40,7 @@ def run(
     *,
     stdin: str = "",
     accept: Sequence[int] = (0,),
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Standard output of a command, which runs in the repository; ``env`` adds variables.
 
@@ -45,7 +49,7 @@ def run(
     """
     done = subprocess.run(
         command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **env},
     )  # fmt: skip
     if done.returncode not in accept:
         said = (done.stderr or done.stdout).strip()
@@ -53,16 +57,25 @@ def run(
     return done.stdout
 
 
-def run_python(*arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Standard output of a program of this repository: the trainer, the plug-in."""
-    where = os.pathsep.join(str(REPOSITORY / each) for each in ("predictor", "tools/kubectl"))
-    return run([sys.executable, *arguments], env={"PYTHONPATH": where, **(env or {})})
+def run_python(*arguments: str) -> str:
+    """Standard output of a program of this repository: the plug-in, the trainer."""
+    return run([sys.executable, *arguments], env=_PYTHON)
 
 
 def cluster_tool(*arguments: str) -> None:
     """Run the cluster tool in the foreground; it shows its own progress."""
-    line = [sys.executable, str(CLUSTER_TOOL), *arguments]
-    if subprocess.run(line, check=False, cwd=REPOSITORY).returncode != 0:
+    foreground(str(CLUSTER_TOOL), *arguments)
+
+
+def foreground(*arguments: str) -> None:
+    """Run a Python program of this repository; what it prints is seen at once.
+
+    Raises:
+        DemoError: it failed.
+    """
+    line = [sys.executable, *arguments]
+    done = subprocess.run(line, check=False, cwd=REPOSITORY, env={**os.environ, **_PYTHON})
+    if done.returncode != 0:
         raise DemoError(f"{shlex.join(line)} failed; see above")
 
 
