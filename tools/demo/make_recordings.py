@@ -126,12 +126,14 @@ class Recorder:
         self._cluster = cluster
 
     def complete(self) -> None:
-        """The story in three pictures."""
+        """The story in parts."""
         lines = record(self._command("complete.py"))
         for picture in (
             Picture("demo-declare", "A RiskPredictor", "Load:"),
             Picture("demo-load", "Load:", "A new model"),
-            Picture("demo-roll-out", "A new model", ""),
+            Picture("demo-roll-out", "A new model", "A RiskPredictor that tries"),
+            Picture("demo-model-promoted", "A good model", "A bad model"),
+            Picture("demo-model-stopped", "A bad model", "git revert"),
         ):
             draw("make demo", lines, picture)
 

@@ -74,12 +74,13 @@ def _train(stage: Stage) -> str:
 def _promote(stage: Stage, load: Load) -> None:
     started = time.monotonic()
     _change(stage, "CHG-0001", {"modelVersion": "v2"})
-    seen: set[str] = set()
+    shown = False
 
     def look(change: Change) -> None:
-        # Once, where both models answer.
-        if change.state == CANARY and change.counted and not seen:
-            seen.add(change.step)
+        """Once, where both models answer and are counted."""
+        nonlocal shown
+        if change.state == CANARY and change.counted and not shown:
+            shown = True
             stage.run("get", "riskpredictors")
 
     last = _follow(stage, load, look)
