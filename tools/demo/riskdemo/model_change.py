@@ -26,6 +26,8 @@ OUT: Final = Path("build/model-change")
 DEMAND: Final = Demand(users=8, seconds=400, think=0.03)
 ENDS_SECONDS: Final = 240.0
 """Until a change has ended, on a slow machine."""
+WIDTHS: Final = (6, 9, 11, 5, 12, 16, 17, 8, 6)
+"""Of the columns of progress."""
 LINE_SECONDS: Final = 5.0
 """Time between two lines of progress where nothing else is new."""
 
@@ -139,18 +141,18 @@ def _follow(stage: Stage, load: Load, look: Callable[[Change], None] = lambda _:
     """Print a line for each change of step, gates or reason until none is under way."""
     header = ("TIME", *rollout_view.WATCHED, "REQUESTS", "FAILED")
     stage.console.print(line(header), style="bold", highlight=False, markup=False)
-    started, printed, shown = time.monotonic(), 0.0, ()
+    started, printed = time.monotonic(), 0.0
+    shown: tuple[str, ...] = ()
 
     def ended(predictor: Body) -> bool:
         nonlocal printed, shown
         change = model_change.current(predictor)
-        candidate, step, since, pairs, passed, reason = rollout_view.row(predictor)
-        news = candidate, step, passed, reason
-        now = time.monotonic()
+        cells = rollout_view.row(predictor)
+        candidate, step, _, _, passed, reason = cells
+        news, now = (candidate, step, passed, reason), time.monotonic()
         if news != shown or now - printed > LINE_SECONDS:
-            cells = candidate, step, since, pairs, passed, reason
-            sums = load.sums
-            told = (f"{now - started:.0f} s", *cells, f"{sums.ok:,}", str(sums.failed))
+            counts = f"{load.sums.ok:,}", str(load.sums.failed)
+            told = (f"{now - started:.0f} s", *cells, *counts)
             stage.console.print(line(told), highlight=False, markup=False)
             printed, shown = now, news
         if change is not None:
@@ -158,9 +160,6 @@ def _follow(stage: Stage, load: Load, look: Callable[[Change], None] = lambda _:
         return is_current(predictor) and (change is None or change.state == ABORTED)
 
     return _until(stage, ended, seconds=ENDS_SECONDS)
-
-
-WIDTHS: Final = (6, 9, 11, 5, 12, 16, 17, 8, 6)
 
 
 def line(cells: tuple[str, ...]) -> str:
