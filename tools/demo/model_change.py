@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sys
 
-from riskdemo.model_change import tell
+from riskdemo.model_change import WARD, tell
 from riskdemo.stage import Stage, arguments, perform
 
 
 def story(stage: Stage) -> None:
     """The change of a model, and what came of it."""
     tell(stage)
-    stage.summary()
+    stage.summary(WARD)
 
 
 if __name__ == "__main__":

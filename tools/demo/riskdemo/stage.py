@@ -147,12 +147,12 @@ class Stage:
         """Add a line to the summary."""
         self._facts.append((name, value))
 
-    def summary(self) -> None:
-        """Print the facts, and what to do next."""
+    def summary(self, name: str = PREDICTOR) -> None:
+        """Print the facts, and what to do next with a RiskPredictor."""
         self.step("Done")
         table = Table(show_header=False)
-        for name, value in self._facts:
-            table.add_row(name, value)
+        for fact in self._facts:
+            table.add_row(*fact)
         table.add_row("the whole demonstration", f"{time.monotonic() - self._started:.0f} s")
         self.console.print(table)
         kubectl = f"kubectl -n {DEMO_NAMESPACE}"
@@ -160,12 +160,12 @@ class Stage:
             f"The cluster is yours to look around:\n"
             f"  export KUBECONFIG={self.kubectl.kubeconfig}\n"
             f"  {kubectl} get riskpredictors -o wide\n"
-            f"  {kubectl} describe riskpredictor {PREDICTOR}\n"
+            f"  {kubectl} describe riskpredictor {name}\n"
             f"  kubectl explain riskpredictor.spec\n"
             f"What to try next:\n"
-            f"  {kubectl} port-forward svc/{PREDICTOR} 8080:80    # the page: http://localhost:8080\n"
-            f"  {kubectl} delete deployment {PREDICTOR}           # it is back at once\n"
-            f"  {kubectl} patch rp {PREDICTOR} --type=merge --patch='{_NO_SUCH_MODEL}'\n"
+            f"  {kubectl} port-forward svc/{name} 8080:80    # the page: http://localhost:8080\n"
+            f"  {kubectl} delete deployment {name}           # it is back at once\n"
+            f"  {kubectl} patch rp {name} --type=merge --patch='{_NO_SUCH_MODEL}'\n"
             f"                          # no such image: get rp says so, old pods serve on\n"
             f"  make demo-scaling       # by hand, and back to the autoscaler\n"
             f"  make demo-model-change  # a good model is promoted, a bad one stopped\n"
