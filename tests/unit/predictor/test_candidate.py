@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from unit.predictor.candidates import seal, variant, with_candidate, write_variant
 from unit.predictor.support import HEALTHY, forest
 
-from riskpredictor_server.model.artifact import NotLinearError, load
+from riskpredictor_server.model.artifact import load, read_card
 from riskpredictor_server.model.candidate import MOST_BYTES, MOST_TERMS
 from support import foreign_model
 
@@ -108,26 +109,47 @@ def test_whatever_preparing_raises_the_stable_model_serves(
     assert "KeyError" in found["message"]
 
 
-def test_one_that_is_not_linear_is_not_compared_and_its_pickle_is_never_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def forest_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of a pickle alone, which must not be opened."""
     folder = write_variant(tmp_path / "v2")
     joblib.dump(forest(), folder / "model.joblib")
     card = orjson.loads((folder / "card.json").read_bytes())
     del card["files"]["scorer.json"]
+    digest = hashlib.sha256((folder / "model.joblib").read_bytes()).hexdigest()
+    card["files"]["model.joblib"] = digest
     seal(folder, card)
 
     def opened(*_: Any) -> None:
-        raise AssertionError("the pickle was opened")
+        pytest.fail("the pickle was opened")
 
     monkeypatch.setattr("riskpredictor_server.model.sklearn_scorer.load_pipeline", opened)
-    found = told(folder)
+    return folder
+
+
+def test_one_that_is_not_linear_is_not_compared_and_its_pickle_is_never_opened(
+    forest_folder: Path,
+) -> None:
+    found = told(forest_folder)
     assert (found["state"], found["version"]) == ("NotComparable", "v2")
     assert found["digest"].startswith("sha256:")
-    assert "not linear" in found["message"]
-    # Nor by whoever exchanges the card between two looks at it.
-    with pytest.raises(NotLinearError):
-        load(folder, linear_only=True)
+    assert found["message"].startswith("it is not linear")
+
+
+def test_that_is_told_rather_than_the_size_of_its_pickle(forest_folder: Path) -> None:
+    with (forest_folder / "model.joblib").open("ab") as file:
+        file.truncate(MOST_BYTES + 1)
+    assert told(forest_folder)["message"].startswith("it is not linear")
+
+
+def test_nor_is_it_opened_if_the_card_is_exchanged_between_two_looks_at_it(
+    forest_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_card(variant())
+    monkeypatch.setattr("riskpredictor_server.model.candidate.read_card", lambda _: before)
+    found = told(forest_folder)
+    assert found["state"] == "NotComparable"
+    assert "it is not linear" in found["message"]
 
 
 def test_one_of_too_many_terms_is_not_compared(tmp_path: Path) -> None:
