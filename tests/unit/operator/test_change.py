@@ -245,6 +245,16 @@ class TestTooLittleTraffic:
         assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
         assert said in why(trial).message
 
+    def test_a_step_waits_for_an_answer_of_each_pod(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.SHADOWING)
+        assert "risk-2 has not told its counts yet" in why(trial).message
+
     def test_without_pods_nothing_is_decided(self) -> None:
         trial = settled()
         trial.declare("v2")
