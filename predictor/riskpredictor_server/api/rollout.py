@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,7 +97,10 @@ class Rollout:
         candidate, counts = self.candidate, self._counts
         levels = stable.schema.levels
         comparison = candidate.comparison if candidate else None
-        brier = {STABLE: _brier(stable), CANDIDATE: _brier(candidate.model if candidate else None)}
+        brier = {
+            STABLE: _brier(stable.card),
+            CANDIDATE: _brier(candidate.card if candidate else None),
+        }
         with counts.lock:
             matrix = comparison.matrix if comparison else [[0] * len(levels) for _ in levels]
             return {
@@ -160,9 +163,9 @@ class Rollout:
         yield "riskpredictor_candidate_switched_off", text, {}, off
 
 
-def _brier(model: Model | None) -> float | None:
-    """The Brier score on the card, if it has one."""
-    metrics = model.card.get("metrics") if model else None
+def _brier(card: Mapping[str, Any] | None) -> float | None:
+    """The Brier score on a card, if it has one."""
+    metrics = card.get("metrics") if card else None
     found = metrics.get("brier") if isinstance(metrics, dict) else None
     is_score = type(found) in (int, float) and 0 <= found < math.inf
     return float(found) if is_score else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -58,6 +59,8 @@ class Candidate:
     """One of REASONS, if it is unusable."""
     message: str = ""
     """Why it is unusable or cannot be compared, for people."""
+    card: Mapping[str, Any] | None = None
+    """If it could be read, also of one that is not loaded: gates on the card need no comparison."""
     model: Model | None = None
     """If it could be loaded."""
     comparison: Comparison | None = None
@@ -111,6 +114,7 @@ def _identified(folder: Path) -> Candidate:
         card["model_version"],
         "sha256:" + hashlib.sha256(raw).hexdigest(),
         message=message,
+        card=card,
     )
     if LINEAR not in card["files"]:
         message = (
