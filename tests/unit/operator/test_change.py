@@ -207,6 +207,19 @@ class TestSteps:
         (gate,) = [g for g in trial.status["rollout"]["gates"] if g["name"] == "Downgrade"]
         assert gate["state"] == "Passed"
 
+    def test_so_is_that_a_step_has_its_pairs(self) -> None:
+        trial = settled(shadow={"minPairs": 2000, "minDuration": "1d"})
+        trial.declare("v2")
+        trial.turns(2)
+        trial.count(AGREES, ENOUGH)
+        trial.turn(5)
+        trial.count(AGREES, 4)
+        trial.turn(5)
+        assert trial.status["rollout"]["evidence"]["pairs"] == 1500
+        trial.count(AGREES)
+        trial.turn(5)
+        assert trial.status["rollout"]["evidence"]["pairs"] == 2000
+
     def test_counts_of_pods_that_are_gone_are_kept(self) -> None:
         trial = settled()
         trial.declare("v2")
