@@ -577,6 +577,22 @@ class TestApproval:
         assert (trial.phase, trial.answering) == ("", "v2")
         assert trial.status["history"][0]["approval"] == digest("v2")
 
+    def test_a_pod_that_has_just_come_is_asked_first(self) -> None:
+        """As an autoscaler brings it, without another step for people meanwhile."""
+        trial = settled(canary={"steps": []}, approval={"required": True})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(2)
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.policy(approval={"required": True, "digest": digest("v2")})
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("AwaitingApproval", reasons.AWAITING_APPROVAL)
+        assert "risk-2 has not told its counts yet" in why(trial).message
+        trial.evidence = {}
+        trial.turns(3)
+        assert trial.answering == "v2"
+
     def test_what_becomes_undecided_again_waits_for_that_first(self) -> None:
         trial = settled(approval={"required": True})
         trial.declare("v2")
