@@ -558,6 +558,18 @@ class TestRevert:
         assert (trial.phase, trial.answering) == ("Shadow", "v1")
         assert trial.status["history"][0]["outcome"] == "Superseded"
 
+    def test_a_trial_that_ends_without_its_gates_is_on_record(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turns(2)
+        trial.policy(strategy="RollingUpdate")
+        trial.turns(2)
+        assert (trial.answering, trial.phase) == ("v2", "")
+        entry, first = trial.status["history"]
+        assert (entry["version"], entry["outcome"]) == ("v2", "Superseded")
+        assert "spec.rollout.strategy is RollingUpdate" in entry["message"]
+        assert first["version"] == "v1"
+
 
 class TestApproval:
     def test_only_the_right_digest_promotes(self) -> None:
