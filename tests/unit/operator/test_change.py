@@ -585,6 +585,18 @@ class TestRevert:
         assert (trial.phase, trial.answering) == ("Shadow", "v1")
         assert trial.status["history"][0]["outcome"] == "Superseded"
 
+    def test_a_trial_that_ends_without_its_gates_is_on_record(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turns(2)
+        trial.policy(strategy="RollingUpdate")
+        trial.turns(2)
+        assert (trial.answering, trial.phase) == ("v2", "")
+        entry, first = trial.status["history"]
+        assert (entry["version"], entry["outcome"]) == ("v2", "Superseded")
+        assert "spec.rollout.strategy is RollingUpdate" in entry["message"]
+        assert first["version"] == "v1"
+
 
 class TestApproval:
     def test_only_the_right_digest_promotes(self) -> None:
@@ -603,6 +615,22 @@ class TestApproval:
         trial.turns(3)
         assert (trial.phase, trial.answering) == ("", "v2")
         assert trial.status["history"][0]["approval"] == digest("v2")
+
+    def test_a_pod_that_has_just_come_is_asked_first(self) -> None:
+        """As an autoscaler brings it, without another step for people meanwhile."""
+        trial = settled(canary={"steps": []}, approval={"required": True})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(2)
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.policy(approval={"required": True, "digest": digest("v2")})
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("AwaitingApproval", reasons.AWAITING_APPROVAL)
+        assert "risk-2 has not told its counts yet" in why(trial).message
+        trial.evidence = {}
+        trial.turns(3)
+        assert trial.answering == "v2"
 
     def test_what_becomes_undecided_again_waits_for_that_first(self) -> None:
         trial = settled(approval={"required": True})

@@ -133,7 +133,9 @@ def _compare(
     why = waits_for(rp, state, facts, look, now)
     if why and broken:
         why = replace(why, message=f"{why.message}; {words.untried(state)}")
-    if why is None and look is not None:
+    if why is None and look is not None and look.evidence.unheard:
+        why = Explanation(_running(state), words.unheard(state, look.evidence.unheard))
+    elif why is None and look is not None:
         state = _fresh(state, look, now)
         if not look.is_comparable:
             state = replace(state, reason=reasons.CANDIDATE_NOT_COMPARABLE)
@@ -222,6 +224,13 @@ def _accepted(state: State, why: Explanation | None) -> Condition:
         )
     text = why.message if why else words.unread(state)
     return Condition(CANDIDATE_ACCEPTED, "Unknown", reasons.INSUFFICIENT_DATA, text)
+
+
+def _running(state: State) -> str:
+    """The reason of a step that goes on as it is."""
+    if state.phase == AWAITING_APPROVAL:
+        return reasons.AWAITING_APPROVAL
+    return reasons.CANARY_RUNNING if state.percent else reasons.SHADOWING
 
 
 def _needs_approval(rp: RiskPredictor, state: State) -> bool:

@@ -67,8 +67,8 @@ def resolve(
     remembered = records.keys_of(record.aborted, live.aborted if live else ())
     stable = _stable(before, live)
     if not rp.rollout.progressive or stable is None or same_model(stable, declared):
-        if rp.rollout.progressive and before and before.phase in RUNNING:
-            record = record.ended(records.REVERTED, before, rp, who, now)
+        if before and before.phase in RUNNING:
+            record = _left(record, before, rp, declared, who, now)
         state = _observing(rp, declared, shadow, before, now) if shadow else None
         record = replace(record, state=state)
         return _resolved(_serving(rp, declared, state, remembered), record, live)
@@ -95,6 +95,17 @@ def resolve(
         )
     record = replace(record, state=state)
     return _resolved(_serving(rp, declared, state, remembered), record, live)
+
+
+def _left(
+    record: Record, before: State, rp: RiskPredictor, declared: Release, who: Who, now: str
+) -> Record:
+    """The record once a change is not gone on with."""
+    if same_model(before.stable, declared):
+        return record.ended(records.REVERTED, before, rp, who, now)
+    # The declared model is served without a comparison, and that is to be seen later.
+    message = f"spec.rollout.strategy is {rp.rollout.strategy}"
+    return record.ended(records.SUPERSEDED, replace(before, message=message), rp, who, now)
 
 
 def _resolved(serving: Serving, record: Record, live: Serving | None) -> Resolved:

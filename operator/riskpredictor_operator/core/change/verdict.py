@@ -119,8 +119,6 @@ def waits_for(
     if look.evidence.unreachable or not look.reports:
         text = words.unreachable(look.evidence.unreachable)
         return Explanation(reasons.INSUFFICIENT_DATA, text)
-    if look.evidence.unheard:
-        return Explanation(running, words.unheard(state, look.evidence.unheard))
     if unusable := look.in_state(pods_say.UNUSABLE):
         return Explanation(unusable[0].reason, words.unusable(state, unusable))
     return _waits_for_data(rp, state, look, running, now)
