@@ -27,6 +27,8 @@ log = logging.getLogger("riskpredictor")
 SWITCHED_OFF: Final = "SwitchedOff"
 _MOST_FAILED: Final = 20
 """Failed cases that are told."""
+_MOST_TEXT: Final = 256
+"""Characters of each."""
 
 Gauge = tuple[str, str, dict[str, str], float]
 """Name, help, labels and value of a sample."""
@@ -163,12 +165,13 @@ def _brier(card: Mapping[str, Any]) -> float | None:
     """The Brier score on a card, if it has one."""
     metrics = card.get("metrics")
     found = metrics.get("brier") if isinstance(metrics, dict) else None
-    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+    is_score = type(found) in (int, float) and 0 <= found < math.inf
+    return float(found) if is_score else None
 
 
 def _told_cases(cases: CasesResult) -> dict[str, Any]:
     return {
         "digest": cases.digest,
         "passed": cases.passed,
-        "failed": list(cases.failed[:_MOST_FAILED]),
+        "failed": [text[:_MOST_TEXT] for text in cases.failed[:_MOST_FAILED]],
     }

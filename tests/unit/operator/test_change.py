@@ -194,6 +194,19 @@ class TestSteps:
 
 
 class TestTooLittleTraffic:
+    def test_the_time_left_is_told_as_of_the_last_counts(self) -> None:
+        """Else each pass would write the status."""
+        trial = settled(shadow={"minPairs": 1, "minDuration": "2m"})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES)
+        trial.turn()
+        said = why(trial).message
+        trial.turns(5)
+        assert (why(trial).message, trial.phase) == (said, "Shadow")
+        trial.turn()
+        assert why(trial).message != said
+
     def test_too_few_pairs_hold_and_say_so(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -228,6 +241,7 @@ class TestTooLittleTraffic:
         ("evidence", "said"),
         [
             ({"unaware": ("risk-1",)}, "cannot compare two models (risk-1 has no GET /rollout)"),
+            ({"unaware": ("risk-1", "risk-2")}, "(risk-1, risk-2 have no GET /rollout)"),
             ({"refused": ("risk-1: matrix: missing",)}, "risk-1: matrix: missing"),
             ({"unreachable": ("risk-1",)}, "let it reach port 5000"),
             ({"reports": ()}, "let it reach port 5000"),
@@ -390,6 +404,26 @@ class TestAbort:
         assert (trial.phase, why(trial).reason) == ("Aborted", reason)
         assert "card.json has sha256:06a8" in why(trial).message
 
+    def test_a_candidate_whose_image_holds_another_model_by_now_is_stopped(self) -> None:
+        """What was counted is of the model before, and nobody knows which would be promoted."""
+        trial = settled()
+        trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
+        trial.turn()
+        trial.count(AGREES)
+        trial.turn()
+        trial.report = {"candidate_digest": digest("v9")}
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Aborted", reasons.MODEL_DIGEST_MISMATCH)
+        assert f"risk-1 has {digest('v9')}" in why(trial).message
+        assert trial.status["aborted"][0]["digest"] == digest("v2")
+
+    def test_pods_with_different_models_in_the_same_image_stop_it(self) -> None:
+        trial = settled()
+        trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
+        trial.second = {"candidate_digest": digest("v9")}
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Aborted", reasons.MODEL_DIGEST_MISMATCH)
+
     def test_one_pod_without_the_candidate_holds_it_and_stops_nothing(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -546,6 +580,13 @@ class TestNotComparable:
         assert entry["reason"] == reasons.CANDIDATE_NOT_COMPARABLE
         assert "it is no linear form" in entry["message"]
 
+    def test_one_pod_that_says_so_spares_no_candidate_its_gates(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.second = {"state": NOT_COMPARABLE, "message": "it is no linear form"}
+        trial.turns(4)
+        assert (trial.phase, trial.answering) == ("Shadow", "v1")
+
     def test_a_worse_card_stops_it(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -610,6 +651,31 @@ class TestStableBroken:
         trial.report = {}
         trial.facts = self.FACTS
         trial.silent = True
+        trial.turns(2)
+        assert trial.answering == "v2"
+
+    def test_a_trouble_that_no_waiting_helps_is_not_the_candidates(self) -> None:
+        """The stable model has another digest than declared, or is not signed."""
+        trial = settled()
+        trial.declare("v2")
+        mismatch = Explanation(reasons.MODEL_DIGEST_MISMATCH, "card.json has sha256:06a8")
+        trial.facts = {**self.FACTS, "trouble": mismatch, "stalled": True}
+        trial.facts |= {"unavailable_seconds": 5.0}
+        trial.silent = True
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.MODEL_DIGEST_MISMATCH)
+        trial.facts |= {"unavailable_seconds": 61.0}
+        trial.turns(2)
+        assert trial.answering == "v2"
+
+    def test_a_promotion_without_a_comparison_needs_the_approval_too(self) -> None:
+        trial = settled(approval={"required": True})
+        trial.declare("v2")
+        trial.facts, trial.silent = self.FACTS, True
+        trial.turns(3)
+        assert (trial.answering, why(trial).reason) == ("v1", reasons.CRASH_LOOPING)
+        assert f"set spec.rollout.approval.digest to {digest('v2')}" in why(trial).message
+        trial.policy(approval={"required": True, "digest": digest("v2")})
         trial.turns(2)
         assert trial.answering == "v2"
 
@@ -699,6 +765,26 @@ class TestLoss:
         trial.declare("v2")
         trial.turn()
         assert (trial.phase, trial.answering) == ("Shadow", "v1")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"startedAt": "2026-03-01T12:00:00"},
+        {"levels": ["Low", "High"]},
+        {"evidence": {"matrix": [[1, 0], [0, 1]], "pods": 1, "at": "2027-03-01T12:00:00Z"}},
+    ],
+)
+@pytest.mark.parametrize("evidence", [{}, {"reports": (), "carried": Counts(AGREES)}])
+def test_a_field_that_somebody_edited_is_no_obstacle(edited: Any, evidence: Any) -> None:
+    trial = settled()
+    trial.declare("v2")
+    trial.count(AGREES)
+    trial.turns(2)
+    trial.status["rollout"] |= edited
+    trial.evidence = evidence
+    trial.turn()
+    assert (trial.phase, trial.answering) == ("Shadow", "v1")
 
 
 @given(seed=st.integers(0, 2**32), goodness=st.sampled_from([AGREES, UNDER_TRIAGE]))
