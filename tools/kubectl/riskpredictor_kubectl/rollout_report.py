@@ -26,7 +26,7 @@ GATES: Final = {
 """What each gate of the operator asks."""
 
 PAIR: Final = (
-    "A pair is one distinct input that both models scored; the same input again is not counted."
+    "A pair is one distinct input that both models scored; a pod does not count the same input again."
 )
 MATRIX: Final = (
     "A row is the level that {old} gave, a column the level that {new} gave, by ascending risk. On "
