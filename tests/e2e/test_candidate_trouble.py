@@ -16,10 +16,10 @@ from riskpredictor_operator.core.api import CONFIG_MAP, POD
 from riskpredictor_operator.kube import Key
 from support.api import SECRET, Api, Body, eventually
 from support.candidates import GOOD, ONE_BYTE, STABLE, WRONG_CASE
+from support.clinic import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 from support.cluster import LocalCluster
 from support.stores import http
 from support.stores.http import WebServer
-from support.trial import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 
 SOLO = {"minPairs": 100, "minDuration": "0s"}
 

@@ -14,11 +14,11 @@ from riskpredictor_operator.core.api import ANNOTATION_CHANGE_REF
 from support.api import RISKPREDICTOR, Api, Body, eventually
 from support.audit import Mark
 from support.candidates import GOOD, OTHER_LEVELS, STABLE, UNDER
+from support.clinic import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 from support.cluster import LocalCluster
 from support.fetch import digest_of
 from support.operator import SYSTEM
 from support.stores.http import WebServer
-from support.trial import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 
 AT_10, AT_50 = {"percent": 10, **HELD}, {"percent": 50, **HELD}
 SHADOW = {"minPairs": 500, "minDuration": "0s"}
