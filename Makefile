@@ -43,6 +43,10 @@ demo: $(VENV)/.ready ## The whole story on a real cluster (CLUSTER=local|kind|cu
 demo-scaling: $(VENV)/.ready ## Scale by hand, and give the pods back to the autoscaler
 	$(PY) tools/demo/manual_scaling.py --name $(DEMO_NAME)
 
+.PHONY: demo-model-change
+demo-model-change: $(VENV)/.ready ## A good model is promoted, a bad one is stopped before it answers
+	$(PY) tools/demo/model_change.py --name $(DEMO_NAME)
+
 .PHONY: demo-load
 demo-load: $(VENV)/.ready ## Load the demonstration's predictor; a report (ARGS="--users 100 --profile spike")
 	$(PY) tools/demo/load_test.py --name $(DEMO_NAME) $(ARGS)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from riskdemo import model_change
 from riskdemo.install import DEMO_NAMESPACE
 from riskdemo.run import Run
 from riskpredictor_operator.kube import Key
@@ -120,3 +121,19 @@ def test_scaling_by_hand_is_told_to_its_end(
     assert "to 4 by hand" in said
     assert "automatic again" in said
     assert "replicas" not in api.need(RISKPREDICTOR, demo_namespace)["spec"]
+
+
+@pytest.mark.timeout(900)
+def test_a_good_model_is_promoted_and_a_bad_one_stopped(
+    cluster: LocalCluster, api: Api, demo_namespace: Key
+) -> None:
+    said = demo(cluster, "model_change.py")
+    ward = api.need(RISKPREDICTOR, Key(demo_namespace.namespace, model_change.WARD))
+    assert ward["status"]["servingVersion"] == "v2"
+    ended = [(each["version"], each["outcome"]) for each in ward["status"]["history"]]
+    assert ended[:2] == [("v3", "Aborted"), ("v2", "Promoted")]
+    for step in ("Shadow", "Canary 10%", "Canary 50%", "Promoting", "Aborted"):
+        assert step in said
+    assert "), 0 failed" in said
+    for version, outcome in (("v2", "promoted"), ("v3", "aborted")):
+        assert outcome in (ROOT / model_change.OUT / f"report-{version}.md").read_text()

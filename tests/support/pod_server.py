@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -45,7 +45,7 @@ class PodServer(ThreadingHTTPServer):
         self.files = files
         self.candidate = candidate
         """Files of the candidate."""
-        self.answers: dict[str, bytes] = {}
+        self.answers: dict[str, bytes | Callable[[], bytes]] = {}
         """What is answered to other paths, such as ``/rollout``."""
         self.hangs = threading.Event()
         self.asked: list[str] = []
@@ -62,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
         folder, _, name = self.path.rpartition("/")
         held = {"/model/files": self.server.files, "/model/candidate/files": self.server.candidate}
         content = held.get(folder, {}).get(name, self.server.answers.get(self.path))
+        if callable(content):
+            content = content()
         self.send_response(200 if content is not None else 404)
         self.end_headers()
         self.wfile.write(content or b"")

@@ -1,4 +1,4 @@
-"""The whole story on a real cluster: install, declare, predict, scale, roll out.
+"""The whole story on a real cluster: install, declare, predict, scale, roll out, try a model.
 
     python tools/demo/complete.py            (``make demo`` does the set-up first)
 
@@ -13,6 +13,7 @@ import sys
 import time
 from functools import partial
 
+from riskdemo import model_change
 from riskdemo.load import Load
 from riskdemo.shell import DemoError
 from riskdemo.stage import PATIENTS, PREDICTOR, Stage, arguments, perform
@@ -47,6 +48,7 @@ def story(users: int, stage: Stage) -> None:
     stage.step(f"Manual scaling: kubectl scale riskpredictor/{PREDICTOR} --replicas=3")
     stage.say("A fixed size is spec.replicas. While it is set there is no autoscaler.")
     _scale_by_hand(stage)
+    model_change.tell(stage)
     stage.summary()
 
 

@@ -1,6 +1,6 @@
 """Records the demonstrations for the guides: ``make recordings`` writes docs/images/*.svg.
 
-    python tools/demo/make_recordings.py [complete] [manual-scaling] [load-test] [web-page]
+    python tools/demo/make_recordings.py [complete] [manual-scaling] [model-change] ...
 
 Each runs as people start it, on the cluster that CLUSTER and CONTEXT choose
 (tools/cluster/README.md); rich draws its output as SVG. The monitor is recorded in the middle of
@@ -126,12 +126,12 @@ class Recorder:
         self._cluster = cluster
 
     def complete(self) -> None:
-        """The story in three pictures."""
+        """The story in parts."""
         lines = record(self._command("complete.py"))
         for picture in (
             Picture("demo-declare", "A RiskPredictor", "Load:"),
             Picture("demo-load", "Load:", "A new model"),
-            Picture("demo-roll-out", "A new model", ""),
+            Picture("demo-roll-out", "A new model", "A RiskPredictor that tries"),
         ):
             draw("make demo", lines, picture)
 
@@ -139,6 +139,15 @@ class Recorder:
         """From the automatic size to the end."""
         lines = record(self._command("manual_scaling.py"))
         draw("make demo-scaling", lines, Picture("demo-scaling", "Automatic:"))
+
+    def model_change(self) -> None:
+        """A good model and a bad one."""
+        lines = record(self._command("model_change.py"))
+        for picture in (
+            Picture("demo-model-promoted", "A good model", "A bad model"),
+            Picture("demo-model-stopped", "A bad model", "git revert"),
+        ):
+            draw("make demo-model-change", lines, picture)
 
     def load_test(self) -> None:
         """The load test with its report, and the monitor in the middle of it."""
@@ -191,7 +200,7 @@ class Recorder:
 def main() -> int:
     """Record what is asked for, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    names = ("complete", "manual-scaling", "load-test", "web-page")
+    names = ("complete", "manual-scaling", "model-change", "load-test", "web-page")
     parser.add_argument("demo", nargs="*", help=f"{', '.join(names)}; all by default")
     parser.add_argument("--name", default="demo", help="name of the local cluster")
     options = parser.parse_args()

@@ -117,7 +117,8 @@ def _difference(ours: Feature, theirs: Feature) -> str:
         ("type", ours.type, theirs.type),
         ("unit", unit_name(ours.unit), unit_name(theirs.unit)),
     ):
-        if one != other:
+        # A whole number is a number; the reverse does not hold.
+        if one != other and (one, other) != ("integer", "number"):
             return f"its {name} is {other or 'none'}, that of the stable model {one or 'none'}"
     if ours.is_numeric and not theirs.minimum <= ours.minimum <= ours.maximum <= theirs.maximum:
         return f"it takes {theirs.span()}, the stable model {ours.span()}"

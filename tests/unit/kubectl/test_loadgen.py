@@ -108,7 +108,7 @@ def _shares(values: list[Any]) -> dict[Any, float]:
 
 def test_the_same_seed_makes_the_same_patients() -> None:
     assert patients(WARD, 7) == patients(WARD, 7) != patients(WARD, 8)
-    assert len(patients(WARD, 7)) == 2000
+    assert len(patients(WARD, 7)) == 20_000
 
 
 def test_numbers_are_distributed_as_in_the_training_data() -> None:

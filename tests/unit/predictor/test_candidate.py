@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,8 @@ import pytest
 from unit.predictor.candidates import seal, variant, with_candidate, write_variant
 from unit.predictor.support import HEALTHY, forest
 
-from riskpredictor_server.model.artifact import NotLinearError, load
-from riskpredictor_server.model.candidate import MOST_BYTES, MOST_TERMS
+from riskpredictor_server.model.artifact import load, read_card
+from riskpredictor_server.model.candidate import MOST_BYTES, MOST_FACTORS, MOST_TERMS
 from support import foreign_model
 
 
@@ -108,26 +110,56 @@ def test_whatever_preparing_raises_the_stable_model_serves(
     assert "KeyError" in found["message"]
 
 
-def test_one_that_is_not_linear_is_not_compared_and_its_pickle_is_never_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def forest_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of a pickle alone, which must not be opened."""
     folder = write_variant(tmp_path / "v2")
     joblib.dump(forest(), folder / "model.joblib")
     card = orjson.loads((folder / "card.json").read_bytes())
     del card["files"]["scorer.json"]
+    digest = hashlib.sha256((folder / "model.joblib").read_bytes()).hexdigest()
+    card["files"]["model.joblib"] = digest
     seal(folder, card)
 
     def opened(*_: Any) -> None:
-        raise AssertionError("the pickle was opened")
+        pytest.fail("the pickle was opened")
 
     monkeypatch.setattr("riskpredictor_server.model.sklearn_scorer.load_pipeline", opened)
-    found = told(folder)
+    return folder
+
+
+def test_one_that_is_not_linear_is_not_compared_and_its_pickle_is_never_opened(
+    forest_folder: Path,
+) -> None:
+    found = told(forest_folder)
     assert (found["state"], found["version"]) == ("NotComparable", "v2")
     assert found["digest"].startswith("sha256:")
-    assert "not linear" in found["message"]
-    # Nor by whoever exchanges the card between two looks at it.
-    with pytest.raises(NotLinearError):
-        load(folder, linear_only=True)
+    assert found["message"].startswith("it is not linear")
+
+
+def test_its_brier_score_is_told_for_the_card_is_all_that_it_can_be_judged_by(
+    forest_folder: Path,
+) -> None:
+    serving = with_candidate(forest_folder)
+    brier = orjson.loads(serving.rollout_state("id").body)["brier"]
+    card = orjson.loads((forest_folder / "card.json").read_bytes())
+    assert brier["candidate"] == card["metrics"]["brier"]
+
+
+def test_that_is_told_rather_than_the_size_of_its_pickle(forest_folder: Path) -> None:
+    with (forest_folder / "model.joblib").open("ab") as file:
+        file.truncate(MOST_BYTES + 1)
+    assert told(forest_folder)["message"].startswith("it is not linear")
+
+
+def test_nor_is_it_opened_if_the_card_is_exchanged_between_two_looks_at_it(
+    forest_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_card(variant())
+    monkeypatch.setattr("riskpredictor_server.model.candidate.read_card", lambda _: before)
+    found = told(forest_folder)
+    assert found["state"] == "NotComparable"
+    assert "it is not linear" in found["message"]
 
 
 def test_one_of_too_many_terms_is_not_compared(tmp_path: Path) -> None:
@@ -138,6 +170,44 @@ def test_one_of_too_many_terms_is_not_compared(tmp_path: Path) -> None:
     found = told(write_variant(tmp_path / "v2", change=grow))
     assert found["state"] == "NotComparable"
     assert found["message"].startswith(f"it has {MOST_TERMS + 1} terms")
+
+
+def test_one_of_too_many_factors_is_not_compared(tmp_path: Path) -> None:
+    def grow(_card: dict[str, Any], form: dict[str, Any]) -> None:
+        factor = {"feature": "heart_rate", "above": 60, "scale": 100.0}
+        form["terms"] = [{"factors": [factor] * (MOST_FACTORS + 1), "weights": [0.0, 0.0, 0.1]}]
+
+    found = told(write_variant(tmp_path / "v2", change=grow))
+    assert found["state"] == "NotComparable"
+    assert found["message"].startswith(f"it has {MOST_FACTORS + 1} factors")
+
+
+@pytest.mark.parametrize("name", ["card.json", "scorer.json", "model.joblib", "model.sig"])
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(__file__)],
+    ids=["pipe", "device", "link out of the folder"],
+)
+def test_what_is_no_file_of_the_folder_is_not_read(
+    name: str, make: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_variant(tmp_path / "v2")
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+    for function in ("read_card", "load"):
+        monkeypatch.setattr(f"riskpredictor_server.model.candidate.{function}", None)
+    found = told(folder)
+    assert (found["state"], found["reason"]) == ("Unusable", "ModelRejected")
+    assert f"{name} must be a file, or a link to one in its folder" in found["message"]
+
+
+def test_links_inside_of_the_folder_are_files_of_it(tmp_path: Path) -> None:
+    folder = write_variant(tmp_path / "v2")
+    (folder / "..data").mkdir()
+    (folder / "card.json").rename(folder / "..data" / "card.json")
+    (folder / "card.json").symlink_to("..data/card.json")
+    (tmp_path / "link").symlink_to(folder)
+    assert told(tmp_path / "link")["state"] == "Comparing"
 
 
 @pytest.mark.parametrize("name", ["card.json", "scorer.json", "model.joblib"])

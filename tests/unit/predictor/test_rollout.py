@@ -433,6 +433,33 @@ def test_the_hospitals_cases_are_scored_by_the_candidate(tmp_path: Path) -> None
     assert missing == {"digest": "", "passed": 0, "failed": []}
 
 
+def test_failed_cases_never_make_the_state_too_large_to_be_read(tmp_path: Path) -> None:
+    cases = [
+        {"name": f"{number} " + "\u0001" * 95, "input": {"heart_rate": 80}, "level": "High"}
+        for number in range(1000)
+    ]
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": cases}))
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(1000):
+        (many / f"{number}-{'a' * 200}.json").touch()
+    for folder, count in ((tmp_path, 20), (many, 1)):
+        found = state(with_candidate(cases=str(folder)))["cases"]["failed"]
+        assert len(found) == count
+        assert max(map(len, found)) <= 256
+
+
+@pytest.mark.parametrize("brier", [-0.1, True, "0.1", [0.1], None])
+def test_what_is_no_brier_score_on_a_card_is_not_told_as_one(brier: Any, tmp_path: Path) -> None:
+    def write(card: dict[str, Any], _form: dict[str, Any]) -> None:
+        card["metrics"] = {"brier": brier}
+
+    folder = write_variant(tmp_path / "v2", change=write)
+    found = state(with_candidate(folder))
+    assert found["candidate"]["state"] == "Comparing"
+    assert found["brier"]["candidate"] is None
+
+
 def test_audit_lines_have_both_models(capfd: pytest.CaptureFixture[str]) -> None:
     serving = with_candidate(lower(), candidate_percent=100.0, audit_log="on")
     ask(serving, SICK)

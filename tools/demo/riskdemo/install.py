@@ -11,6 +11,8 @@ from riskdemo.shell import REPOSITORY, DemoCluster, DemoError, Kubectl, cluster_
 OPERATOR_IMAGE = "riskpredictor-operator:0.1.0"
 PREDICTOR_REPOSITORY = "health-predictor"
 VERSIONS = ("v1", "v2")
+RUNTIME_IMAGE = f"{PREDICTOR_REPOSITORY}:runtime"
+"""Of the predictor without a model; it fetches models from a store."""
 SYSTEM_NAMESPACE = "riskpredictor-system"
 DEMO_NAMESPACE = "riskpredictor-demo"
 OPERATOR = "deployment/riskpredictor-operator"
@@ -35,13 +37,13 @@ class Installation:
         if cluster.source == "current" and not repository:
             raise DemoError(
                 "CLUSTER=current pulls its images: push riskpredictor-operator:0.1.0 and "
-                "health-predictor:v1, :v2 to a registry that it can reach\n"
+                "health-predictor:v1, :v2, :runtime to a registry that it can reach\n"
                 "  next: IMAGE_REPOSITORY=registry/path CLUSTER=current CONTEXT=name make demo"
             )
         return cls(cluster, repository if cluster.source == "current" else "")
 
     def images(self) -> None:
-        """Build the three images and load them into the nodes, unless a registry has them."""
+        """Build the images and load them into the nodes, unless a registry has them."""
         if self.repository:
             return
         builder = ("--builder", "docker") if self.cluster.source == "kind" else ()
@@ -51,6 +53,8 @@ class Installation:
             tags.append(f"{PREDICTOR_REPOSITORY}:{version}")
             argument = ("--build-arg", f"MODEL_VERSION={version}")
             _build(tags[-1], "Dockerfile.predictor", *argument, *builder)
+        tags.append(RUNTIME_IMAGE)
+        _build(RUNTIME_IMAGE, "Dockerfile.predictor", "--target", "server", *builder)
         self.cluster.tool("load-image", *tags)
 
     def image(self, version: str) -> str:
@@ -78,8 +82,11 @@ class Installation:
         system = tool.inside(SYSTEM_NAMESPACE)
         if self.repository:
             system("set", "image", OPERATOR, f"operator={self._named(OPERATOR_IMAGE)}")
-            where = self._named(PREDICTOR_REPOSITORY)
-            system("set", "env", OPERATOR, f"RISKPREDICTOR_IMAGE_REPOSITORY={where}")
+            names = {
+                "RISKPREDICTOR_IMAGE_REPOSITORY": self._named(PREDICTOR_REPOSITORY),
+                "RISKPREDICTOR_RUNTIME_IMAGE": self._named(RUNTIME_IMAGE),
+            }
+            system("set", "env", OPERATOR, *(f"{name}={image}" for name, image in names.items()))
         else:
             # The image may be newer under the same tag, so pods of an earlier run are replaced.
             system("rollout", "restart", OPERATOR)

@@ -7,9 +7,10 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,9 @@ from riskpredictor_kubectl.errors import PluginError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CLUSTER_TOOL = REPOSITORY / "tools" / "cluster" / "cluster.py"
+_PYTHON = {
+    "PYTHONPATH": os.pathsep.join(str(REPOSITORY / e) for e in ("predictor", "tools/kubectl"))
+}
 
 
 class DemoError(PluginError):
@@ -31,25 +35,47 @@ def show_error(console: Console, error: PluginError) -> None:
     console.print(Text.assemble((error.prefix, "bold red"), str(error.args[0])))
 
 
-def run(command: Sequence[str], *, stdin: str = "", accept: Sequence[int] = (0,)) -> str:
-    """Standard output of a command.
+def run(
+    command: Sequence[str],
+    *,
+    stdin: str = "",
+    accept: Sequence[int] = (0,),
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Standard output of a command, which runs in the repository; ``env`` adds variables.
 
     Raises:
         DemoError: its exit status is not one to accept; with its output.
     """
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY
-    )
+        command, input=stdin, capture_output=True, text=True, check=False, cwd=REPOSITORY,
+        env={**os.environ, **env},
+    )  # fmt: skip
     if done.returncode not in accept:
         said = (done.stderr or done.stdout).strip()
         raise DemoError(f"{shlex.join(command)}\n  failed ({done.returncode}): {said}")
     return done.stdout
 
 
+def run_python(*arguments: str) -> str:
+    """Standard output of a program of this repository: the plug-in, the trainer."""
+    return run([sys.executable, *arguments], env=_PYTHON)
+
+
 def cluster_tool(*arguments: str) -> None:
     """Run the cluster tool in the foreground; it shows its own progress."""
-    line = [sys.executable, str(CLUSTER_TOOL), *arguments]
-    if subprocess.run(line, check=False, cwd=REPOSITORY).returncode != 0:
+    foreground(str(CLUSTER_TOOL), *arguments)
+
+
+def foreground(*arguments: str) -> None:
+    """Run a Python program of this repository; what it prints is seen at once.
+
+    Raises:
+        DemoError: it failed.
+    """
+    line = [sys.executable, *arguments]
+    done = subprocess.run(line, check=False, cwd=REPOSITORY, env={**os.environ, **_PYTHON})
+    if done.returncode != 0:
         raise DemoError(f"{shlex.join(line)} failed; see above")
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from riskdemo.install import DEMO_NAMESPACE, Installation, text
 from riskdemo.live import Screen
 from riskdemo.load import Load
-from riskdemo.shell import DemoCluster, DemoError, Kubectl, show_error
+from riskdemo.shell import DemoCluster, DemoError, Kubectl, run_python, show_error
 from riskdemo.state import State, read
 from riskpredictor_kubectl.client import Client
 from riskpredictor_kubectl.errors import PluginError
@@ -55,7 +55,7 @@ class Stage:
         """Set up cluster, images and operator; what exists already takes seconds."""
         self.step("A Kubernetes cluster")
         self.cluster.tool("up", "--profile", "node")
-        self.step("Images: the operator, and the predictor with the trained models v1 and v2")
+        self.step("Images: the operator, and the predictor with models v1 and v2, and without one")
         self.installation.images()
         self.kubectl = self.installation.kubectl(DEMO_NAMESPACE)
         self.step("The operator: kubectl apply -k deploy/operator")
@@ -79,8 +79,23 @@ class Stage:
 
     def run(self, *arguments: str) -> None:
         """Run a kubectl command, and print it and its output."""
-        self.console.print(f"  $ kubectl {shlex.join(arguments)}", style="bold", highlight=False)
-        self.console.print(self.kubectl(*arguments).rstrip(), highlight=False)
+        self.show_command(f"kubectl {shlex.join(arguments)}")
+        self.show_output(self.kubectl(*arguments))
+
+    def plugin(self, *arguments: str) -> None:
+        """Run a command of the kubectl plug-in, and print it and its output."""
+        self.show_command(f"kubectl riskpredictor {shlex.join(arguments)}")
+        target = (f"--kubeconfig={self.kubectl.kubeconfig}", f"--namespace={DEMO_NAMESPACE}")
+        self.show_output(run_python("-m", "riskpredictor_kubectl", *target, *arguments))
+
+    def show_command(self, line: str) -> None:
+        """Print a command line."""
+        self.console.print(f"  $ {line}", style="bold", highlight=False, markup=False)
+
+    def show_output(self, output: str) -> None:
+        """Print what a command printed, if it printed something."""
+        if output.strip():
+            self.console.print(output.rstrip(), highlight=False, markup=False)
 
     def automatic(self) -> None:
         """Give the number of pods back to the autoscaler."""
@@ -132,12 +147,12 @@ class Stage:
         """Add a line to the summary."""
         self._facts.append((name, value))
 
-    def summary(self) -> None:
-        """Print the facts, and what to do next."""
+    def summary(self, name: str = PREDICTOR) -> None:
+        """Print the facts, and what to do next with a RiskPredictor."""
         self.step("Done")
         table = Table(show_header=False)
-        for name, value in self._facts:
-            table.add_row(name, value)
+        for fact in self._facts:
+            table.add_row(*fact)
         table.add_row("the whole demonstration", f"{time.monotonic() - self._started:.0f} s")
         self.console.print(table)
         kubectl = f"kubectl -n {DEMO_NAMESPACE}"
@@ -145,14 +160,15 @@ class Stage:
             f"The cluster is yours to look around:\n"
             f"  export KUBECONFIG={self.kubectl.kubeconfig}\n"
             f"  {kubectl} get riskpredictors -o wide\n"
-            f"  {kubectl} describe riskpredictor {PREDICTOR}\n"
+            f"  {kubectl} describe riskpredictor {name}\n"
             f"  kubectl explain riskpredictor.spec\n"
             f"What to try next:\n"
-            f"  {kubectl} port-forward svc/{PREDICTOR} 8080:80    # the page: http://localhost:8080\n"
-            f"  {kubectl} delete deployment {PREDICTOR}           # it is back at once\n"
-            f"  {kubectl} patch rp {PREDICTOR} --type=merge --patch='{_NO_SUCH_MODEL}'\n"
+            f"  {kubectl} port-forward svc/{name} 8080:80    # the page: http://localhost:8080\n"
+            f"  {kubectl} delete deployment {name}           # it is back at once\n"
+            f"  {kubectl} patch rp {name} --type=merge --patch='{_NO_SUCH_MODEL}'\n"
             f"                          # no such image: get rp says so, old pods serve on\n"
             f"  make demo-scaling       # by hand, and back to the autoscaler\n"
+            f"  make demo-model-change  # a good model is promoted, a bad one stopped\n"
             f"  make demo-load          # as many users as you want, and a report\n"
             f"  make demo-monitor       # pods, CPU and Events, live\n"
             f"Remove it: make demo-down",

@@ -32,8 +32,9 @@ TICK_SECONDS = 0.05
 CARD_TRIES = 10
 """Once a second, in case no pod is there yet."""
 TINY = 1e-9
-PATIENTS = 2000
-"""Different patients of a load, made up before it starts."""
+PATIENTS = 20_000
+"""Different patients of a load, made up before it starts: enough for a comparison of two models,
+which counts the same one once."""
 
 PROFILES = {
     "constant": "everybody from the first second to the last",

@@ -69,6 +69,12 @@ class Advanced:
     look_again: float | None = None
     """Seconds until time alone may change something."""
 
+    @property
+    def aborts(self) -> bool:
+        """Whether the change was aborted in this pass."""
+        state = self.record.state
+        return self.moved and state is not None and state.phase == ABORTED
+
 
 def advance(
     rp: RiskPredictor,
@@ -120,10 +126,13 @@ def _compare(
     now = moment.now
     if cause := cause_to_abort(rp, state, facts, look, now):
         return _abort(rp, record, _fresh(state, look, now), cause, moment)
-    if stable_is_broken(state, facts, look):
+    broken = stable_is_broken(state, facts, look)
+    if broken and not _needs_approval(rp, state):
         return _moved(record, _promoting(state, now, words.forced(state)))
     state = _written(state, look, now, moment.every)
     why = waits_for(rp, state, facts, look, now)
+    if why and broken:
+        why = replace(why, message=f"{why.message}; {words.untried(state)}")
     if why is None and look is not None:
         state = _fresh(state, look, now)
         if not look.is_comparable:
@@ -225,6 +234,7 @@ def _written(state: State, look: Look | None, now: str, every: float) -> State:
         return state
     before = [(gate.name, gate.state) for gate in state.gates]
     same = before == [(gate.name, gate.state) for gate in look.gates]
+    same = same and state.levels == look.levels
     if state.snapshot and same and seconds_between(state.snapshot.at, now) < every:
         return state
     return _fresh(state, look, now)
@@ -243,7 +253,7 @@ def _fresh(state: State, look: Look | None, now: str) -> State:
         levels=look.levels,
         gates=look.gates,
         cases_digest=cases,
-        digest=state.candidate.digest or (first.candidate_digest if first else "") or state.digest,
+        digest=state.digest or (first.candidate_digest if first else ""),
     )
 
 

@@ -103,10 +103,14 @@ def _resolved(serving: Serving, record: Record, live: Serving | None) -> Resolve
 
 def same_pods(one: Serving, other: Serving) -> bool:
     """Whether pods hold the same models, at the same stage; their server images may differ."""
-    stages = [
-        (s.candidate.rollout_id, s.candidate.stage) if s.candidate else None for s in (one, other)
-    ]
-    return same_model(one.stable, other.stable) and stages[0] == stages[1]
+    return same_model(one.stable, other.stable) and _stage(one) == _stage(other)
+
+
+def _stage(serving: Serving) -> tuple[object, ...]:
+    """Which candidate is tried, and how; wherever it comes from."""
+    if (c := serving.candidate) is None:
+        return ()
+    return c.rollout_id, c.stage, c.percent, c.sample, c.guard, c.subject_header, c.cases
 
 
 def _holds(state: State, live: Serving | None) -> bool:

@@ -75,6 +75,11 @@ def unread(state: State) -> str:
     return f"{_who_answers(state)}; the pods have not been asked yet"
 
 
+def unheard(state: State, pods: Sequence[str]) -> str:
+    """Some pods have not been heard of yet."""
+    return f"{_who_answers(state)}; {_some(pods)} has not told its counts yet"
+
+
 def no_pods(state: State) -> str:
     """There is no pod that could compare."""
     return f"no pod is wanted, so {state.candidate.version} cannot be compared"
@@ -147,6 +152,14 @@ def forced(state: State) -> str:
     return f"no pod of {state.stable.version} answers, so there is nothing to compare it with"
 
 
+def untried(state: State) -> str:
+    """What a person can do where there is nothing to compare a candidate with."""
+    how = f"digest to {state.digest}" if state.digest else "required to false"
+    return (
+        f"to serve {state.candidate.version} without a comparison, set spec.rollout.approval.{how}"
+    )
+
+
 def failed(results: Sequence[GateResult], look: Look) -> str:
     """Which gates a candidate failed."""
     return f"{_told(results)} (after {_pairs(look.total.pairs)})"
@@ -182,6 +195,14 @@ def cases_not_run(state: State) -> str:
     return (
         f"spec.rollout.gates.cases cannot be checked with {state.candidate.version}, which is not "
         "scored beside the stable model; remove it from the gates, or declare a linear model"
+    )
+
+
+def another_model(state: State, known: str, other: PodReport) -> str:
+    """A pod has another model than was compared so far."""
+    return (
+        f"{state.candidate.version} is {known}, and {other.pod} has {other.candidate_digest}; a "
+        "model version does not change: give the changed model a new one"
     )
 
 
