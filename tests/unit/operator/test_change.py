@@ -575,6 +575,17 @@ class TestRevert:
         trial.turn()
         assert trial.phase == "Shadow"
 
+    def test_an_image_of_the_same_version_is_no_way_back_to_a_model_of_a_store(self) -> None:
+        """Nobody knows what it holds."""
+        trial = settled(canary={"steps": []})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        trial.spec = {"modelVersion": "v1", "rollout": trial.spec["rollout"]}
+        trial.turns(2)
+        assert (trial.phase, trial.answering) == ("Shadow", "v2")
+
     def test_a_third_model_takes_the_place_of_the_second(self) -> None:
         trial = settled()
         trial.declare("v2")

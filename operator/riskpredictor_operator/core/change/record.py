@@ -41,7 +41,10 @@ class Record:
     def was_promoted(self, model: Release) -> bool:
         """Whether a model passed its gates here, and was not taken back since."""
         latest = next((e for e in self.history if _is_of(e, model) and _counts(e)), None)
-        return latest is not None and latest["outcome"] == PROMOTED
+        if latest is None or latest["outcome"] != PROMOTED:
+            return False
+        # Without a digest the image alone says which model it is.
+        return bool(model.digest) or latest.get("image") == model.image
 
     def is_newest(self, model: Release) -> bool:
         """Whether the model that was promoted last is this one."""
