@@ -19,12 +19,12 @@ from riskpredictor_operator.core.api import CONFIG_MAP
 from riskpredictor_operator.kube import Key
 from support import candidates, programs
 from support.api import NAMESPACE, SECRET, Api
+from support.clinic import Clinic
 from support.cluster import LocalCluster
 from support.diagnosis import explain
 from support.operator import SYSTEM
 from support.predictors import Predictors
 from support.stores import http
-from support.trial import Clinic
 
 OPERATOR = "deployment/riskpredictor-operator"
 

@@ -16,10 +16,10 @@ from riskpredictor_operator.core.api import CONFIG_MAP, POD
 from riskpredictor_operator.kube import Key
 from support.api import SECRET, Api, Body, eventually
 from support.candidates import GOOD, ONE_BYTE, STABLE, WRONG_CASE
+from support.clinic import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 from support.cluster import LocalCluster
 from support.stores import http
 from support.stores.http import WebServer
-from support.trial import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 
 SOLO = {"minPairs": 100, "minDuration": "0s"}
 
@@ -92,7 +92,7 @@ def troubled(clinic: Clinic, store: WebServer, api: Api) -> dict[str, Trial]:
                         "stringData": {"username": "x", "password": "y"}})  # fmt: skip
     trials = {name: clinic.declare(name, store, rollout=policy(gates=OPEN)) for name in TROUBLES}
     for trial in trials.values():
-        trial.ready(within=240)
+        trial.ready()
     return trials
 
 
@@ -108,7 +108,7 @@ def callers(clinic: Clinic, store: WebServer, troubled: dict[str, Trial]) -> Cal
             model = clinic.model(store, trouble.version) | declared
             troubled[name].patch(modelVersion=trouble.version, model=model)
         for name, trouble in TROUBLES.items():
-            troubled[name].not_ready(trouble.reason, within=240)
+            troubled[name].not_ready(trouble.reason)
             troubled[name].patch(replicas=3)
         for trial in troubled.values():
             eventually(

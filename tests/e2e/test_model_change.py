@@ -12,12 +12,13 @@ import pytest
 
 from riskpredictor_operator.core.api import ANNOTATION_CHANGE_REF
 from support.api import RISKPREDICTOR, Api, Body, eventually
+from support.audit import Mark
 from support.candidates import GOOD, OTHER_LEVELS, STABLE, UNDER
+from support.clinic import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 from support.cluster import LocalCluster
 from support.fetch import digest_of
 from support.operator import SYSTEM
 from support.stores.http import WebServer
-from support.trial import AT_ONCE, HELD, OPEN, Clinic, Trial, policy
 
 AT_10, AT_50 = {"percent": 10, **HELD}, {"percent": 50, **HELD}
 SHADOW = {"minPairs": 500, "minDuration": "0s"}
@@ -35,14 +36,20 @@ CHANGES: dict[str, tuple[str, Body]] = {
 
 
 @pytest.fixture(scope="module")
-def trials(clinic: Clinic, store: WebServer) -> dict[str, Trial]:
+def audit(cluster: LocalCluster) -> Mark:
+    """What the operator does from now on."""
+    return Mark(cluster)
+
+
+@pytest.fixture(scope="module")
+def trials(clinic: Clinic, store: WebServer, audit: Mark) -> dict[str, Trial]:
     """A RiskPredictor for each change, all declared at once and then changed at once."""
     trials = {
         name: clinic.declare(name.replace(" ", "-"), store, **spec)
         for name, (_, spec) in CHANGES.items()
     }
     for trial in trials.values():
-        trial.ready(within=240)
+        trial.ready()
     for name, (version, _) in CHANGES.items():
         trials[name].change_to(version)
     return trials
@@ -253,6 +260,15 @@ def test_a_model_that_cannot_be_compared_takes_a_rolling_update(
     print(f"{entry['reason']}: {entry['message']}")
     assert (entry["outcome"], entry["reason"]) == ("Promoted", "CandidateNotComparable")
     assert "its levels are Green, Yellow, Orange, Red" in entry["message"]
+
+
+def test_the_operator_writes_neither_spec_nor_annotations(
+    trials: dict[str, Trial], audit: Mark, home: str
+) -> None:
+    """Of all that was declared, tried, promoted, stopped and taken back here."""
+    written = {write.split()[1] for write in audit.writes(home)}
+    assert {"deployments", "riskpredictors/status"} <= written
+    assert "riskpredictors" not in written
 
 
 def _restart_the_operator(cluster: LocalCluster) -> None:

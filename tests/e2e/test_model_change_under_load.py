@@ -14,8 +14,8 @@ from riskdemo.shell import Kubectl
 from riskpredictor_kubectl.loadgen import Demand
 from support.api import AUTOSCALER, DEPLOYMENT, SERVICE, Api, eventually
 from support.candidates import GOOD, STABLE, UNDER
+from support.clinic import OPEN, Clinic, Trial, policy
 from support.stores.http import WebServer
-from support.trial import OPEN, Clinic, Trial, policy
 
 USERS, THINK = 10, 0.008
 LOAD_SECONDS = 900

@@ -28,8 +28,8 @@ class CountingPods:
     of its own, as soon as it is seen, and keeps it until it is gone.
     """
 
-    def __init__(self, api: Api, namespace: str, hundreds: int = 3) -> None:
-        """``hundreds`` of pairs are counted whenever a pod is asked."""
+    def __init__(self, api: Api, namespace: str, hundreds: int = 3, most: int = 10_000) -> None:
+        """``hundreds`` of pairs are counted whenever a pod is asked, until it has so many."""
         self._api = api
         self._namespace = namespace
         self._stack = ExitStack()
@@ -39,6 +39,9 @@ class CountingPods:
         """Hundreds of pairs, by uid of the pod."""
         self._lock = threading.Lock()
         self.hundreds = hundreds
+        self._most = most
+        self.more: Body = {}
+        """Fields that the answers have besides, or instead."""
         self.hangs = threading.Event()
         """While it is set, no pod answers."""
         self.pairs: Counter[str] = Counter()
@@ -91,8 +94,9 @@ class CountingPods:
         rollout_id = annotations[names.ANNOTATION_ROLLOUT_ID]
         with self._lock:
             self.asked += 1
-            self._counted[uid] += self.hundreds
-            self.pairs[rollout_id] += 100 * self.hundreds
+            more = min(self.hundreds, self._most - self._counted[uid])
+            self._counted[uid] += more
+            self.pairs[rollout_id] += 100 * more
             counts = UNDER_TRIAGE if candidate.startswith(BAD) else AGREES
             matrix = times(counts, self._counted[uid])
         of_candidate: dict[str, Any] = {
@@ -105,5 +109,5 @@ class CountingPods:
                 stable={"version": stable, "digest": digest(stable)}, candidate=of_candidate,
                 errors={"raised": 0, "invalid": 0, "slow": 0},
                 brier={"stable": 0.12, "candidate": 0.12},
-            )
+            ) | self.more
         ).encode()  # fmt: skip

@@ -22,10 +22,13 @@ from riskpredictor_operator.core.api import CONFIG_MAP, CONTAINER_PORT, POD
 from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 
-_ADDRESSES = (
-    f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}.{n}" for n in itertools.count(1)
-)
-"""Loopback addresses that no other test uses: the port is the predictor's."""
+_NUMBERS = itertools.count(os.getpid() * 1000)
+
+
+def _next_address() -> str:
+    """A loopback address that no other test uses, most likely: the port is the predictor's."""
+    number = next(_NUMBERS)
+    return f"127.{1 + number // 62_500 % 250}.{number // 250 % 250}.{1 + number % 250}"
 
 
 def declared(files: Mapping[str, bytes], **source: Any) -> dict[str, Any]:
@@ -41,7 +44,7 @@ class PodServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, files: Mapping[str, bytes], candidate: Mapping[str, bytes]) -> None:
-        super().__init__((next(_ADDRESSES), CONTAINER_PORT), _Handler)
+        super().__init__((_next_address(), CONTAINER_PORT), _Handler)
         self.files = files
         self.candidate = candidate
         """Files of the candidate."""

@@ -165,8 +165,9 @@ def _brier(card: Mapping[str, Any]) -> float | None:
     """The Brier score on a card, if it has one."""
     metrics = card.get("metrics")
     found = metrics.get("brier") if isinstance(metrics, dict) else None
-    is_score = type(found) in (int, float) and 0 <= found < math.inf
-    return float(found) if is_score else None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
+        return None
+    return float(found)
 
 
 def _told_cases(cases: CasesResult) -> dict[str, Any]:

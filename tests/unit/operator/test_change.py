@@ -24,6 +24,7 @@ from riskpredictor_operator.core.change.evidence import (
     Counts,
 )
 from riskpredictor_operator.core.change.record import to_fields
+from riskpredictor_operator.core.change.resolve import same_pods
 from riskpredictor_operator.core.change.state import abort_key, after, from_document, to_document
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.release import Release, Serving
@@ -115,6 +116,26 @@ class TestSteps:
         assert trial.phase == "Shadow"
         assert "its pods are coming" in why(trial).message
 
+    @pytest.mark.parametrize(
+        "otherwise",
+        [
+            {"stage": "Canary-10"}, {"rollout_id": "0123456789ab"}, {"sample": 50.0},
+            {"guard": "None"}, {"subject_header": "X-Ward"}, {"cases": "ward-cases"},
+        ],
+    )  # fmt: skip
+    def test_pods_of_a_step_are_those_with_all_that_the_policy_says_of_it(
+        self, otherwise: Any
+    ) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        assert trial.live is not None
+        assert trial.candidate is not None
+        other = replace(trial.live, candidate=replace(trial.candidate, **otherwise))
+        elsewhere = replace(trial.live.stable, image="mirror.example.com/health-predictor:runtime")
+        assert same_pods(trial.live, replace(trial.live, stable=elsewhere))
+        assert not same_pods(trial.live, other)
+
     def test_a_promotion_waits_for_its_pods(self) -> None:
         trial = settled(canary={"steps": []})
         trial.declare("v2")
@@ -165,6 +186,18 @@ class TestSteps:
             written.append(trial.status["rollout"]["evidence"]["pairs"])
         assert len(set(written)) == 6
 
+    def test_and_so_is_the_time_that_a_step_still_needs(self) -> None:
+        trial = settled(shadow={"minPairs": 1, "minDuration": "1h"})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turn(5)
+        told = []
+        for _ in range(60):
+            trial.turn(5)
+            told.append((trial.status["rollout"]["evidence"]["at"], why(trial).message))
+        assert len(set(told)) == 6
+
     def test_a_gate_that_is_decided_is_written_at_once(self) -> None:
         trial = settled(shadow={"minPairs": 100_000})
         trial.declare("v2")
@@ -173,6 +206,19 @@ class TestSteps:
         trial.turn(5)
         (gate,) = [g for g in trial.status["rollout"]["gates"] if g["name"] == "Downgrade"]
         assert gate["state"] == "Passed"
+
+    def test_so_is_that_a_step_has_its_pairs(self) -> None:
+        trial = settled(shadow={"minPairs": 2000, "minDuration": "1d"})
+        trial.declare("v2")
+        trial.turns(2)
+        trial.count(AGREES, ENOUGH)
+        trial.turn(5)
+        trial.count(AGREES, 4)
+        trial.turn(5)
+        assert trial.status["rollout"]["evidence"]["pairs"] == 1500
+        trial.count(AGREES)
+        trial.turn(5)
+        assert trial.status["rollout"]["evidence"]["pairs"] == 2000
 
     def test_counts_of_pods_that_are_gone_are_kept(self) -> None:
         trial = settled()
@@ -258,6 +304,16 @@ class TestTooLittleTraffic:
         trial.turns(3)
         assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
         assert said in why(trial).message
+
+    def test_a_step_waits_for_an_answer_of_each_pod(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.SHADOWING)
+        assert "risk-2 has not told its counts yet" in why(trial).message
 
     def test_without_pods_nothing_is_decided(self) -> None:
         trial = settled()
@@ -529,6 +585,18 @@ class TestRevert:
         assert (trial.phase, trial.answering) == ("Shadow", "v1")
         assert trial.status["history"][0]["outcome"] == "Superseded"
 
+    def test_a_trial_that_ends_without_its_gates_is_on_record(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turns(2)
+        trial.policy(strategy="RollingUpdate")
+        trial.turns(2)
+        assert (trial.answering, trial.phase) == ("v2", "")
+        entry, first = trial.status["history"]
+        assert (entry["version"], entry["outcome"]) == ("v2", "Superseded")
+        assert "spec.rollout.strategy is RollingUpdate" in entry["message"]
+        assert first["version"] == "v1"
+
 
 class TestApproval:
     def test_only_the_right_digest_promotes(self) -> None:
@@ -547,6 +615,22 @@ class TestApproval:
         trial.turns(3)
         assert (trial.phase, trial.answering) == ("", "v2")
         assert trial.status["history"][0]["approval"] == digest("v2")
+
+    def test_a_pod_that_has_just_come_is_asked_first(self) -> None:
+        """As an autoscaler brings it, without another step for people meanwhile."""
+        trial = settled(canary={"steps": []}, approval={"required": True})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(2)
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.policy(approval={"required": True, "digest": digest("v2")})
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("AwaitingApproval", reasons.AWAITING_APPROVAL)
+        assert "risk-2 has not told its counts yet" in why(trial).message
+        trial.evidence = {}
+        trial.turns(3)
+        assert trial.answering == "v2"
 
     def test_what_becomes_undecided_again_waits_for_that_first(self) -> None:
         trial = settled(approval={"required": True})

@@ -34,6 +34,7 @@ from riskpredictor_server.asgi import Application
 from riskpredictor_server.model.artifact import load
 from riskpredictor_server.model.comparison import Comparison
 from riskpredictor_server.web.app import create_app
+from support import foreign_model
 
 PATIENTS = patients(1000)
 INFER = "/v2/models/riskpredictor/infer"
@@ -239,6 +240,24 @@ def test_one_record_that_would_be_lowered_keeps_the_whole_batch() -> None:
     assert {row["model_version"] for row in answer["predictions"]} == {"v1"}
     found = state(serving)
     assert (found["withheld"], found["answers"]) == (1, {"stable": 3, "candidate": 0})
+
+
+def test_the_guard_goes_by_the_levels_that_the_models_declare(tmp_path: Path) -> None:
+    stable = foreign_model.write(tmp_path / "v1", "v1")
+    # Says Moderate, the second of four, of everybody.
+    form = {**foreign_model.FORM, "intercepts": [0.0, 90.0, 0.0, 0.0]}
+    examples = [{"title": "Well", "record": foreign_model.WELL}]
+    folder = foreign_model.write_artifact(
+        tmp_path / "v2", foreign_model.FEATURES, form, "v2", examples
+    )
+    serving = with_candidate(folder, model=stable, candidate_percent=100.0)
+    well, ill = foreign_model.WELL, foreign_model.ILL
+    assert ask(serving, well)["risk_level"] == "Moderate"
+    assert ask(serving, ill)["risk_level"] == "Very high"
+    assert ask(serving, {"instances": [well, ill]})["model_version"] == "v1"
+    found = state(serving)
+    assert found["matrix"] == [[0, 1, 0, 0], [0] * 4, [0] * 4, [0, 1, 0, 0]]
+    assert (found["withheld"], found["answers"]) == (2, {"stable": 3, "candidate": 1})
 
 
 def test_a_level_may_be_raised_and_without_the_guard_lowered() -> None:

@@ -139,17 +139,17 @@ def _waits_for_data(
     short = state.in_step(look.total.pairs) < step.min_pairs or bool(undecided)
     if not short and left <= 0:
         return None
+    reason = reasons.INSUFFICIENT_DATA if short and left <= 0 else running
     # The message has the numbers of the snapshot: the status is not written for each request.
-    then = left
-    if left > 0 and state.snapshot:
-        then += seconds_between(state.snapshot.at, now)
     counted = state.in_step(state.pairs)
     more = max(
         step.min_pairs - counted,
         gates.pairs_missing(rp.rollout.gates, state.counts, look.levels),
     )
-    text = words.waiting(state, counted, more, then, pending(state.gates), step_after(rp, state))
-    return Explanation(reasons.INSUFFICIENT_DATA if short and left <= 0 else running, text)
+    if state.snapshot:
+        left = step.min_seconds - seconds_between(state.step_started_at, state.snapshot.at)
+    text = words.waiting(state, counted, more, left, pending(state.gates), step_after(rp, state))
+    return Explanation(reason, text)
 
 
 def pending(results: Iterable[GateResult]) -> list[GateResult]:

@@ -75,6 +75,11 @@ def unread(state: State) -> str:
     return f"{_who_answers(state)}; the pods have not been asked yet"
 
 
+def unheard(state: State, pods: Sequence[str]) -> str:
+    """Some pods have not been heard of yet."""
+    return f"{_who_answers(state)}; {_some(pods)} has not told its counts yet"
+
+
 def no_pods(state: State) -> str:
     """There is no pod that could compare."""
     return f"no pod is wanted, so {state.candidate.version} cannot be compared"

@@ -37,6 +37,8 @@ OPEN = {
 }
 """Gates that let every candidate pass that can be scored."""
 MODEL = Settings.model_name
+BOUND = 240.0
+"""Seconds that a step may take on a busy machine."""
 SENDERS = 8
 BATCH = 500
 
@@ -104,12 +106,12 @@ class Trial:
     _new: Iterator[dict[str, Any]]
     """Patients that were not sent yet."""
 
-    def ready(self, within: float = 120) -> Body:
+    def ready(self, within: float = BOUND) -> Body:
         """Wait until it is Ready, and return its status."""
         status: Body = self.clinic.predictors.wait(self.key, within=within)["status"]
         return status
 
-    def not_ready(self, reason: str, within: float = 120) -> Body:
+    def not_ready(self, reason: str, within: float = BOUND) -> Body:
         """Wait for a reason of Ready=False, and return that condition."""
         self.clinic.predictors.wait(self.key, "False", reason, within=within)
         return self.condition("Ready")
@@ -148,7 +150,7 @@ class Trial:
         labels = f"healthtech.dev/riskpredictor={self.key.name}"
         return self.clinic.api.items(POD, self.key.namespace, labels)
 
-    def at_stage(self, stage: str, within: float = 120) -> None:
+    def at_stage(self, stage: str, within: float = BOUND) -> None:
         """Wait until every pod is of a stage, such as ``Canary-10``; empty: without a candidate.
 
         They are as many as declared, where a number is.
