@@ -200,7 +200,6 @@ def test_killed_before_each_write_every_change_ends_as_it_would_have(
         for (_, version), entry in record.ended.items()
     }
     assert outcomes == {("good", "Promoted"), (BAD, "Aborted")}
-    assert len(record.ended) >= kills // 5, "most kills met a change under way"
     assert not record.wrong
     assert operator.exits.count(-9) >= kills
     assert "Traceback" not in operator.says()

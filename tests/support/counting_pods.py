@@ -37,6 +37,7 @@ class CountingPods:
         self._addresses: dict[str, PodServer] = {}
         self._counted: Counter[str] = Counter()
         """Hundreds of pairs, by uid of the pod."""
+        self._failed: list[Exception] = []
         self._lock = threading.Lock()
         self.hundreds = hundreds
         self._most = most
@@ -50,7 +51,7 @@ class CountingPods:
         """How often a pod was asked."""
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(self._api.following(POD, self._namespace, self._see))
+        self._stack.enter_context(self._api.following(POD, self._namespace, self._note))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,6 +59,15 @@ class CountingPods:
         self._stack.close()
         for server in self._servers.values():
             server.close()
+        assert not self._failed, self._failed
+
+    def _note(self, event: str, pod: Body) -> None:
+        """What fails in the thread that follows the pods, fails the test."""
+        try:
+            self._see(event, pod)
+        except Exception as error:
+            self._failed.append(error)
+            raise
 
     def _see(self, event: str, pod: Body) -> None:
         metadata = pod["metadata"]
