@@ -180,4 +180,6 @@ class EvidenceReader:
 
 
 def _listed(pod: Body) -> Listed:
-    return Listed(pod["metadata"]["uid"], pod["metadata"]["name"], pods.is_ready(pod))
+    metadata = pod["metadata"]
+    leaving = "deletionTimestamp" in metadata
+    return Listed(metadata["uid"], metadata["name"], pods.is_ready(pod), leaving)

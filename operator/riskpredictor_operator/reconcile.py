@@ -113,7 +113,7 @@ class Reconciler:
             seen = await self._write_children(rp, body, observed, resolved)
         except ApiError as error:
             if verdict_of(error) is not Verdict.REPORT:
-                await self._report_failure(body, rp, error)
+                await self._report_failure(body, rp, error, resolved)
                 raise
             seen = Observation(problems=(explain_refusal(error, f"the children of {key}"),))
         if seen is None:
@@ -279,18 +279,28 @@ class Reconciler:
         status = build_status(rp, self.options, seen, previous, self._timestamp(), change)
         return await self._status_writer.write(rp.key, rp.uid, previous, status)
 
-    async def _report_failure(self, body: Body, rp: RiskPredictor, error: ApiError) -> None:
+    async def _report_failure(
+        self, body: Body, rp: RiskPredictor, error: ApiError, resolved: Resolved | None
+    ) -> None:
         """Report ApplyFailed once writes have failed for a while. Without it, Ready would stay True
-        although the children cannot be written."""
+        although the children cannot be written. An abort waits for nothing: it is put on record,
+        for it is other children that may fail to be written."""
         now = self.monotonic()
         passed = now - self._failing_since.setdefault(rp.key, now)
         # No answer (0) may mean that an admission webhook hangs: a status can still be written.
         # After 429 it is not written: the server asks for fewer requests.
-        if (error.status >= 500 or error.status == 0) and passed >= REPORT_FAILURE_AFTER_SECONDS:
-            message = f"cannot write the children: {error}; retrying"
-            why = Explanation(reasons.APPLY_FAILED, message)
-            with suppress(ApiError):
-                seen = await self._observe_result(rp, Observation(waiting=why))
+        concerned = error.status >= 500 or error.status == 0
+        is_told = concerned and passed >= REPORT_FAILURE_AFTER_SECONDS
+        if not is_told and (resolved is None or resolved.record.state is None):
+            return
+        message = f"cannot write the children: {error}; retrying"
+        why = Explanation(reasons.APPLY_FAILED, message)
+        with suppress(ApiError):
+            seen = await self._observe_result(rp, Observation(waiting=why))
+            change = self._advance(rp, body, resolved, seen)
+            if change is not None and change.aborts:
+                await self._report(body, rp, seen, resolved, change)
+            elif is_told:
                 await self._report(body, rp, seen)
 
     async def _report_invalid(self, key: Key, body: Body, error: SpecError) -> float:

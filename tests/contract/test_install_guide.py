@@ -36,7 +36,7 @@ def test_the_values_in_it_are_values_of_the_chart(helm: Helm) -> None:
     values = yaml.safe_load(block("Install with Helm", "yaml"))
     kinds = [body["kind"] for body in helm.template(values)]
     assert "ClusterRole" not in kinds
-    assert kinds.count("NetworkPolicy") == 3
+    assert kinds.count("NetworkPolicy") == 4
     monitored = helm.template(yaml.safe_load(block("Monitor with Helm", "yaml")))
     assert {"PodMonitor", "PrometheusRule", "ConfigMap"} <= {body["kind"] for body in monitored}
     narrowed = helm.template(yaml.safe_load(block("Network policies", "yaml")))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 from unit.operator.models import model
+from unit.operator.trial import FAST
 
 from riskpredictor_operator.core.model_copy import FORMER_COPIES
 from riskpredictor_operator.kube import Key
@@ -20,6 +21,7 @@ from support.api import (
 )
 from support.audit import Mark, granted_rights, used_rights
 from support.cluster import LocalCluster
+from support.counting_pods import BAD, CountingPods
 from support.pod_server import copy_of, declared, lead_to, serving, until
 from support.predictors import Predictors
 
@@ -30,8 +32,9 @@ def test_its_roles_grant_what_the_audit_log_shows_and_nothing_else(
     cluster.kubectl("-n", operators.SYSTEM, "delete", "lease", "--all")
     mark = Mark(cluster)
     log = tmp_path / "operator.log"
-    with operators.running(operator_config, log) as first:
-        # A whole life: create, repair, new version, fixed and back, a second operator stands by.
+    with operators.running(operator_config, log, "--evidence-seconds=1") as first:
+        # A whole life: create, repair, new version, fixed and back, models on trial, a second
+        # operator stands by.
         key = predictors.create()
         predictors.wait(key)
         api.patch(SERVICE, key, {"metadata": {"labels": {"app": "other"}}})
@@ -47,6 +50,7 @@ def test_its_roles_grant_what_the_audit_log_shows_and_nothing_else(
             predictors.break_beyond_update(key, resource)
             predictors.wait(key)
         _keep_copies(api, predictors, key)
+        _try_models(api, predictors)
         second = operators.OperatorProcess(operator_config, tmp_path / "standby.log")
         second.wait_for("standing by")
         first.stop()
@@ -82,6 +86,17 @@ def _keep_copies(api: Api, predictors: Predictors, key: Key) -> None:
             lead_to(api, key, server)
             until(api, key, "Kept")
     eventually(lambda: copy_of(api, key, model("w0")) is None, what="the oldest copy goes")
+
+
+def _try_models(api: Api, predictors: Predictors) -> None:
+    """A model that is promoted, and one that is stopped: neither needs a right of its own."""
+    with CountingPods(api, predictors.namespace, hundreds=20):
+        key = predictors.create("tried", minReplicas=1, rollout=FAST)
+        predictors.wait(key)
+        for version, reason in (("v2", "Ready"), (f"{BAD}-v3", "RolloutAborted")):
+            predictors.patch(key, modelVersion=version)
+            predictors.wait(key, str(reason == "Ready"), reason)
+        api.delete(RISKPREDICTOR, key)
 
 
 def test_it_never_writes_spec_or_metadata_of_a_riskpredictor(

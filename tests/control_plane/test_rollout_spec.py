@@ -309,9 +309,19 @@ def test_the_variables_of_the_fetch_step_are_the_operators_beside_a_shadow_from_
     api: Api, namespace: str
 ) -> None:
     template = {"env": [{"name": "RISKPREDICTOR_MODEL_OPTIONAL", "value": "on"}]}
-    with pytest.raises(Refused, match=r"beside spec\.model or spec\.shadow\.model: .*; remove"):
+    with pytest.raises(Refused, match=r"beside spec\.model, spec\.shadow\.model or .*; remove"):
         _create(api, namespace, podTemplate=template, **_shadow(model=MODEL))
     _create(api, namespace, podTemplate=template, **_shadow())
+
+
+def test_the_variables_of_the_fetch_step_are_the_operators_where_a_model_from_a_store_may_answer(
+    api: Api, namespace: str
+) -> None:
+    """A progressive change to a model in its image leaves the one from a store in the pods."""
+    template = {"env": [{"name": "RISKPREDICTOR_MODEL", "value": "/elsewhere"}]}
+    with pytest.raises(Refused, match=r"or the strategy Progressive, .*; remove the entry"):
+        _create(api, namespace, podTemplate=template, rollout={"strategy": "Progressive"})
+    _create(api, namespace, podTemplate=template)
 
 
 def test_a_shadow_may_be_corrected_replaced_and_taken_over(api: Api, namespace: str) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
 from unit.operator.models import model
+from unit.operator.trial import FAST
+from unit.predictor.support import free_port
 
 from riskpredictor_operator.core.api import (
     ANNOTATION_LAST_APPLIED,
@@ -21,6 +24,7 @@ from riskpredictor_operator.kube import Key
 from support import operator as operators
 from support.api import DEPLOYMENT, RISKPREDICTOR, SERVICE, Api, Body, eventually
 from support.cluster import LocalCluster
+from support.counting_pods import CountingPods
 from support.pod_server import copy_of, declared, lead_to, serving, until
 from support.predictors import Predictors
 
@@ -39,14 +43,25 @@ def test_what_is_confidential_stays_where_it_is(
     token = yaml.safe_load(operator_config.read_text())["users"][0]["user"]["token"]
     sentinels = {
         where: f"{where}-{secrets.token_hex(12)}"
-        for where in ("secret", "annotation", "template", "pods", "environment", "store", "ca")
+        for where in (
+            "secret",
+            "annotation",
+            "template",
+            "pods",
+            "environment",
+            "store",
+            "ca",
+            "patient",
+        )
     }
     namespace, key = predictors.namespace, Key(predictors.namespace, "risk")
     _secret(api, namespace, sentinels["secret"])
     _of_the_store(api, namespace, sentinels["store"], sentinels["ca"])
     log = tmp_path / "operator.log"
+    metrics = free_port()
     process = operators.OperatorProcess(
-        operator_config, log, "--log-level=debug", f"--log-format={form}",
+        operator_config, log, "--log-level=debug", f"--log-format={form}", "--evidence-seconds=1",
+        f"--http-port={metrics}", "--http-host=127.0.0.1",
         environment={"PREDICTOR_PASSWORD": sentinels["environment"]},
     )  # fmt: skip
     try:
@@ -73,11 +88,15 @@ def test_what_is_confidential_stays_where_it_is(
         assert template["metadata"]["annotations"]["example.com/token"] == sentinels["template"]
         _through_everything(api, predictors, key, sentinels["pods"])
         _through_a_store(api, predictors, key)
+        _through_a_trial(api, predictors, key, sentinels["patient"])
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=30) as answer:
+            exposed = answer.read().decode()
     finally:
         process.stop()
     told = {
         "log": log.read_text(),
         "Events": json.dumps(api.items(EVENT, namespace)),
+        "metrics": exposed,
         "status": json.dumps([b["status"] for b in api.items(RISKPREDICTOR, namespace)]),
         "children": json.dumps([_metadata(api.need(r, key)) for r in CHILDREN]),
         "the record": json.dumps(api.need(DEPLOYMENT, key)["metadata"]).replace(
@@ -88,6 +107,8 @@ def test_what_is_confidential_stays_where_it_is(
     assert f"{key}: Ready" in told["log"]
     assert "ApplyRefused" in told["Events"]
     assert "keeps a copy of the model" in told["log"]
+    assert "StepReached" in told["Events"]
+    assert "riskpredictor_operator" in told["metrics"]
     confidential = {**sentinels, "token": token, "signature": token.rpartition(".")[2]}
     leaks = [
         f"{what} in {where}"
@@ -138,6 +159,23 @@ def _through_a_store(api: Api, predictors: Predictors, key: Key) -> None:
     with serving(V2) as server:
         lead_to(api, key, server)
         until(api, key, "Kept")
+
+
+def _through_a_trial(api: Api, predictors: Predictors, key: Key, patient: str) -> None:
+    """A model on trial, whose pods say more of a patient than they are asked for: first in what
+    cannot be used, then beside what can."""
+    with CountingPods(api, key.namespace, hundreds=20) as pods:
+        pods.more = {"matrix": [[patient]], "instance": {"subject": patient}}
+        predictors.patch(key, modelVersion="v3", model=None, rollout=FAST)
+
+        def refused() -> bool:
+            said: str = predictors.condition(key)["message"]
+            return "what pods tell of their counts cannot be used" in said
+
+        eventually(refused, within=90, what="reports are refused")
+        pods.more = {"subject": patient, "records": [{"heart_rate": patient}]}
+        predictors.wait(key)
+        assert api.need(RISKPREDICTOR, key)["status"]["servingVersion"] == "v3"
 
 
 def _through_everything(api: Api, predictors: Predictors, key: Key, sentinel: str) -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from unit.operator.builders import rendered
 
-from riskpredictor_operator.core.api import CHILDREN, FIELD_MANAGER
+from riskpredictor_operator.core.api import ANNOTATION_HASH, CHILDREN, FIELD_MANAGER
+from riskpredictor_operator.core.compare import recorded
+from riskpredictor_operator.core.metadata import digest
 from riskpredictor_operator.core.rollout import is_rolling
 from riskpredictor_operator.kube import Key, path_of
 from support import operator as operators
-from support.api import DEPLOYMENT, RISKPREDICTOR, Api, eventually
+from support.api import DEPLOYMENT, RISKPREDICTOR, Api, Body, eventually
+from support.pod_server import pods_of
 from support.predictors import Predictors
 
 COUNT = 8
@@ -116,6 +120,48 @@ def test_pods_of_the_version_before_are_replaced_once_and_a_few_at_a_time(
             return left and "tolerations" not in pod
 
         eventually(plain, within=2)
+
+
+def _made_by_the_release_before(api: Api, key: Key) -> None:
+    """Put a Deployment back to how the release before progressive roll-outs applied it: all as
+    today, but for one pod more at a time."""
+    desired = rendered(api.need(RISKPREDICTOR, key)).deployment
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    former = {**desired, "spec": {**desired["spec"], "strategy": rolling}}
+    annotations = {**desired["metadata"]["annotations"], ANNOTATION_HASH: digest(former)}
+    former["metadata"] = {**desired["metadata"], "annotations": annotations}
+    path = f"{path_of(DEPLOYMENT, key)}?fieldManager={FIELD_MANAGER}&force=true"
+    api.request("PATCH", path, recorded(former), "application/apply-patch+yaml")
+
+
+def test_pods_of_the_release_before_progressive_roll_outs_stay(
+    api: Api, predictors: Predictors, operator_config: Path, tmp_path: Path
+) -> None:
+    """Only how many pods more a roll-out makes has changed, which is no matter of the pods."""
+    with operators.running(operator_config, tmp_path / "old.log"):
+        key = predictors.create(minReplicas=1)
+        predictors.settle(key)
+    _made_by_the_release_before(api, key)
+
+    def observed() -> Body | None:
+        body = api.need(DEPLOYMENT, key)
+        same = body["status"].get("observedGeneration") == body["metadata"]["generation"]
+        return body if same else None
+
+    before = eventually(observed)
+    assert before is not None
+    assert before["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1
+    pods = {pod["metadata"]["uid"] for pod in pods_of(api, key)}
+    with operators.running(operator_config, tmp_path / "new.log"):
+        eventually(
+            lambda: (
+                api.need(DEPLOYMENT, key)["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == "25%"
+            )
+        )
+        predictors.settle(key)
+    after = api.need(DEPLOYMENT, key)
+    assert after["spec"]["template"] == before["spec"]["template"]
+    assert {pod["metadata"]["uid"] for pod in pods_of(api, key)} == pods
 
 
 def test_a_bad_default_stops_after_a_few(

@@ -6,18 +6,27 @@ is enforced.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from riskdemo.shell import Kubectl
+from riskpredictor_operator.core.api import CONFIG_MAP
 from riskpredictor_operator.kube import Key
-from support import programs
-from support.api import NAMESPACE, Api
+from support import candidates, programs
+from support.api import NAMESPACE, SECRET, Api
+from support.clinic import Clinic
 from support.cluster import LocalCluster
 from support.diagnosis import explain
+from support.operator import SYSTEM
 from support.predictors import Predictors
+from support.stores import http
+
+OPERATOR = "deployment/riskpredictor-operator"
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -76,3 +85,46 @@ def predictors(cluster: LocalCluster, api: Api, home: str) -> Predictors:
 def kubectl(cluster: LocalCluster, home: str) -> Kubectl:
     """kubectl in the module's namespace."""
     return Kubectl(cluster.kubeconfig, home, str(cluster.bin / "kubectl"))
+
+
+@pytest.fixture(scope="session")
+def attentive(cluster: LocalCluster) -> None:
+    """The operator reads the counts of compared models every second from now on."""
+    cluster.kubectl("-n", SYSTEM, "set", "env", OPERATOR, "RISKPREDICTOR_EVIDENCE_SECONDS=1")
+    cluster.kubectl("-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=120s")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """One that pods may read, whatever their user."""
+    path = Path(tempfile.mkdtemp(prefix="riskpredictor-stores-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def store(cluster: LocalCluster, folder: Path) -> Iterator[http.WebServer]:
+    """A web server for models that pods reach."""
+    with http.serve(cluster.machine_address, folder / "store") as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def clinic(
+    cluster: LocalCluster,
+    api: Api,
+    predictors: Predictors,
+    folder: Path,
+    store: http.WebServer,
+    attentive: None,
+) -> Clinic:
+    """A place to change models in, with the password and the authority of the store."""
+    assert store.authority
+    for resource, name, content in (
+        (SECRET, "store", {"stringData": dict(store.credentials)}),
+        (CONFIG_MAP, "store-ca", {"data": {"ca.crt": store.authority.read_text()}}),
+    ):
+        metadata = {"name": name, "namespace": predictors.namespace}
+        api.create(resource, {"metadata": metadata, **content})
+    return Clinic(cluster, api, predictors, candidates.write_all(folder / "candidates"))

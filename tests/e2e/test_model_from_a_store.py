@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,28 +21,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from riskpredictor_operator.core.api import CONFIG_MAP, POD
 from riskpredictor_operator.kube import Key, Resource
 from support import foreign_model
-from support.api import Api, Body, eventually
+from support.api import SECRET, Api, Body, eventually
 from support.cluster import LocalCluster
 from support.fetch import digest_of
 from support.predictors import Predictors
 from support.signing import sign, write_key
 from support.stores import NAMES, Source, Store, serve
 
-SECRET = Resource("", "v1", "secrets", "Secret")
 CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 
 
 NODE_PORT = {"type": "NodePort"}
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """One that pods may read, whatever their user."""
-    path = Path(tempfile.mkdtemp(prefix="riskpredictor-stores-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

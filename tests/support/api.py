@@ -25,6 +25,7 @@ SERVICE, AUTOSCALER = names.SERVICE, names.AUTOSCALER
 DISRUPTION_BUDGET = names.DISRUPTION_BUDGET
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace")
 QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
+SECRET = Resource("", "v1", "secrets", "Secret")
 
 _CONTENT = {
     "merge": "application/merge-patch+json",

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,10 +22,13 @@ from riskpredictor_operator.core.api import CONFIG_MAP, CONTAINER_PORT, POD
 from riskpredictor_operator.kube import Key
 from support.api import RISKPREDICTOR, Api, Body, eventually
 
-_ADDRESSES = (
-    f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}.{n}" for n in itertools.count(1)
-)
-"""Loopback addresses that no other test uses: the port is the predictor's."""
+_NUMBERS = itertools.count(os.getpid() * 1000)
+
+
+def _next_address() -> str:
+    """A loopback address that no other test uses, most likely: the port is the predictor's."""
+    number = next(_NUMBERS)
+    return f"127.{1 + number // 62_500 % 250}.{number // 250 % 250}.{1 + number % 250}"
 
 
 def declared(files: Mapping[str, bytes], **source: Any) -> dict[str, Any]:
@@ -41,11 +44,11 @@ class PodServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, files: Mapping[str, bytes], candidate: Mapping[str, bytes]) -> None:
-        super().__init__((next(_ADDRESSES), CONTAINER_PORT), _Handler)
+        super().__init__((_next_address(), CONTAINER_PORT), _Handler)
         self.files = files
         self.candidate = candidate
         """Files of the candidate."""
-        self.answers: dict[str, bytes] = {}
+        self.answers: dict[str, bytes | Callable[[], bytes]] = {}
         """What is answered to other paths, such as ``/rollout``."""
         self.hangs = threading.Event()
         self.asked: list[str] = []
@@ -62,6 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
         folder, _, name = self.path.rpartition("/")
         held = {"/model/files": self.server.files, "/model/candidate/files": self.server.candidate}
         content = held.get(folder, {}).get(name, self.server.answers.get(self.path))
+        if callable(content):
+            content = content()
         self.send_response(200 if content is not None else 404)
         self.end_headers()
         self.wfile.write(content or b"")

@@ -90,7 +90,8 @@ class Predictors:
         try:
             found = eventually(check, within=within, what=f"{key}: Ready={status} {reason}")
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self._explain(key)}") from None
+            told = (self._api.get(RISKPREDICTOR, key) or {}).get("status")
+            raise AssertionError(f"{error}\n{self._explain(key)}\n{told}") from None
         assert found is not None
         return found
 

@@ -424,7 +424,8 @@ Symptom: MODEL is the former version; `status.history` has the outcome Reverted 
 Fix: Nothing to do.
 Run: kubectl riskpredictor rollout history NAME -n NAMESPACE"""
 SUPERSEDED: Final = "Superseded"
-"""A third model was declared while another one was on trial, which has ended therefore.
+"""Another model, another word in `spec.rollout.retry`, or `strategy: RollingUpdate` was declared
+while a model was on trial, which has ended therefore.
 
 Symptom: CANDIDATE names the third version; `status.history` has the outcome Superseded.
 Fix: Nothing to do.

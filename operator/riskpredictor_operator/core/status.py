@@ -84,25 +84,26 @@ def build_status(
         "image": _image(rp, options, seen.deployment),
         "url": names.url_of(rp),
     }
+    told = {name: previous[name] for name in records.FIELDS if name in previous}
+    if change is not None:
+        told = records.to_fields(change.record)
     if rollout is not None and rollout.serving_version:
-        status["servingVersion"] = _serving_versions(rollout, change)
+        status["servingVersion"] = _serving_versions(rollout, told.get("rollout") or {})
         version, digest = rollout.serving_model
         if digest:
             copy = _copy_of(digest, seen.copies, previous)
             status["model"] = {"version": version, "digest": digest} | copy
     if copies := previous.get("modelCopies") if seen.copies is None else seen.copies.copies:
         status["modelCopies"] = list(copies)
-    if change is not None:
-        return status | records.to_fields(change.record)
-    return status | {name: previous[name] for name in records.FIELDS if name in previous}
+    return status | told
 
 
-def _serving_versions(rollout: Rollout, change: Advanced | None) -> str:
+def _serving_versions(rollout: Rollout, of_change: Body) -> str:
     """The versions that answer; in a canary the candidate's, too, which is in the same pods."""
-    state = change.record.state if change else None
     versions = {*rollout.serving_version.split(",")}
-    if state is not None and state.percent:
-        versions.add(state.candidate.version)
+    candidate = of_change.get("candidate") or {}
+    if of_change.get("percent") and "version" in candidate:
+        versions.add(str(candidate["version"]))
     return ",".join(sorted(versions))
 
 

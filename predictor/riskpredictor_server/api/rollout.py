@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ log = logging.getLogger("riskpredictor")
 SWITCHED_OFF: Final = "SwitchedOff"
 _MOST_FAILED: Final = 20
 """Failed cases that are told."""
+_MOST_TEXT: Final = 256
+"""Characters of each."""
 
 Gauge = tuple[str, str, dict[str, str], float]
 """Name, help, labels and value of a sample."""
@@ -107,7 +109,8 @@ class Rollout:
         candidate, counts = self.candidate, self._counts
         levels = stable.schema.levels
         comparison = candidate.comparison if candidate else None
-        brier = {STABLE: _brier(stable), CANDIDATE: _brier(candidate.model if candidate else None)}
+        card = candidate.card if candidate else {}
+        brier = {STABLE: _brier(stable.card), CANDIDATE: _brier(card)}
         with counts.lock:
             matrix = comparison.matrix if comparison else [[0] * len(levels) for _ in levels]
             return {
@@ -170,16 +173,18 @@ class Rollout:
         yield "riskpredictor_candidate_switched_off", text, {}, off
 
 
-def _brier(model: Model | None) -> float | None:
-    """The Brier score on the card, if it has one."""
-    metrics = model.card.get("metrics") if model else None
+def _brier(card: Mapping[str, Any]) -> float | None:
+    """The Brier score on a card, if it has one."""
+    metrics = card.get("metrics")
     found = metrics.get("brier") if isinstance(metrics, dict) else None
-    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < math.inf:
+        return None
+    return float(found)
 
 
 def _told_cases(cases: CasesResult) -> dict[str, Any]:
     return {
         "digest": cases.digest,
         "passed": cases.passed,
-        "failed": list(cases.failed[:_MOST_FAILED]),
+        "failed": [text[:_MOST_TEXT] for text in cases.failed[:_MOST_FAILED]],
     }

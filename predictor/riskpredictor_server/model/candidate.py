@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -37,6 +39,8 @@ REASONS: Final = (
 """Why a candidate is unusable."""
 MOST_TERMS: Final = 64
 """Of the linear form: every request is scored by it, too, so it must cost little."""
+MOST_FACTORS: Final = 4 * MOST_TERMS
+"""Of all its terms: a term is a product, and each factor of it costs as much as a term."""
 MOST_BYTES: Final = 1_048_576
 """Of each file: the memory of a pod was sized for one model."""
 _MOST_TEXT: Final = 1000
@@ -55,6 +59,9 @@ class Candidate:
     """One of REASONS, if it is unusable."""
     message: str = ""
     """Why it is unusable or cannot be compared, for people."""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """Empty where it could not be read. One that is not compared has it, too: its Brier score is
+    what is left to judge it by."""
     model: Model | None = None
     """If it could be loaded."""
     comparison: Comparison | None = None
@@ -92,6 +99,8 @@ def _identified(folder: Path) -> Candidate:
     if (folder / ERROR).is_file():
         reason, message = _told(folder / ERROR)
         return Candidate(UNUSABLE, reason=reason, message=message)
+    for name in FILES:
+        _check_file(folder, name)
     large = [n for n in FILES if (folder / n).is_file() and _size(folder / n) > MOST_BYTES]
     message = "".join(
         f"{folder / name} has {_size(folder / name)} bytes; a candidate is compared if no file of"
@@ -106,6 +115,7 @@ def _identified(folder: Path) -> Candidate:
         card["model_version"],
         "sha256:" + hashlib.sha256(raw).hexdigest(),
         message=message,
+        card=card,
     )
     if LINEAR not in card["files"]:
         message = (
@@ -119,15 +129,34 @@ def _identified(folder: Path) -> Candidate:
 def _loaded(folder: Path, stable: Model, found: Candidate) -> Candidate:
     """Load it; raises ArtifactError."""
     model = load(folder, linear_only=True)
-    found = replace(found, version=model.version, digest=f"sha256:{model.card_digest}", model=model)
-    terms = len(orjson.loads(model.files[LINEAR])["terms"])
-    if terms > MOST_TERMS:
-        message = f"it has {terms} terms; a candidate with at most {MOST_TERMS} is compared"
-        return replace(found, state=NOT_COMPARABLE, message=message)
+    digest = f"sha256:{model.card_digest}"
+    found = replace(found, version=model.version, digest=digest, card=model.card, model=model)
+    terms = orjson.loads(model.files[LINEAR])["terms"]
+    # Format 1 has terms of one factor each, without the name.
+    factors = sum(len(term.get("factors", (term,))) for term in terms)
+    for count, most, what in (
+        (len(terms), MOST_TERMS, "terms"),
+        (factors, MOST_FACTORS, "factors in its terms"),
+    ):
+        if count > most:
+            message = f"it has {count} {what}; a candidate with at most {most} is compared"
+            return replace(found, state=NOT_COMPARABLE, message=message)
     try:
         return replace(found, comparison=Comparison(stable, model))
     except NotComparableError as error:
         return replace(found, state=NOT_COMPARABLE, message=str(error))
+
+
+def _check_file(folder: Path, name: str) -> None:
+    """Raise ArtifactError for what is there and no file of this folder.
+
+    A pipe or a device would be read for ever; a link to elsewhere could show what is no model's.
+    """
+    path = folder / name
+    real = Path(os.path.realpath(path))
+    inside = real.is_relative_to(os.path.realpath(folder))
+    if os.path.lexists(path) and not (inside and real.is_file()):
+        raise ArtifactError(f"{path} must be a file, or a link to one in its folder")
 
 
 def _size(path: Path) -> int:

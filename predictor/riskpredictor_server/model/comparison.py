@@ -22,7 +22,8 @@ class Distinct:
     """Tells which records are new: a Bloom filter of 2^20 bits and three indexes.
 
     One that is new is taken for an old one with a probability of 0.1 % after 40,000 distinct ones,
-    2 in 100 million after 1,000. An old one is never taken for a new one. (Bloom, "Space/time
+    2 in 100 million after 1,000; the fuller it is, the more new ones are missed, so counts of a
+    long comparison are too low. An old one is never taken for a new one. (Bloom, "Space/time
     trade-offs in hash coding with allowable errors", 1970.) The indexes are bits of Python's own
     hash, which is a keyed one of 64 bits (PEP 456).
     """
@@ -117,7 +118,8 @@ def _difference(ours: Feature, theirs: Feature) -> str:
         ("type", ours.type, theirs.type),
         ("unit", unit_name(ours.unit), unit_name(theirs.unit)),
     ):
-        if one != other:
+        # A whole number is a number; the reverse does not hold.
+        if one != other and (one, other) != ("integer", "number"):
             return f"its {name} is {other or 'none'}, that of the stable model {one or 'none'}"
     if ours.is_numeric and not theirs.minimum <= ours.minimum <= ours.maximum <= theirs.maximum:
         return f"it takes {theirs.span()}, the stable model {ours.span()}"

@@ -35,14 +35,22 @@ class FakePods:
         """By address of the pod, then by name of the file."""
         self.candidates: dict[str, dict[str, bytes]] = {}
         """The same of the candidate."""
+        self.pages: dict[str, dict[str, bytes]] = {}
+        """What else they answer: by address, then by path without its slash, such as rollout."""
         self.asked: list[str] = []
         """Addresses, in the order of the requests for a card."""
+        self.polls = 0
+        """How often one was asked for its counts."""
         self.hangs = False
 
     async def read(self, address: str, port: int, path: str, limit: int) -> bytes | None:
         assert port == api.CONTAINER_PORT
         folder, _, name = path.rpartition("/")
-        held = {"/model/files": self.files, "/model/candidate/files": self.candidates}[folder]
+        held = {
+            "/model/files": self.files, "/model/candidate/files": self.candidates, "": self.pages,
+        }[folder]  # fmt: skip
+        if path == "/rollout":
+            self.polls += 1
         if name == "card.json":
             self.asked.append(address)
         if self.hangs:
@@ -80,15 +88,33 @@ class Harness:
         self.copier = ModelCopier(
             self.cluster, self.cache, self.pods, self.queue.add, lambda: self.time.timestamp()
         )
+        self._polls: list[asyncio.Event] = []
         self.evidence = EvidenceReader(
-            self.cluster, self.cache, self.pods, self.queue.add, lambda: self.time.timestamp(), 10.0
-        )
+            self.cluster, self.cache, self.pods, self.queue.add, lambda: self.time.timestamp(),
+            10.0, self._until_the_next_poll,
+        )  # fmt: skip
         changes = ModelChanges(self.options, self.evidence)
         self.reconciler = Reconciler(
             self.cluster, self.cache, self.options, self.limiter, self.copier, changes,
             lambda: self.time,
             lambda: self.time.timestamp(),
         )  # fmt: skip
+
+    async def _until_the_next_poll(self, _: float) -> None:
+        due = asyncio.Event()
+        self._polls.append(due)
+        try:
+            await due.wait()
+        finally:
+            self._polls.remove(due)
+
+    async def poll(self) -> None:
+        """The pods of a roll-out are asked for their counts, if any roll-out is to be read."""
+        for due in self._polls:
+            due.set()
+        # A task that was cancelled, or that has just begun, takes a few turns as well.
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     def declare(self, **spec: Any) -> Object:
         """Apply a RiskPredictor, new or changed."""

@@ -24,6 +24,7 @@ from riskpredictor_operator.core.change.evidence import (
     Counts,
 )
 from riskpredictor_operator.core.change.record import to_fields
+from riskpredictor_operator.core.change.resolve import same_pods
 from riskpredictor_operator.core.change.state import abort_key, after, from_document, to_document
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.release import Release, Serving
@@ -115,6 +116,26 @@ class TestSteps:
         assert trial.phase == "Shadow"
         assert "its pods are coming" in why(trial).message
 
+    @pytest.mark.parametrize(
+        "otherwise",
+        [
+            {"stage": "Canary-10"}, {"rollout_id": "0123456789ab"}, {"sample": 50.0},
+            {"guard": "None"}, {"subject_header": "X-Ward"}, {"cases": "ward-cases"},
+        ],
+    )  # fmt: skip
+    def test_pods_of_a_step_are_those_with_all_that_the_policy_says_of_it(
+        self, otherwise: Any
+    ) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        assert trial.live is not None
+        assert trial.candidate is not None
+        other = replace(trial.live, candidate=replace(trial.candidate, **otherwise))
+        elsewhere = replace(trial.live.stable, image="mirror.example.com/health-predictor:runtime")
+        assert same_pods(trial.live, replace(trial.live, stable=elsewhere))
+        assert not same_pods(trial.live, other)
+
     def test_a_promotion_waits_for_its_pods(self) -> None:
         trial = settled(canary={"steps": []})
         trial.declare("v2")
@@ -165,6 +186,18 @@ class TestSteps:
             written.append(trial.status["rollout"]["evidence"]["pairs"])
         assert len(set(written)) == 6
 
+    def test_and_so_is_the_time_that_a_step_still_needs(self) -> None:
+        trial = settled(shadow={"minPairs": 1, "minDuration": "1h"})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turn(5)
+        told = []
+        for _ in range(60):
+            trial.turn(5)
+            told.append((trial.status["rollout"]["evidence"]["at"], why(trial).message))
+        assert len(set(told)) == 6
+
     def test_a_gate_that_is_decided_is_written_at_once(self) -> None:
         trial = settled(shadow={"minPairs": 100_000})
         trial.declare("v2")
@@ -173,6 +206,19 @@ class TestSteps:
         trial.turn(5)
         (gate,) = [g for g in trial.status["rollout"]["gates"] if g["name"] == "Downgrade"]
         assert gate["state"] == "Passed"
+
+    def test_so_is_that_a_step_has_its_pairs(self) -> None:
+        trial = settled(shadow={"minPairs": 2000, "minDuration": "1d"})
+        trial.declare("v2")
+        trial.turns(2)
+        trial.count(AGREES, ENOUGH)
+        trial.turn(5)
+        trial.count(AGREES, 4)
+        trial.turn(5)
+        assert trial.status["rollout"]["evidence"]["pairs"] == 1500
+        trial.count(AGREES)
+        trial.turn(5)
+        assert trial.status["rollout"]["evidence"]["pairs"] == 2000
 
     def test_counts_of_pods_that_are_gone_are_kept(self) -> None:
         trial = settled()
@@ -194,6 +240,19 @@ class TestSteps:
 
 
 class TestTooLittleTraffic:
+    def test_the_time_left_is_told_as_of_the_last_counts(self) -> None:
+        """Else each pass would write the status."""
+        trial = settled(shadow={"minPairs": 1, "minDuration": "2m"})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES)
+        trial.turn()
+        said = why(trial).message
+        trial.turns(5)
+        assert (why(trial).message, trial.phase) == (said, "Shadow")
+        trial.turn()
+        assert why(trial).message != said
+
     def test_too_few_pairs_hold_and_say_so(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -228,6 +287,7 @@ class TestTooLittleTraffic:
         ("evidence", "said"),
         [
             ({"unaware": ("risk-1",)}, "cannot compare two models (risk-1 has no GET /rollout)"),
+            ({"unaware": ("risk-1", "risk-2")}, "(risk-1, risk-2 have no GET /rollout)"),
             ({"refused": ("risk-1: matrix: missing",)}, "risk-1: matrix: missing"),
             ({"unreachable": ("risk-1",)}, "let it reach port 5000"),
             ({"reports": ()}, "let it reach port 5000"),
@@ -244,6 +304,16 @@ class TestTooLittleTraffic:
         trial.turns(3)
         assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
         assert said in why(trial).message
+
+    def test_a_step_waits_for_an_answer_of_each_pod(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.SHADOWING)
+        assert "risk-2 has not told its counts yet" in why(trial).message
 
     def test_without_pods_nothing_is_decided(self) -> None:
         trial = settled()
@@ -390,6 +460,26 @@ class TestAbort:
         assert (trial.phase, why(trial).reason) == ("Aborted", reason)
         assert "card.json has sha256:06a8" in why(trial).message
 
+    def test_a_candidate_whose_image_holds_another_model_by_now_is_stopped(self) -> None:
+        """What was counted is of the model before, and nobody knows which would be promoted."""
+        trial = settled()
+        trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
+        trial.turn()
+        trial.count(AGREES)
+        trial.turn()
+        trial.report = {"candidate_digest": digest("v9")}
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Aborted", reasons.MODEL_DIGEST_MISMATCH)
+        assert f"risk-1 has {digest('v9')}" in why(trial).message
+        assert trial.status["aborted"][0]["digest"] == digest("v2")
+
+    def test_pods_with_different_models_in_the_same_image_stop_it(self) -> None:
+        trial = settled()
+        trial.spec = {"modelVersion": "v2", "rollout": trial.spec["rollout"]}
+        trial.second = {"candidate_digest": digest("v9")}
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Aborted", reasons.MODEL_DIGEST_MISMATCH)
+
     def test_one_pod_without_the_candidate_holds_it_and_stops_nothing(self) -> None:
         trial = settled()
         trial.declare("v2")
@@ -507,6 +597,18 @@ class TestRevert:
         assert (trial.phase, trial.answering) == ("Shadow", "v1")
         assert trial.status["history"][0]["outcome"] == "Superseded"
 
+    def test_a_trial_that_ends_without_its_gates_is_on_record(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turns(2)
+        trial.policy(strategy="RollingUpdate")
+        trial.turns(2)
+        assert (trial.answering, trial.phase) == ("v2", "")
+        entry, first = trial.status["history"]
+        assert (entry["version"], entry["outcome"]) == ("v2", "Superseded")
+        assert "spec.rollout.strategy is RollingUpdate" in entry["message"]
+        assert first["version"] == "v1"
+
 
 class TestApproval:
     def test_only_the_right_digest_promotes(self) -> None:
@@ -525,6 +627,22 @@ class TestApproval:
         trial.turns(3)
         assert (trial.phase, trial.answering) == ("", "v2")
         assert trial.status["history"][0]["approval"] == digest("v2")
+
+    def test_a_pod_that_has_just_come_is_asked_first(self) -> None:
+        """As an autoscaler brings it, without another step for people meanwhile."""
+        trial = settled(canary={"steps": []}, approval={"required": True})
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(2)
+        trial.evidence = {"unheard": ("risk-2",)}
+        trial.policy(approval={"required": True, "digest": digest("v2")})
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("AwaitingApproval", reasons.AWAITING_APPROVAL)
+        assert "risk-2 has not told its counts yet" in why(trial).message
+        trial.evidence = {}
+        trial.turns(3)
+        assert trial.answering == "v2"
 
     def test_what_becomes_undecided_again_waits_for_that_first(self) -> None:
         trial = settled(approval={"required": True})
@@ -557,6 +675,13 @@ class TestNotComparable:
         entry = trial.status["history"][0]
         assert entry["reason"] == reasons.CANDIDATE_NOT_COMPARABLE
         assert "it is no linear form" in entry["message"]
+
+    def test_one_pod_that_says_so_spares_no_candidate_its_gates(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.second = {"state": NOT_COMPARABLE, "message": "it is no linear form"}
+        trial.turns(4)
+        assert (trial.phase, trial.answering) == ("Shadow", "v1")
 
     def test_a_worse_card_stops_it(self) -> None:
         trial = settled()
@@ -622,6 +747,31 @@ class TestStableBroken:
         trial.report = {}
         trial.facts = self.FACTS
         trial.silent = True
+        trial.turns(2)
+        assert trial.answering == "v2"
+
+    def test_a_trouble_that_no_waiting_helps_is_not_the_candidates(self) -> None:
+        """The stable model has another digest than declared, or is not signed."""
+        trial = settled()
+        trial.declare("v2")
+        mismatch = Explanation(reasons.MODEL_DIGEST_MISMATCH, "card.json has sha256:06a8")
+        trial.facts = {**self.FACTS, "trouble": mismatch, "stalled": True}
+        trial.facts |= {"unavailable_seconds": 5.0}
+        trial.silent = True
+        trial.turns(2)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.MODEL_DIGEST_MISMATCH)
+        trial.facts |= {"unavailable_seconds": 61.0}
+        trial.turns(2)
+        assert trial.answering == "v2"
+
+    def test_a_promotion_without_a_comparison_needs_the_approval_too(self) -> None:
+        trial = settled(approval={"required": True})
+        trial.declare("v2")
+        trial.facts, trial.silent = self.FACTS, True
+        trial.turns(3)
+        assert (trial.answering, why(trial).reason) == ("v1", reasons.CRASH_LOOPING)
+        assert f"set spec.rollout.approval.digest to {digest('v2')}" in why(trial).message
+        trial.policy(approval={"required": True, "digest": digest("v2")})
         trial.turns(2)
         assert trial.answering == "v2"
 
@@ -711,6 +861,26 @@ class TestLoss:
         trial.declare("v2")
         trial.turn()
         assert (trial.phase, trial.answering) == ("Shadow", "v1")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"startedAt": "2026-03-01T12:00:00"},
+        {"levels": ["Low", "High"]},
+        {"evidence": {"matrix": [[1, 0], [0, 1]], "pods": 1, "at": "2027-03-01T12:00:00Z"}},
+    ],
+)
+@pytest.mark.parametrize("evidence", [{}, {"reports": (), "carried": Counts(AGREES)}])
+def test_a_field_that_somebody_edited_is_no_obstacle(edited: Any, evidence: Any) -> None:
+    trial = settled()
+    trial.declare("v2")
+    trial.count(AGREES)
+    trial.turns(2)
+    trial.status["rollout"] |= edited
+    trial.evidence = evidence
+    trial.turn()
+    assert (trial.phase, trial.answering) == ("Shadow", "v1")
 
 
 @given(seed=st.integers(0, 2**32), goodness=st.sampled_from([AGREES, UNDER_TRIAGE]))

@@ -123,7 +123,7 @@ CHANGES = {
         {"rollout": rollout()},
         {"rollout": rollout(id="other", candidate={"version": "v3"}),
          "history": [ended("Superseded")]},
-        [("Normal", "Superseded", (f"another model is declared: {V2} ends before it is promoted "
+        [("Normal", "Superseded", (f"something else is declared: {V2} ends before it is promoted "
           "after 2304 pairs")),
          ("Normal", "RolloutStarted", f"v3 is on trial beside {V1}, which answers; step Shadow")],
     ),

@@ -107,6 +107,14 @@ def test_the_whole_status_of_a_settled_predictor() -> None:
     }
 
 
+def test_in_a_canary_both_versions_serve_also_while_nothing_is_decided() -> None:
+    """As while spec.suspend is true."""
+    seen = Observation(deployment=SETTLED, autoscaler=WORKING, service=SERVICE)
+    canary = {"phase": "Canary", "percent": 10, "candidate": {"version": "v2"}}
+    told = said(seen, previous={"rollout": canary}, suspend=True)["status"]
+    assert (told["servingVersion"], told["rollout"]) == ("v1,v2", canary)
+
+
 ROLLING = deployment(deployment_status(3, updated=1, available=2, conditions=(PROGRESSING,)))
 GROWING = deployment(deployment_status(5, available=2), 5)
 FULL = deployment(deployment_status(5, available=3), 5)

@@ -32,9 +32,11 @@ def tally(seed: Counts = Counts()) -> Tally:  # noqa: B008 - immutable
     return Tally(ROLLOUT_ID, seed)
 
 
-def take(its: Tally, now: float = 0.0, *, ready: bool = True, **answers: Answer) -> None:
+def take(
+    its: Tally, now: float = 0.0, *, ready: bool = True, leaving: bool = False, **answers: Answer
+) -> None:
     """One poll; the names of the pods are their uids."""
-    its.take([Listed(uid, uid, ready) for uid in answers], answers, now)
+    its.take([Listed(uid, uid, ready, leaving) for uid in answers], answers, now)
 
 
 def pairs(its: Tally) -> tuple[int, int]:
@@ -189,6 +191,27 @@ def test_a_pod_that_is_still_starting_is_not_unreachable() -> None:
     take(its, 410.0, p1=counted(1), ready=False)
     take(its, 420.0, p1=SILENT, ready=False)
     assert unreachable(its, 540.0) == ("p1",), "it has answered before"
+
+
+def test_a_pod_that_is_being_deleted_and_answers_no_more_is_not_missed() -> None:
+    """It may stay so for days, where its node is dead."""
+    its = tally()
+    take(its, 0.0, p1=counted(10))
+    take(its, 10.0, p1=SILENT, ready=False, leaving=True)
+    assert unreachable(its, 10.0 + UNREACHABLE_SECONDS) == ()
+    assert its.evidence(300.0).total.pairs == 10
+
+
+def test_a_ready_pod_that_has_not_answered_yet_is_named() -> None:
+    its = tally()
+    take(its, p1=counted(10), p2=SILENT)
+    assert its.evidence(0.0).unheard == ("p2",)
+    take(its, p1=SILENT, p2=counted(1, "b1"))
+    assert its.evidence(0.0).unheard == (), "what p1 has said before is known"
+    take(its, p3=SILENT, ready=False)
+    assert its.evidence(0.0).unheard == (), "it is still starting"
+    take(its, p4=SILENT, leaving=True)
+    assert its.evidence(0.0).unheard == ()
 
 
 def test_pods_that_cannot_be_listed_are_silent_and_keep_their_counts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from unit.predictor.candidates import seal, variant, with_candidate, write_varia
 from unit.predictor.support import HEALTHY, forest
 
 from riskpredictor_server.model.artifact import load, read_card
-from riskpredictor_server.model.candidate import MOST_BYTES, MOST_TERMS
+from riskpredictor_server.model.candidate import MOST_BYTES, MOST_FACTORS, MOST_TERMS
 from support import foreign_model
 
 
@@ -136,6 +137,12 @@ def test_one_that_is_not_linear_is_not_compared_and_its_pickle_is_never_opened(
     assert found["message"].startswith("it is not linear")
 
 
+def test_the_gate_on_the_cards_can_look_at_it_nevertheless(forest_folder: Path) -> None:
+    document = orjson.loads(with_candidate(forest_folder).rollout_state("id").body)
+    card = orjson.loads((forest_folder / "card.json").read_bytes())
+    assert document["brier"]["candidate"] == card["metrics"]["brier"] > 0
+
+
 def test_that_is_told_rather_than_the_size_of_its_pickle(forest_folder: Path) -> None:
     with (forest_folder / "model.joblib").open("ab") as file:
         file.truncate(MOST_BYTES + 1)
@@ -160,6 +167,44 @@ def test_one_of_too_many_terms_is_not_compared(tmp_path: Path) -> None:
     found = told(write_variant(tmp_path / "v2", change=grow))
     assert found["state"] == "NotComparable"
     assert found["message"].startswith(f"it has {MOST_TERMS + 1} terms")
+
+
+def test_one_of_too_many_factors_is_not_compared(tmp_path: Path) -> None:
+    def grow(_card: dict[str, Any], form: dict[str, Any]) -> None:
+        factor = {"feature": "heart_rate", "above": 60, "scale": 100.0}
+        form["terms"] = [{"factors": [factor] * (MOST_FACTORS + 1), "weights": [0.0, 0.0, 0.1]}]
+
+    found = told(write_variant(tmp_path / "v2", change=grow))
+    assert found["state"] == "NotComparable"
+    assert found["message"].startswith(f"it has {MOST_FACTORS + 1} factors")
+
+
+@pytest.mark.parametrize("name", ["card.json", "scorer.json", "model.joblib", "model.sig"])
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(__file__)],
+    ids=["pipe", "device", "link out of the folder"],
+)
+def test_what_is_no_file_of_the_folder_is_not_read(
+    name: str, make: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_variant(tmp_path / "v2")
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+    for function in ("read_card", "load"):
+        monkeypatch.setattr(f"riskpredictor_server.model.candidate.{function}", None)
+    found = told(folder)
+    assert (found["state"], found["reason"]) == ("Unusable", "ModelRejected")
+    assert f"{name} must be a file, or a link to one in its folder" in found["message"]
+
+
+def test_links_inside_of_the_folder_are_files_of_it(tmp_path: Path) -> None:
+    folder = write_variant(tmp_path / "v2")
+    (folder / "..data").mkdir()
+    (folder / "card.json").rename(folder / "..data" / "card.json")
+    (folder / "card.json").symlink_to("..data/card.json")
+    (tmp_path / "link").symlink_to(folder)
+    assert told(tmp_path / "link")["state"] == "Comparing"
 
 
 @pytest.mark.parametrize("name", ["card.json", "scorer.json", "model.joblib"])

@@ -111,6 +111,11 @@ def test_one_that_would_refuse_a_record_is_told_which(features: Any, words: str)
     assert str(raised.value).startswith(words)
 
 
+def test_a_number_takes_every_whole_number() -> None:
+    whole = X | {"type": "integer"}
+    check_comparable(schema(whole, Y), schema(X, Y))
+
+
 def test_other_levels_are_told() -> None:
     with pytest.raises(NotComparableError, match="its levels are High, Low; those of the stable"):
         check_comparable(schema(X), schema(X, levels=("High", "Low")))

@@ -34,6 +34,7 @@ from riskpredictor_server.asgi import Application
 from riskpredictor_server.model.artifact import load
 from riskpredictor_server.model.comparison import Comparison
 from riskpredictor_server.web.app import create_app
+from support import foreign_model
 
 PATIENTS = patients(1000)
 INFER = "/v2/models/riskpredictor/infer"
@@ -241,6 +242,24 @@ def test_one_record_that_would_be_lowered_keeps_the_whole_batch() -> None:
     assert (found["withheld"], found["answers"]) == (1, {"stable": 3, "candidate": 0})
 
 
+def test_the_guard_goes_by_the_levels_that_the_models_declare(tmp_path: Path) -> None:
+    stable = foreign_model.write(tmp_path / "v1", "v1")
+    # Says Moderate, the second of four, of everybody.
+    form = {**foreign_model.FORM, "intercepts": [0.0, 90.0, 0.0, 0.0]}
+    examples = [{"title": "Well", "record": foreign_model.WELL}]
+    folder = foreign_model.write_artifact(
+        tmp_path / "v2", foreign_model.FEATURES, form, "v2", examples
+    )
+    serving = with_candidate(folder, model=stable, candidate_percent=100.0)
+    well, ill = foreign_model.WELL, foreign_model.ILL
+    assert ask(serving, well)["risk_level"] == "Moderate"
+    assert ask(serving, ill)["risk_level"] == "Very high"
+    assert ask(serving, {"instances": [well, ill]})["model_version"] == "v1"
+    found = state(serving)
+    assert found["matrix"] == [[0, 1, 0, 0], [0] * 4, [0] * 4, [0, 1, 0, 0]]
+    assert (found["withheld"], found["answers"]) == (2, {"stable": 3, "candidate": 1})
+
+
 def test_a_level_may_be_raised_and_without_the_guard_lowered() -> None:
     assert ask(with_candidate(higher(), candidate_percent=100.0), HEALTHY)["risk_level"] == "High"
     serving = with_candidate(lower(), candidate_percent=100.0, guard="None")
@@ -443,6 +462,33 @@ def test_cases_that_come_later_are_found_and_scored_once(tmp_path: Path) -> None
     assert (found["passed"], found["failed"]) == (1, [])
     (tmp_path / "cases.json").write_text("no JSON")
     assert state(serving)["cases"] == found
+
+
+def test_failed_cases_never_make_the_state_too_large_to_be_read(tmp_path: Path) -> None:
+    cases = [
+        {"name": f"{number} " + "\u0001" * 95, "input": {"heart_rate": 80}, "level": "High"}
+        for number in range(1000)
+    ]
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": cases}))
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(1000):
+        (many / f"{number}-{'a' * 200}.json").touch()
+    for folder, count in ((tmp_path, 20), (many, 1)):
+        found = state(with_candidate(cases=str(folder)))["cases"]["failed"]
+        assert len(found) == count
+        assert max(map(len, found)) <= 256
+
+
+@pytest.mark.parametrize("brier", [-0.1, True, "0.1", [0.1], None])
+def test_what_is_no_brier_score_on_a_card_is_not_told_as_one(brier: Any, tmp_path: Path) -> None:
+    def write(card: dict[str, Any], _form: dict[str, Any]) -> None:
+        card["metrics"] = {"brier": brier}
+
+    folder = write_variant(tmp_path / "v2", change=write)
+    found = state(with_candidate(folder))
+    assert found["candidate"]["state"] == "Comparing"
+    assert found["brier"]["candidate"] is None
 
 
 def test_audit_lines_have_both_models(capfd: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def tell(stage: Stage) -> None:
         stage.step("A good model: modelVersion v1 to v2, with rollout.strategy Progressive")
         stage.say("Both models score every request, in the same pods, and v1 answers. Then v2 gets")
         stage.say("its share, and may raise a level of v1 but not lower it. Gates decide.")
-        stage.say("(The status has new counts when a gate changes, and else once a minute.)")
+        stage.say("(The status has new counts when a gate changes or a step has its pairs.)")
         _promote(stage, load)
         stage.step("A bad model: modelVersion v2 to v3")
         stage.say("Pods fetch v3 from the web server, and check that it is what was declared.")

@@ -69,6 +69,12 @@ class Advanced:
     look_again: float | None = None
     """Seconds until time alone may change something."""
 
+    @property
+    def aborts(self) -> bool:
+        """Whether the change was aborted in this pass."""
+        state = self.record.state
+        return self.moved and state is not None and state.phase == ABORTED
+
 
 def advance(
     rp: RiskPredictor,
@@ -104,7 +110,7 @@ def advance(
             state = replace(state, step_pairs=look.total.pairs)
     if state.phase == OBSERVING:
         every = moment.every * OBSERVING_FACTOR
-        state = _written(state, look, moment.now, every)
+        state = _written(state, look, moment.now, every, step_of(rp, state).min_pairs)
         waiting = waits_for(rp, state, facts, look, moment.now)
         return Advanced(
             replace(record, state=state),
@@ -120,11 +126,16 @@ def _compare(
     now = moment.now
     if cause := cause_to_abort(rp, state, facts, look, now):
         return _abort(rp, record, _fresh(state, look, now), cause, moment)
-    if stable_is_broken(state, facts, look):
+    broken = stable_is_broken(state, facts, look)
+    if broken and not _needs_approval(rp, state):
         return _moved(record, _promoting(state, now, words.forced(state)))
-    state = _written(state, look, now, moment.every)
+    state = _written(state, look, now, moment.every, step_of(rp, state).min_pairs)
     why = waits_for(rp, state, facts, look, now)
-    if why is None and look is not None:
+    if why and broken:
+        why = replace(why, message=f"{why.message}; {words.untried(state)}")
+    if why is None and look is not None and look.evidence.unheard:
+        why = Explanation(_running(state), words.unheard(state, look.evidence.unheard))
+    elif why is None and look is not None:
         state = _fresh(state, look, now)
         if not look.is_comparable:
             state = replace(state, reason=reasons.CANDIDATE_NOT_COMPARABLE)
@@ -215,16 +226,27 @@ def _accepted(state: State, why: Explanation | None) -> Condition:
     return Condition(CANDIDATE_ACCEPTED, "Unknown", reasons.INSUFFICIENT_DATA, text)
 
 
+def _running(state: State) -> str:
+    """The reason of a step that goes on as it is."""
+    if state.phase == AWAITING_APPROVAL:
+        return reasons.AWAITING_APPROVAL
+    return reasons.CANARY_RUNNING if state.percent else reasons.SHADOWING
+
+
 def _needs_approval(rp: RiskPredictor, state: State) -> bool:
     return rp.rollout.approval_required and rp.rollout.approval_digest != state.digest
 
 
-def _written(state: State, look: Look | None, now: str, every: float) -> State:
-    """The state with the counts of now, if they are due, or if a gate says something else."""
+def _written(state: State, look: Look | None, now: str, every: float, enough: int) -> State:
+    """The state with the counts of now, if they are due, or if they say something else: a gate is
+    decided, or there are as many pairs as the step needs at least."""
     if look is None or not (look.reports or look.total.pairs):
         return state
     before = [(gate.name, gate.state) for gate in state.gates]
     same = before == [(gate.name, gate.state) for gate in look.gates]
+    same = same and state.levels == look.levels
+    had, has = (state.in_step(pairs) >= enough for pairs in (state.pairs, look.total.pairs))
+    same = same and had == has
     if state.snapshot and same and seconds_between(state.snapshot.at, now) < every:
         return state
     return _fresh(state, look, now)
@@ -243,7 +265,7 @@ def _fresh(state: State, look: Look | None, now: str) -> State:
         levels=look.levels,
         gates=look.gates,
         cases_digest=cases,
-        digest=state.candidate.digest or (first.candidate_digest if first else "") or state.digest,
+        digest=state.digest or (first.candidate_digest if first else ""),
     )
 
 

@@ -50,7 +50,7 @@ def _what(entry: Body) -> str:
             f"{model}, promoted at {entry.get('at')}, is withdrawn: a model that was served before "
             "it is declared again"
         ),
-        "Superseded": f"another model is declared: {model} ends before it is promoted{after}",
+        "Superseded": f"something else is declared: {model} ends before it is promoted{after}",
     }
     why = ": ".join(str(entry[name]) for name in ("reason", "message") if entry.get(name))
     message = messages[entry["outcome"]]

@@ -131,6 +131,8 @@ class Evidence:
     """Pods that have not answered for two minutes."""
     unaware: tuple[str, ...] = ()
     """Pods whose server knows no comparison: an older image."""
+    unheard: tuple[str, ...] = ()
+    """Pods that are ready, and have not been heard of yet."""
     refused: tuple[str, ...] = ()
     """Pods whose last report was not counted, each with the reason: ``risk-1: matrix: missing``."""
 

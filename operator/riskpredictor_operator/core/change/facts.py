@@ -45,8 +45,10 @@ class Look:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the candidate can be compared with the stable model, as far as is known."""
-        return not any(each.state == pods_say.NOT_COMPARABLE for each in self.reports)
+        """Whether the candidate can be compared with the stable model, as far as is known: one pod
+        that cannot, among others that can, is no reason to do without."""
+        states = {each.state for each in self.reports}
+        return states != {pods_say.NOT_COMPARABLE}
 
     def in_state(self, state: str) -> list[PodReport]:
         """The reports whose candidate is in a state."""
@@ -63,5 +65,7 @@ def look_at(evidence: Evidence, limits: Gates, levels: tuple[str, ...]) -> Look:
     """
     total = evidence.total
     levels = next((each.levels for each in evidence.reports), levels)
+    if total.matrix and len(total.matrix) != len(levels):
+        levels = ()  # They are of the status, which somebody has edited.
     results = evaluate(limits, total, evidence.reports, levels) if levels else ()
     return Look(evidence, total, levels, results)

@@ -56,7 +56,7 @@ class GateResult:
     observed: str
     """Such as ``0.52 % of 2304``."""
     bound: str
-    """What the true value is between, such as ``0.21 to 0.98 %``."""
+    """What the true value is between, such as ``0.15 to 1.24 %``."""
     limit: str
     """Such as ``2 %``."""
 

@@ -17,7 +17,8 @@ WITHDRAWN: Final = "Withdrawn"
 """Promoted once, and taken back by a change to a model that was served before it."""
 ABORTED: Final = "Aborted"
 SUPERSEDED: Final = "Superseded"
-"""Another model was declared before the change had ended."""
+"""Something else was declared before the change had ended: another model or retry word, or no
+gates."""
 REVERTED: Final = "Reverted"
 """The stable model was declared again before the change had ended."""
 

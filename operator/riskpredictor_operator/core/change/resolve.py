@@ -67,8 +67,8 @@ def resolve(
     remembered = records.keys_of(record.aborted, live.aborted if live else ())
     stable = _stable(before, live)
     if not rp.rollout.progressive or stable is None or same_model(stable, declared):
-        if rp.rollout.progressive and before and before.phase in RUNNING:
-            record = record.ended(records.REVERTED, before, rp, who, now)
+        if before and before.phase in RUNNING:
+            record = _left(record, before, rp, declared, who, now)
         state = _observing(rp, declared, shadow, before, now) if shadow else None
         record = replace(record, state=state)
         return _resolved(_serving(rp, declared, state, remembered), record, live)
@@ -97,16 +97,31 @@ def resolve(
     return _resolved(_serving(rp, declared, state, remembered), record, live)
 
 
+def _left(
+    record: Record, before: State, rp: RiskPredictor, declared: Release, who: Who, now: str
+) -> Record:
+    """The record once a change is not gone on with."""
+    if same_model(before.stable, declared):
+        return record.ended(records.REVERTED, before, rp, who, now)
+    # The declared model is served without a comparison, and that is to be seen later.
+    message = f"spec.rollout.strategy is {rp.rollout.strategy}"
+    return record.ended(records.SUPERSEDED, replace(before, message=message), rp, who, now)
+
+
 def _resolved(serving: Serving, record: Record, live: Serving | None) -> Resolved:
     return Resolved(serving, record, live is not None and not same_pods(live, serving))
 
 
 def same_pods(one: Serving, other: Serving) -> bool:
     """Whether pods hold the same models, at the same stage; their server images may differ."""
-    stages = [
-        (s.candidate.rollout_id, s.candidate.stage) if s.candidate else None for s in (one, other)
-    ]
-    return same_model(one.stable, other.stable) and stages[0] == stages[1]
+    return same_model(one.stable, other.stable) and _stage(one) == _stage(other)
+
+
+def _stage(serving: Serving) -> tuple[object, ...]:
+    """Which candidate is tried, and how; wherever it comes from."""
+    if (c := serving.candidate) is None:
+        return ()
+    return c.rollout_id, c.stage, c.percent, c.sample, c.guard, c.subject_header, c.cases
 
 
 def _holds(state: State, live: Serving | None) -> bool:

@@ -201,6 +201,9 @@ def _read(document: Body) -> State:
     if seen:
         snapshot = Snapshot(Counts.from_document(seen), int(seen["pods"]), _time(seen["at"]))
         state = replace(state, snapshot=snapshot)
+    sizes = {len(counts.matrix) for counts in (state.carried, state.counts) if counts.matrix}
+    if sizes - {len(state.levels)}:
+        raise ValueError("a matrix has a row and a column for each level")
     return state
 
 
@@ -211,8 +214,9 @@ def _text(value: Any) -> str:
 
 
 def _time(value: Any) -> str:
-    seconds_between(value, value)
-    return _text(value)
+    # Of a time without its zone nothing else can be subtracted.
+    seconds_between(_text(value), "1970-01-01T00:00:00Z")
+    return str(value)
 
 
 def seconds_between(earlier: str, later: str) -> float:

@@ -37,13 +37,15 @@ class Listed:
     uid: str
     name: str
     ready: bool
+    leaving: bool = False
+    """It is being deleted."""
 
 
 @dataclass
 class _Pod:
     """What is known of a pod that exists."""
 
-    name: str
+    listed: Listed
     instance: str = ""
     """The process whose report it gave last."""
     heard: bool = False
@@ -83,10 +85,11 @@ class Tally:
             answers: by uid of the pod; one that does not answer keeps its counts.
             now: monotonic time in seconds.
         """
-        self._pods = {each.uid: self._pods.get(each.uid) or _Pod(each.name) for each in listed}
+        self._pods = {each.uid: self._pods.get(each.uid) or _Pod(each) for each in listed}
         self._settle_levels(answers.values())
         for each in sorted(listed, key=lambda pod: pod.uid):
             pod = self._pods[each.uid]
+            pod.listed = each
             answer = answers.get(each.uid, SILENT)
             if answer is not SILENT:
                 self._hear(pod, answer)
@@ -103,18 +106,20 @@ class Tally:
 
     def evidence(self, now: float) -> Evidence:
         """What is known at a time."""
-        pods = sorted(self._pods.values(), key=lambda pod: pod.name)
+        pods = sorted(self._pods.values(), key=lambda pod: pod.listed.name)
+        staying = [pod for pod in pods if not pod.listed.leaving]
         return Evidence(
             rollout_id=self.rollout_id,
             reports=tuple(sorted(self._reports.values(), key=lambda report: report.pod)),
             carried=sum(self._left.values(), self.seed),
             unreachable=tuple(
-                pod.name
-                for pod in pods
+                pod.listed.name
+                for pod in staying
                 if pod.silent_since is not None and now - pod.silent_since >= UNREACHABLE_SECONDS
             ),
-            unaware=tuple(pod.name for pod in pods if pod.unaware),
-            refused=tuple(f"{pod.name}: {pod.refused}" for pod in pods if pod.refused),
+            unaware=tuple(pod.listed.name for pod in pods if pod.unaware),
+            unheard=tuple(pod.listed.name for pod in staying if pod.listed.ready and not pod.heard),
+            refused=tuple(f"{pod.listed.name}: {pod.refused}" for pod in pods if pod.refused),
         )
 
     def _settle_levels(self, answers: Iterable[Answer]) -> None:
@@ -153,7 +158,7 @@ class Tally:
             if not pod.refused:
                 pod.instance = answer.instance
                 self._left.pop(answer.instance, None)
-                self._reports[answer.instance] = replace(answer, pod=pod.name)
+                self._reports[answer.instance] = replace(answer, pod=pod.listed.name)
 
     def _part(self) -> None:
         """Carry on what was counted by processes that no pod has any more."""

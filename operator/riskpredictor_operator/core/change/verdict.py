@@ -9,7 +9,7 @@ from riskpredictor_operator.core.change import evidence as pods_say
 from riskpredictor_operator.core.change import gates, words
 from riskpredictor_operator.core.change.facts import Facts, Look
 from riskpredictor_operator.core.change.gates import FAILED, PENDING, GateResult
-from riskpredictor_operator.core.change.state import State, seconds_between
+from riskpredictor_operator.core.change.state import COMPARING, State, seconds_between
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.core.policy import ShadowStep, Step
 from riskpredictor_operator.core.spec import RiskPredictor
@@ -40,7 +40,8 @@ def cause_to_abort(
         return Explanation(reasons.ROLLOUT_ABORTED, words.by_hand(state))
     if look is not None and (cause := _by_reports(rp, state, look, now)):
         return cause
-    if facts.stalled and facts.trouble:
+    broken = state.phase in COMPARING and _nothing_answers(state, facts, look)
+    if facts.stalled and facts.trouble and not broken:
         reason = facts.trouble.reason
         if reason not in reasons.OF_THE_STORE:
             reason = reasons.ROLLOUT_ABORTED
@@ -55,6 +56,8 @@ def _by_reports(rp: RiskPredictor, state: State, look: Look, now: str) -> Explan
             rejected = each.reason == reasons.MODEL_REJECTED
             reason = reasons.CANDIDATE_REJECTED if rejected else each.reason
             return Explanation(reason, each.message)
+    if other := _of_another_model(state, look):
+        return Explanation(reasons.MODEL_DIGEST_MISMATCH, other)
     patience = rp.pod_template.progress_deadline_seconds
     late = seconds_between(state.step_started_at, now) >= patience
     if late and unusable and len(unusable) == len(look.reports):
@@ -69,18 +72,31 @@ def _by_reports(rp: RiskPredictor, state: State, look: Look, now: str) -> Explan
     return Explanation(reason, words.failed(failed, look))
 
 
+def _of_another_model(state: State, look: Look) -> str:
+    """What a pod has instead of the model that was counted so far; empty if nothing. The tag of an
+    image may be moved meanwhile."""
+    told = [each for each in look.reports if each.candidate_digest]
+    known = state.digest or next((each.candidate_digest for each in told), "")
+    other = next((each for each in told if each.candidate_digest != known), None)
+    return words.another_model(state, known, other) if other else ""
+
+
 def stable_is_broken(state: State, facts: Facts, look: Look | None) -> bool:
     """Whether nothing answers that the candidate could be compared with, through no fault of the
     candidate's and without hope that it passes by itself."""
     return (
-        facts.wanted > 0
-        and facts.ready == 0
+        _nothing_answers(state, facts, look)
         and facts.trouble is not None
         and facts.trouble.reason not in reasons.PASSES_BY_ITSELF
         and facts.unavailable_seconds >= BROKEN_SECONDS
-        and state.pairs == 0
-        and not (look and look.reports)
     )
+
+
+def _nothing_answers(state: State, facts: Facts, look: Look | None) -> bool:
+    """Whether no pod is ready, and none of this trial has ever been: pods of a stable model that
+    works stay until there are others."""
+    reports = look.reports if look else ()
+    return facts.wanted > 0 and facts.ready == 0 and state.pairs == 0 and not reports
 
 
 def waits_for(
@@ -123,14 +139,17 @@ def _waits_for_data(
     short = state.in_step(look.total.pairs) < step.min_pairs or bool(undecided)
     if not short and left <= 0:
         return None
+    reason = reasons.INSUFFICIENT_DATA if short and left <= 0 else running
     # The message has the numbers of the snapshot: the status is not written for each request.
     counted = state.in_step(state.pairs)
     more = max(
         step.min_pairs - counted,
         gates.pairs_missing(rp.rollout.gates, state.counts, look.levels),
     )
+    if state.snapshot:
+        left = step.min_seconds - seconds_between(state.step_started_at, state.snapshot.at)
     text = words.waiting(state, counted, more, left, pending(state.gates), step_after(rp, state))
-    return Explanation(reasons.INSUFFICIENT_DATA if short and left <= 0 else running, text)
+    return Explanation(reason, text)
 
 
 def pending(results: Iterable[GateResult]) -> list[GateResult]:

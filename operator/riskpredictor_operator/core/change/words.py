@@ -78,6 +78,11 @@ def unread(state: State) -> str:
     return f"{_who_answers(state)}; the pods have not been asked yet"
 
 
+def unheard(state: State, pods: Sequence[str]) -> str:
+    """Some pods have not been heard of yet."""
+    return f"{_who_answers(state)}; {_some(pods)} has not told its counts yet"
+
+
 def no_pods(state: State) -> str:
     """There is no pod that could compare."""
     return f"no pod is wanted, so {state.candidate.version} cannot be compared"
@@ -86,7 +91,7 @@ def no_pods(state: State) -> str:
 def unaware(state: State, pods: Sequence[str]) -> str:
     """The server's image cannot compare."""
     return (
-        f"the server in {state.stable.image} cannot compare two models ({_some(pods)} has no "
+        f"the server in {state.stable.image} cannot compare two models ({_have_no(pods)} "
         f"GET /rollout); serve {state.stable.version} with an image of this release first"
     )
 
@@ -107,9 +112,9 @@ def unreachable(pods: Sequence[str]) -> str:
 
 def unusable(state: State, reports: Sequence[PodReport]) -> str:
     """Pods have no candidate, and may get it."""
-    which = _some([each.pod for each in reports])
+    which = _have_no([each.pod for each in reports])
     return (
-        f"{which} has no {state.candidate.version}: {reports[0].message}; "
+        f"{which} {state.candidate.version}: {reports[0].message}; "
         f"meanwhile {state.stable.version} answers"
     )
 
@@ -150,6 +155,14 @@ def forced(state: State) -> str:
     return f"no pod of {state.stable.version} answers, so there is nothing to compare it with"
 
 
+def untried(state: State) -> str:
+    """What a person can do where there is nothing to compare a candidate with."""
+    how = f"digest to {state.digest}" if state.digest else "required to false"
+    return (
+        f"to serve {state.candidate.version} without a comparison, set spec.rollout.approval.{how}"
+    )
+
+
 def failed(results: Sequence[GateResult], look: Look) -> str:
     """Which gates a candidate failed."""
     return f"{_told(results)} (after {_pairs(look.total.pairs)})"
@@ -188,6 +201,14 @@ def cases_not_run(state: State) -> str:
     )
 
 
+def another_model(state: State, known: str, other: PodReport) -> str:
+    """A pod has another model than was compared so far."""
+    return (
+        f"{state.candidate.version} is {known}, and {other.pod} has {other.candidate_digest}; a "
+        "model version does not change: give the changed model a new one"
+    )
+
+
 def no_pods_came_up(state: State, message: str) -> str:
     """The pods of a step did not come up."""
     return f"its pods do not come up at {state.step}: {message}"
@@ -220,3 +241,7 @@ def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _have_no(names: Sequence[str]) -> str:
+    return f"{_some(names)} {'has' if len(names) == 1 else 'have'} no"
