@@ -91,7 +91,7 @@ def _promote(stage: Stage, load: Load) -> None:
     if entry.after.version != "v2" or entry.state != "Promoted":
         raise DemoError(f"v2 was not promoted: {entry.state} {entry.reason}: {entry.message}")
     stage.fact("v2, a good model", f"promoted after {time.monotonic() - started:.0f} s")
-    stage.say(f"Of {entry.evidence.pairs} different requests v1 said the level left, v2 above:")
+    stage.say(f"{entry.evidence.pairs} pairs, by the level of v1 (left) and that of v2 (above):")
     stage.console.print(rollout_view.matrix(entry), highlight=False, markup=False)
     _report(stage, "v2")
 
