@@ -135,5 +135,5 @@ def test_a_good_model_is_promoted_and_a_bad_one_stopped(
     for step in ("Shadow", "Canary 10%", "Canary 50%", "Promoting", "Aborted"):
         assert step in said
     assert "), 0 failed" in said
-    for version, outcome in (("v2", "promoted"), ("v3", "aborted")):
+    for version, outcome in (("v2", "Promoted"), ("v3", "Aborted")):
         assert outcome in (ROOT / model_change.OUT / f"report-{version}.md").read_text()

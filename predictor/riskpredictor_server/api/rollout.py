@@ -53,8 +53,19 @@ class Rollout:
         try:
             if self.candidate.comparison:
                 self.paired = PairedScoring(self.candidate.comparison, settings, self._counts)
-            if self.candidate.model and settings.cases:
-                self._cases = check_cases(Path(settings.cases), self.candidate.model)
+        except Exception as error:
+            self.give_up(error)
+        self._check_cases()
+
+    def _check_cases(self) -> None:
+        """Score the hospital's cases once; until then look for them, for they may come later."""
+        if self._cases and self._cases != CasesResult():
+            return
+        folder, model = self._settings.cases, self.candidate.model if self.candidate else None
+        if not (folder and model):
+            return
+        try:
+            self._cases = check_cases(Path(folder), model)
         except Exception as error:
             self.give_up(error)
 
@@ -93,6 +104,7 @@ class Rollout:
 
     def document(self) -> dict[str, Any]:
         """Build the answer of ``GET /rollout``: counts, and nothing of a record."""
+        self._check_cases()
         settings, stable = self._settings, self._stable
         candidate, counts = self.candidate, self._counts
         levels = stable.schema.levels

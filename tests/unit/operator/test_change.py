@@ -510,6 +510,18 @@ class TestAbort:
         assert (trial.phase, why(trial).reason) == ("Aborted", reasons.CANDIDATE_REJECTED)
         assert "septic shock" in why(trial).message
 
+    def test_a_configmap_of_cases_that_is_missing_is_waited_for_by_name(self) -> None:
+        trial = settled(gates={"cases": {"configMap": "ward-cases"}})
+        trial.declare("v2")
+        trial.report = {"cases": Cases("", 0, ())}
+        trial.turns(2)
+        missing = "Cases (ConfigMap ward-cases is missing"
+        assert missing in why(trial).message, "before the gates that wait for pairs"
+        trial.count(AGREES)
+        trial.turn(3600)
+        assert (trial.phase, why(trial).reason) == ("Shadow", reasons.INSUFFICIENT_DATA)
+        assert missing in why(trial).message
+
     def test_pods_that_do_not_come_up_stop_it(self) -> None:
         trial = settled()
         trial.declare("v2")

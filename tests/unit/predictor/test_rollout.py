@@ -452,6 +452,18 @@ def test_the_hospitals_cases_are_scored_by_the_candidate(tmp_path: Path) -> None
     assert missing == {"digest": "", "passed": 0, "failed": []}
 
 
+def test_cases_that_come_later_are_found_and_scored_once(tmp_path: Path) -> None:
+    """A pod may start before its ConfigMap is there; one that changes later is not read again."""
+    serving = with_candidate(cases=str(tmp_path))
+    assert state(serving)["cases"]["digest"] == ""
+    case = {"name": "well", "input": HEALTHY, "level": "Low"}
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": [case]}))
+    found = state(serving)["cases"]
+    assert (found["passed"], found["failed"]) == (1, [])
+    (tmp_path / "cases.json").write_text("no JSON")
+    assert state(serving)["cases"] == found
+
+
 def test_failed_cases_never_make_the_state_too_large_to_be_read(tmp_path: Path) -> None:
     cases = [
         {"name": f"{number} " + "\u0001" * 95, "input": {"heart_rate": 80}, "level": "High"}

@@ -40,7 +40,7 @@ def tell(stage: Stage) -> None:
         stage.step("A good model: modelVersion v1 to v2, with rollout.strategy Progressive")
         stage.say("Both models score every request, in the same pods, and v1 answers. Then v2 gets")
         stage.say("its share, and may raise a level of v1 but not lower it. Gates decide.")
-        stage.say("(The status has new counts when a gate changes, and else once a minute.)")
+        stage.say("(The status has new counts when a gate changes or a step has its pairs.)")
         _promote(stage, load)
         stage.step("A bad model: modelVersion v2 to v3")
         stage.say("Pods fetch v3 from the web server, and check that it is what was declared.")
@@ -91,7 +91,7 @@ def _promote(stage: Stage, load: Load) -> None:
     if entry.after.version != "v2" or entry.state != "Promoted":
         raise DemoError(f"v2 was not promoted: {entry.state} {entry.reason}: {entry.message}")
     stage.fact("v2, a good model", f"promoted after {time.monotonic() - started:.0f} s")
-    stage.say(f"Of {entry.evidence.pairs} different requests v1 said the level left, v2 above:")
+    stage.say(f"{entry.evidence.pairs} pairs, by the level of v1 (left) and that of v2 (above):")
     stage.console.print(rollout_view.matrix(entry), highlight=False, markup=False)
     _report(stage, "v2")
 

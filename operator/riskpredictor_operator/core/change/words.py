@@ -56,9 +56,12 @@ def _pairs(count: int) -> str:
 
 
 def _gates(results: Sequence[GateResult]) -> str:
-    """Gates with their numbers, a few of them."""
+    """A few gates: first those that wait for a person, with what for; others with their numbers."""
+    results = sorted(results, key=lambda gate: bool(gate.bound))
     shown = [
-        f"{gate.name} {gate.bound} (limit {gate.limit})" if gate.bound else gate.name
+        f"{gate.name} {gate.bound} (limit {gate.limit})"
+        if gate.bound
+        else f"{gate.name} ({gate.observed})"
         for gate in results[:_NAMED]
     ]
     more = len(results) - _NAMED
