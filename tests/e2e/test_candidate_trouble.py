@@ -33,14 +33,14 @@ class Trouble:
     version: str = GOOD
     declared: Body = field(default_factory=dict)
     """Members of ``spec.model``."""
+    place: str = ""
+    """Where in the store it is said to be; empty: where it is."""
 
 
 TROUBLES = {
     "one-byte-changed": Trouble("ModelDigestMismatch", "scorer.json", ONE_BYTE),
     "golden-case": Trouble("CandidateRejected", "golden case 'well'", WRONG_CASE),
-    "missing": Trouble(
-        "ModelNotFound", "card.json", declared={"source": {"http": {"url": "{store}/nowhere/"}}}
-    ),
+    "missing": Trouble("ModelNotFound", "card.json", place="nowhere"),
     "password": Trouble(
         "ModelFetchFailed", "401", declared={"credentialsSecret": {"name": "other"}}
     ),
@@ -102,10 +102,9 @@ def callers(clinic: Clinic, store: WebServer, troubled: dict[str, Trial]) -> Cal
     callers = Callers({name: t.url for name, t in troubled.items()}, clinic.records[0])
     with callers.asking():
         for name, trouble in TROUBLES.items():
-            declared = dict(trouble.declared)
-            if "source" in declared:
-                declared["source"] = {"http": {"url": f"{store.url}/nowhere/"}}
-            model = clinic.model(store, trouble.version) | declared
+            model = clinic.model(store, trouble.version, **trouble.declared)
+            if trouble.place:
+                model["source"] = {"http": {"url": f"{store.url}/{trouble.place}/"}}
             troubled[name].patch(modelVersion=trouble.version, model=model)
         for name, trouble in TROUBLES.items():
             troubled[name].not_ready(trouble.reason)
