@@ -598,6 +598,18 @@ class TestRevert:
         trial.turns(2)
         assert (trial.phase, trial.answering) == ("Shadow", "v2")
 
+    def test_so_is_one_that_was_served_before_the_policy_was_declared(self) -> None:
+        trial = Trial({**model("v1"), "rollout": {}})
+        trial.turns(2)
+        trial.declare("v2", rollout={**FAST, "canary": {"steps": []}})
+        trial.turn()
+        trial.count(AGREES, ENOUGH)
+        trial.turns(3)
+        assert trial.answering == "v2"
+        trial.declare("v1")
+        trial.turn()
+        assert (trial.answering, trial.candidate) == ("v1", None)
+
     def test_a_third_model_takes_the_place_of_the_second(self) -> None:
         trial = settled()
         trial.declare("v2")

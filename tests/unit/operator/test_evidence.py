@@ -92,7 +92,7 @@ COUNTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, "1", True, None, 2**53], ids=repr)
+@pytest.mark.parametrize("value", [-1, 1.0, "1", True, None, 10**12], ids=repr)
 @pytest.mark.parametrize("path", COUNTS, ids=".".join)
 def test_counts_are_whole_numbers_from_0_on(path: tuple[str, ...], value: Any) -> None:
     with pytest.raises(ReportError, match=f"^{'.'.join(path)}: must be a whole number from 0 on$"):

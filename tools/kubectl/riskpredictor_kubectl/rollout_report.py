@@ -25,7 +25,10 @@ GATES: Final = {
 }
 """What each gate of the operator asks."""
 
-PAIR: Final = "A pair is one distinct input that both models scored; a pod does not count the same input again."
+PAIR: Final = (
+    "A pair is one distinct input that both models scored; a pod does not count the same input"
+    " again."
+)
 MATRIX: Final = (
     "A row is the level that {old} gave, a column the level that {new} gave, by ascending risk. On "
     "the diagonal both agree: {same}. Left of it {new} gave a lower level: {lower}. Right of it a "

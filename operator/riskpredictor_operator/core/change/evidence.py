@@ -23,8 +23,8 @@ STATES: Final = frozenset({COMPARING, NOT_COMPARABLE, UNUSABLE, SWITCHED_OFF})
 
 REPORT_LIMIT: Final = 64 * 1024
 """Bytes of a report."""
-_COUNT_LIMIT: Final = 2**53
-"""Counts are below it: beyond, JSON readers disagree about whole numbers."""
+_COUNT_LIMIT: Final = 10**12
+"""Counts are below it, so that the sum of many pods is a number that a status can hold."""
 _LEVELS_LIMIT: Final = 20
 _CASES_LIMIT: Final = 100
 _TEXT_LIMIT: Final = 256

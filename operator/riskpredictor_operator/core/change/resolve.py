@@ -79,6 +79,9 @@ def resolve(
     else:
         if before and before.phase in RUNNING:
             record = record.ended(records.SUPERSEDED, before, rp, who, now)
+        if not record.is_newest(stable):
+            # It was brought without a record, and is what a revert goes back to.
+            record = record.served(stable, rp, Who(), now)
         state = _begun(rp, name, stable, declared, live, now)
     if record.was_promoted(declared):
         # A way back: it has passed its gates here.
