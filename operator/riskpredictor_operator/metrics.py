@@ -33,6 +33,11 @@ SUSPENDED = Gauge(
     "1 where a RiskPredictor is suspended (spec.suspend) and so not Ready on purpose, else 0.",
     ["namespace", "name"],
 )
+STALLED = Gauge(
+    "riskpredictor_operator_riskpredictor_stalled",
+    "1 where a RiskPredictor is Stalled, so that nothing changes without a person, else 0.",
+    ["namespace", "name"],
+)
 ROLLOUT_PHASE = Gauge(
     "riskpredictor_operator_rollout_phase",
     "1 for the phase of a RiskPredictor's change of model (status.rollout.phase): Shadow, Canary, "
@@ -79,6 +84,6 @@ def count_outcome(outcome: str, reason: str) -> None:
 def forget_predictor(key: Key) -> None:
     """Stop reporting a RiskPredictor that is gone."""
     note_rollout(key, None)
-    for gauge in (READY, SUSPENDED):
+    for gauge in (READY, SUSPENDED, STALLED):
         with suppress(KeyError):
             gauge.remove(key.namespace, key.name)

@@ -44,6 +44,8 @@ class StatusWriter:
         metrics.READY.labels(key.namespace, key.name).set(ready.get("status") == "True")
         suspended = ready.get("reason") == reasons.SUSPENDED
         metrics.SUSPENDED.labels(key.namespace, key.name).set(suspended)
+        stalled = conditions.find(status["conditions"], conditions.STALLED) is not None
+        metrics.STALLED.labels(key.namespace, key.name).set(stalled)
         metrics.note_rollout(key, status.get("rollout"))
         if status == previous:
             return None

@@ -81,6 +81,12 @@ FIRES: dict[str, dict[str, str]] = {
         ),
         'riskpredictor_operator_rollout_phase{namespace="a",name="b",phase="Canary"}': "0x200",
     },
+    "RiskPredictorRolloutOverdue": {
+        'riskpredictor_operator_riskpredictor_stalled{namespace="a",name="b",pod="x"}': "1x200",
+        'riskpredictor_operator_rollout_phase{namespace="a",name="b",pod="x",phase="Canary"}': (
+            "1x200"
+        ),
+    },
 }
 """Series and their values on which an alert fires."""
 LATE = {"RiskPredictorRolloutWaitsForData": 1600}
@@ -100,6 +106,7 @@ _PAIRS = 'riskpredictor_operator_rollout_pairs{namespace="a",name="d",pod="x"}'
 CHANGES = {
     "a change of the model": {
         _NOT_READY: "0x2000",
+        'riskpredictor_operator_riskpredictor_stalled{namespace="a",name="d",pod="x"}': "0x2000",
         _PHASE % "Shadow": "1x2000",
         _PHASE % "Canary": "0x2000",
         _PAIRS: "0+0.01x2000",  # 14 a day

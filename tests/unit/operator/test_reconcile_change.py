@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from unit.operator.builders import KEY, Object, manifests, predictor
 from unit.operator.harness import Harness
 from unit.operator.live_objects import live
@@ -229,6 +230,20 @@ class TestSteps:
         assert (ward.rollout["phase"], ward.template) == ("Aborted", before)
         annotations = ward.harness.live(api.DEPLOYMENT)["metadata"]["annotations"]
         assert annotations[api.ANNOTATION_ABORTED] == ward.status["aborted"][0]["key"]
+
+    async def test_the_metric_says_that_a_person_has_to_act(self, ward: Ward) -> None:
+        def stalled() -> float | None:
+            return REGISTRY.get_sample_value(
+                "riskpredictor_operator_riskpredictor_stalled",
+                {"namespace": KEY.namespace, "name": KEY.name},
+            )
+
+        await ward.serve()
+        await at(ward, "Shadow")
+        assert stalled() == 0
+        ward.matrix = BAD
+        await ward.turn()
+        assert stalled() == 1
 
     async def test_a_revert_puts_the_pods_back_at_once(self, ward: Ward) -> None:
         await ward.serve()
