@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from unit.predictor.candidates import ROLLOUT, lower
 from unit.predictor.support import HEALTHY, SICK, ServerProcess, free_port
 
 from riskpredictor_operator.core import api as names
@@ -79,17 +80,21 @@ def scene(
     api.create(NAMESPACE, {"metadata": {"name": namespace}})
     metrics = free_port()
     flags = (f"--http-port={metrics}", "--http-host=127.0.0.1")
-    with operators.running(operator_config, folder / "log", *flags), ServerProcess() as server:
+    # With a candidate beside each model: a row is about them.
+    with (
+        operators.running(operator_config, folder / "log", *flags),
+        ServerProcess(candidate=str(lower()), rollout_id=ROLLOUT) as server,
+    ):
         targets = {"operator": metrics, "predictors": server.port}
         labels = _labels(namespace, "risk")
         with prometheus.running(folder, free_port(), targets, "2s", labels) as watching:
             eventually(lambda: watching.up() == dict.fromkeys(targets, True), within=60)
             predictors = Predictors(api, namespace)
-            key = predictors.create("risk")
+            key = predictors.create("risk", rollout={"strategy": "Progressive"})
             predictors.wait(key)
             # A rate counts from the second time on that a series is seen.
             eventually(lambda: watching.query("riskpredictor_operator_child_writes_total"))
-            predictors.patch(key, maxReplicas=6)
+            predictors.patch(key, maxReplicas=6, shadow={"modelVersion": "v3"})
             _work(server)
             values = {"namespace": namespace, "predictor": "risk", "__rate_interval": "1m"}
             url = f"http://127.0.0.1:{metrics}/metrics"
@@ -147,7 +152,8 @@ def test_a_broken_version_fires_an_alert_and_the_mended_one_ends_it(api: Api, sc
 
     eventually(lambda: not fires(), every=0.5)
     api.limit(scene.key.namespace, pods="2")
-    scene.predictors.patch(scene.key, modelVersion="v2")
+    # At once: what is on trial first has alerts of its own.
+    scene.predictors.patch(scene.key, modelVersion="v2", rollout={"strategy": "RollingUpdate"})
     eventually(fires, within=120, every=0.5)
     api.lift_the_limit(scene.key.namespace)
     scene.predictors.wait(scene.key)
