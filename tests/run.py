@@ -29,7 +29,7 @@ ALL = float("inf")
 SECOND_ATTEMPTS = 3
 """More causes than this are no accident of timing."""
 PROGRESS_SECONDS = 30.0
-LIMIT_SECONDS = 2700.0
+LIMIT_SECONDS = 3300.0
 """A layer that takes longer hangs, and is interrupted."""
 KILL_SECONDS = 60.0
 """How long it may take to end after that."""

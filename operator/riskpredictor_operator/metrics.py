@@ -52,7 +52,7 @@ ROLLOUT_PAIRS = Gauge(
 ROLLOUTS = Counter(
     "riskpredictor_operator_rollouts",
     "Ended changes of a model by outcome (status.history: Promoted, Withdrawn, Aborted, "
-    "Superseded, Reverted) and reason.",
+    "Superseded, Reverted) and reason, which is the outcome where there is no other.",
     ["outcome", "reason"],
 )
 

@@ -59,7 +59,7 @@ class StatusWriter:
         self.cache.put(api.RISKPREDICTOR, live)
         self._written[key] = self.clock()
         for entry in _new_entries(previous, status):
-            metrics.count_outcome(entry["outcome"], entry.get("reason", ""))
+            metrics.count_outcome(entry["outcome"], entry.get("reason") or entry["outcome"])
         for event in events.events_for(previous, status):
             logger.info("%s: %s: %s", key, event.reason, event.message)
             await events.record(self.client, key, uid, event)
