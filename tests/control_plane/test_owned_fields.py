@@ -112,6 +112,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "priorityClassName": ("system-node-critical",),
     "nodePort": (30999,),
     "operator": ("Exists",),
+    "maxSurge": ("50%",),
 }
 """Other valid values of fields that do not take just any, by name."""
 
