@@ -28,8 +28,9 @@ class CountingPods:
     of its own, as soon as it is seen, and keeps it until it is gone.
     """
 
-    def __init__(self, api: Api, namespace: str, hundreds: int = 3, most: int = 10_000) -> None:
-        """``hundreds`` of pairs are counted whenever a pod is asked, until it has so many."""
+    def __init__(self, api: Api, namespace: str, hundreds: int = 3, later: int = 0) -> None:
+        """``hundreds`` of pairs are counted whenever a pod is asked, or ``later`` so many from the
+        second time on."""
         self._api = api
         self._namespace = namespace
         self._stack = ExitStack()
@@ -40,7 +41,7 @@ class CountingPods:
         self._failed: list[Exception] = []
         self._lock = threading.Lock()
         self.hundreds = hundreds
-        self._most = most
+        self._later = later
         self.more: Body = {}
         """Fields that the answers have besides, or instead."""
         self.hangs = threading.Event()
@@ -104,7 +105,7 @@ class CountingPods:
         rollout_id = annotations[names.ANNOTATION_ROLLOUT_ID]
         with self._lock:
             self.asked += 1
-            more = min(self.hundreds, self._most - self._counted[uid])
+            more = self._later if self._later and uid in self._counted else self.hundreds
             self._counted[uid] += more
             self.pairs[rollout_id] += 100 * more
             counts = UNDER_TRIAGE if candidate.startswith(BAD) else AGREES

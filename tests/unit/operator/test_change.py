@@ -852,6 +852,21 @@ class TestLoss:
         trial.turns(2)
         assert (trial.answering, trial.phase) == ("v3", "")
 
+    def test_lost_counts_are_not_counted_again_before_a_step_can_end(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        trial.count(AGREES, 100)
+        trial.turns(2)
+        assert trial.status["rollout"]["step"] == "Canary 10%"
+        trial.matrix = ()
+        trial.count(AGREES, ENOUGH)
+        trial.turn()
+        assert trial.status["rollout"]["step"] == "Canary 10%"
+        trial.count(AGREES, 2)
+        trial.turn()
+        assert trial.status["rollout"]["step"] == "Canary 50%"
+
     def test_a_lost_deployment_comes_back_as_it_was(self) -> None:
         trial = settled()
         trial.declare("v2")

@@ -106,7 +106,8 @@ def advance(
     look = None
     if evidence is not None and evidence.rollout_id == state.id:
         look = look_at(evidence, rp.rollout.gates, state.levels)
-        if state.step_pairs is None and look.reports:
+        if look.reports and (state.step_pairs is None or state.step_pairs > look.total.pairs):
+            # Not known any more, or counts of pods were lost since: the step counts from now on.
             state = replace(state, step_pairs=look.total.pairs)
     if state.phase == OBSERVING:
         every = moment.every * OBSERVING_FACTOR
