@@ -610,6 +610,20 @@ class TestRevert:
         trial.turn()
         assert (trial.answering, trial.candidate) == ("v1", None)
 
+    def test_a_withdrawn_model_gets_no_credit_for_what_was_counted_before(self) -> None:
+        trial = settled()
+        trial.declare("v2")
+        trial.turn()
+        first = trial.status["rollout"]["id"]
+        trial.declare("v1")
+        trial.turns(2)
+        trial.declare("v2")
+        trial.turns(3)
+        again = trial.status["rollout"]["id"]
+        assert again != first, "pods of the first trial may still run"
+        trial.turns(3)
+        assert trial.status["rollout"]["id"] == again
+
     def test_a_third_model_takes_the_place_of_the_second(self) -> None:
         trial = settled()
         trial.declare("v2")

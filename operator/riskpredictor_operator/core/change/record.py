@@ -46,6 +46,11 @@ class Record:
         # Without a digest the image alone says which model it is.
         return bool(model.digest) or latest.get("image") == model.image
 
+    def trials_of(self, model: Release) -> int:
+        """How many changes to a model have ended here; not those that were aborted, which are tried
+        again by another word alone."""
+        return sum(_is_of(e, model) and e.get("outcome") != ABORTED for e in self.history)
+
     def is_newest(self, model: Release) -> bool:
         """Whether the model that was promoted last is this one."""
         promoted = (e for e in self.history if e.get("outcome") == PROMOTED)

@@ -69,11 +69,11 @@ def resolve(
     if not rp.rollout.progressive or stable is None or same_model(stable, declared):
         if before and before.phase in RUNNING:
             record = _left(record, before, rp, declared, who, now)
-        state = _observing(rp, declared, shadow, before, now) if shadow else None
+        state = _observing(rp, record, declared, shadow, now) if shadow else None
         record = replace(record, state=state)
         return _resolved(_serving(rp, declared, state, remembered), record, live)
     key = abort_key(declared, rp.rollout.retry)
-    name = rollout_id(stable, declared, rp.rollout.retry)
+    name = _name(rp, record, stable, declared)
     if before and before.id == name:
         state = _continued(rp, before, declared, now)
     else:
@@ -82,6 +82,7 @@ def resolve(
         if not record.is_newest(stable):
             # It was brought without a record, and is what a revert goes back to.
             record = record.served(stable, rp, Who(), now)
+        name = _name(rp, record, stable, declared)
         state = _begun(rp, name, stable, declared, live, now)
     if record.was_promoted(declared):
         # A way back: it has passed its gates here.
@@ -125,6 +126,10 @@ def _stage(serving: Serving) -> tuple[object, ...]:
     if (c := serving.candidate) is None:
         return ()
     return c.rollout_id, c.stage, c.percent, c.sample, c.guard, c.subject_header, c.cases
+
+
+def _name(rp: RiskPredictor, record: Record, stable: Release, declared: Release) -> str:
+    return rollout_id(stable, declared, rp.rollout.retry, record.trials_of(declared))
 
 
 def _holds(state: State, live: Serving | None) -> bool:
@@ -184,10 +189,11 @@ def _continued(rp: RiskPredictor, before: State, declared: Release, now: str) ->
 
 
 def _observing(
-    rp: RiskPredictor, declared: Release, shadow: Release, before: State | None, now: str
+    rp: RiskPredictor, record: Record, declared: Release, shadow: Release, now: str
 ) -> State:
     """The comparison of ``spec.shadow``; the same one goes on."""
-    name = rollout_id(declared, shadow, "")
+    before = record.state
+    name = rollout_id(declared, shadow, "", record.trials_of(shadow))
     if before and before.id == name and before.phase in (OBSERVING, SHADOW):
         return replace(before, phase=OBSERVING, stable=declared, candidate=shadow, percent=0.0)
     return State(

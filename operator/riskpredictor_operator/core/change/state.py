@@ -96,9 +96,15 @@ def same_model(one: Release, other: Release) -> bool:
     return (one.version, one.digest) == (other.version, other.digest)
 
 
-def rollout_id(stable: Release, candidate: Release, retry: str) -> str:
-    """12 hexadecimal digits that name the trial of a candidate against a stable release."""
-    return _hashed(stable.version, stable.digest, candidate.version, candidate.digest, retry)
+def rollout_id(stable: Release, candidate: Release, retry: str, before: int) -> str:
+    """12 hexadecimal digits that name the trial of a candidate against a stable release.
+
+    ``before`` is how many changes to this candidate have ended here: pods of a former trial may
+    still run, and their counts are none of this one.
+    """
+    again = (str(before),) if before else ()
+    parts = (stable.version, stable.digest, candidate.version, candidate.digest, retry)
+    return _hashed(*parts, *again)
 
 
 def abort_key(candidate: Release, retry: str) -> str:
