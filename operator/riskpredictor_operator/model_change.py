@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 
 from riskpredictor_operator.core import api, conditions, reasons
@@ -10,7 +9,7 @@ from riskpredictor_operator.core.change.advance import Advanced, Moment, advance
 from riskpredictor_operator.core.change.facts import Facts
 from riskpredictor_operator.core.change.record import Who
 from riskpredictor_operator.core.change.resolve import Resolved, resolve, same_pods
-from riskpredictor_operator.core.change.state import COMPARING, OBSERVING
+from riskpredictor_operator.core.change.state import COMPARING, OBSERVING, seconds_between
 from riskpredictor_operator.core.observed import manager_of_version
 from riskpredictor_operator.core.options import RenderOptions
 from riskpredictor_operator.core.release import Serving, declared, serving_of, shadow_of
@@ -59,6 +58,10 @@ class ModelChanges:
     ) -> Advanced:
         """The next step, and what the status says of it."""
         state = resolved.record.state
+        if state is None and not rp.rollout.progressive:
+            # Most predictors: nothing is to be found out.
+            self.reader.forget(rp.key)
+            return Advanced(resolved.record)
         evidence = None
         if state is not None and state.phase in COMPARING | {OBSERVING}:
             self.reader.ask(rp, state.id, state.carried)
@@ -111,5 +114,4 @@ def _unavailable_seconds(deployment: Body, now: str) -> float:
     available = conditions.in_status(deployment.get("status"), "Available")
     if available.get("status") != "False" or not available.get("lastTransitionTime"):
         return 0.0
-    since = datetime.datetime.fromisoformat(available["lastTransitionTime"])
-    return (datetime.datetime.fromisoformat(now) - since).total_seconds()
+    return seconds_between(available["lastTransitionTime"], now)

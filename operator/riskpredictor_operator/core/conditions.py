@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,6 +79,12 @@ def _transition_time(before: Body | None, condition: Condition, now: str) -> str
 def shortened(message: str, limit: int) -> str:
     """The message, cut with an ellipsis where it is longer than so many characters."""
     return message if len(message) <= limit else f"{message[: limit - 1]}…"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """So many of the names, comma-separated, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def find(conditions: Iterable[Body], name: str) -> Body | None:

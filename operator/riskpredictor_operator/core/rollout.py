@@ -192,17 +192,11 @@ def _shortage(
 ) -> Explanation:
     """What is told of pods that an autoscaler wants and does not get."""
     room = cause.reason in (reasons.UNSCHEDULABLE, reasons.QUOTA_EXCEEDED)
-    which = f"{_some(concerned)}: " if concerned else ""
+    which = f"{conditions.some(concerned, _NAMED_PODS)}: " if concerned else ""
     return Explanation(
         reasons.AT_CAPACITY if room else reasons.PODS_MISSING,
         f"{available} of {wanted} wanted pods are available; {which}{cause.message}",
     )
-
-
-def _some(names_of_pods: Sequence[str]) -> str:
-    shown = ", ".join(names_of_pods[:_NAMED_PODS])
-    more = len(names_of_pods) - _NAMED_PODS
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 _NAMED_PODS = 3

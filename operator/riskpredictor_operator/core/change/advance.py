@@ -29,6 +29,7 @@ from riskpredictor_operator.core.change.state import (
 )
 from riskpredictor_operator.core.change.verdict import (
     cause_to_abort,
+    running_reason,
     stable_is_broken,
     step_after,
     step_of,
@@ -231,7 +232,7 @@ def _running(state: State) -> str:
     """The reason of a step that goes on as it is."""
     if state.phase == AWAITING_APPROVAL:
         return reasons.AWAITING_APPROVAL
-    return reasons.CANARY_RUNNING if state.percent else reasons.SHADOWING
+    return running_reason(state)
 
 
 def _needs_approval(rp: RiskPredictor, state: State) -> bool:

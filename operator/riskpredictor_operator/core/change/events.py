@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from riskpredictor_operator.core import reasons
+from riskpredictor_operator.core.change import record as records
+from riskpredictor_operator.core.change import state as states
 from riskpredictor_operator.core.conditions import Explanation
 from riskpredictor_operator.kube import Body
-
-_ABORTED = "Aborted"
-_OBSERVING = "Observing"
 
 
 def of(previous: Body, current: Body) -> list[Explanation]:
@@ -29,11 +28,11 @@ def _ended(previous: Body, current: Body) -> Iterator[Explanation]:
 
 
 _OUTCOMES = {
-    "Promoted": reasons.ROLLOUT_PROMOTED,
-    _ABORTED: reasons.ROLLOUT_ABORTED,
-    "Reverted": reasons.ROLLOUT_REVERTED,
-    "Withdrawn": reasons.ROLLOUT_REVERTED,
-    "Superseded": reasons.SUPERSEDED,
+    records.PROMOTED: reasons.ROLLOUT_PROMOTED,
+    records.ABORTED: reasons.ROLLOUT_ABORTED,
+    records.REVERTED: reasons.ROLLOUT_REVERTED,
+    records.WITHDRAWN: reasons.ROLLOUT_REVERTED,
+    records.SUPERSEDED: reasons.SUPERSEDED,
 }
 """Reasons by outcome."""
 
@@ -43,14 +42,16 @@ def _what(entry: Body) -> str:
     model, former = _named(entry), _named(entry.get("from") or {})
     after = _numbers(entry)
     messages = {
-        "Promoted": f"{model} is promoted and answers instead of {former}{after}",
-        _ABORTED: f"{model} is not promoted and {former} goes on answering{after}",
-        "Reverted": f"{former} is declared again: {model} ends before it is promoted{after}",
-        "Withdrawn": (
+        records.PROMOTED: f"{model} is promoted and answers instead of {former}{after}",
+        records.ABORTED: f"{model} is not promoted and {former} goes on answering{after}",
+        records.REVERTED: f"{former} is declared again: {model} ends before it is promoted{after}",
+        records.WITHDRAWN: (
             f"{model}, promoted at {entry.get('at')}, is withdrawn: a model that was served before "
             "it is declared again"
         ),
-        "Superseded": f"something else is declared: {model} ends before it is promoted{after}",
+        records.SUPERSEDED: (
+            f"something else is declared: {model} ends before it is promoted{after}"
+        ),
     }
     why = ": ".join(str(entry[name]) for name in ("reason", "message") if entry.get(name))
     message = messages[entry["outcome"]]
@@ -77,12 +78,12 @@ def _numbers(told: Body) -> str:
 def _under_way(previous: Body, current: Body) -> Iterator[Explanation]:
     """By what is new in ``status.rollout``."""
     before, after = previous.get("rollout") or {}, current.get("rollout") or {}
-    if not after or after.get("phase") == _ABORTED:
+    if not after or after.get("phase") == states.ABORTED:
         # The history tells of an abort, with its numbers.
         return
     stable, candidate = _named(after.get("stable") or {}), _named(after.get("candidate") or {})
     if before.get("id") != after.get("id"):
-        never = "; it never answers" if after.get("phase") == _OBSERVING else ""
+        never = "; it never answers" if after.get("phase") == states.OBSERVING else ""
         step = f"; step {after['step']}" if after.get("step") and not never else ""
         yield Explanation(
             reasons.ROLLOUT_STARTED,

@@ -139,10 +139,7 @@ class Evidence:
     @property
     def total(self) -> Counts:
         """All that was counted."""
-        total = self.carried
-        for report in self.reports:
-            total = total + report.counts
-        return total
+        return sum((report.counts for report in self.reports), self.carried)
 
 
 def parse_report(pod: str, content: bytes) -> PodReport:

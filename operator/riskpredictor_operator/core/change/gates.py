@@ -25,6 +25,7 @@ from riskpredictor_operator.core.change.sequence import (
     interval,
     pairs_needed,
 )
+from riskpredictor_operator.core.conditions import some
 from riskpredictor_operator.core.policy import Gates
 
 PASSED: Final = "Passed"
@@ -225,7 +226,7 @@ def _candidate_errors(gates: Gates, total: Counts, reports: Sequence[PodReport])
     observed = f"{total.errors} error{'' if total.errors == 1 else 's'}"
     off = sorted(report.pod for report in reports if report.state == SWITCHED_OFF)
     if off:
-        observed += f"; switched off in {_some(off)}"
+        observed += f"; switched off in {some(off, _NAMES_SHOWN)}"
     state = PASSED if total.pairs else PENDING
     if off or total.errors > gates.max_candidate_errors:
         state = FAILED
@@ -275,7 +276,7 @@ def _cases(gates: Gates, reports: Sequence[PodReport]) -> GateResult:
     found = [report.cases for report in usable if report.cases is not None]
     failed = sorted({case for cases in found for case in cases.failed})
     if failed:
-        return result(FAILED, f"failed: {_some(failed)}")
+        return result(FAILED, f"failed: {some(failed, _NAMES_SHOWN)}")
     if not found or len(found) < len(usable):
         return result(PENDING, f"pods have not read {name} yet")
     if not all(cases.digest for cases in found):
@@ -311,8 +312,3 @@ def _matrix(total: Counts, levels: Sequence[str]) -> Matrix:
 
 def _score(value: float) -> str:
     return near(value, math.inf, places=4)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -156,20 +156,27 @@ def _begun(
     phase, percent = SHADOW, 0.0
     if live and live.candidate and live.candidate.rollout_id == name and live.candidate.percent:
         phase, percent = CANARY, live.candidate.percent
+    state = _new(rp, name, phase, stable, declared, now)
+    # The pods have counted since before this step, and nobody knows how much.
+    return replace(state, percent=percent, step_pairs=None if percent else 0)
+
+
+def _new(
+    rp: RiskPredictor, name: str, phase: str, stable: Release, candidate: Release, now: str
+) -> State:
+    """A comparison that begins now."""
     return State(
         id=name,
         phase=phase,
-        percent=percent,
+        percent=0.0,
         stable=stable,
-        candidate=declared,
-        digest=declared.digest,
+        candidate=candidate,
+        digest=candidate.digest,
         policy_digest=rp.rollout.digest,
         generation=rp.generation,
         started_at=now,
         step_started_at=now,
         deadline_at=after(now, rp.rollout.deadline_seconds),
-        # The pods have counted since before this step, and nobody knows how much.
-        step_pairs=None if percent else 0,
     )
 
 
@@ -196,19 +203,7 @@ def _observing(
     name = rollout_id(declared, shadow, "", record.trials_of(shadow))
     if before and before.id == name and before.phase in (OBSERVING, SHADOW):
         return replace(before, phase=OBSERVING, stable=declared, candidate=shadow, percent=0.0)
-    return State(
-        id=name,
-        phase=OBSERVING,
-        percent=0.0,
-        stable=declared,
-        candidate=shadow,
-        digest=shadow.digest,
-        policy_digest=rp.rollout.digest,
-        generation=rp.generation,
-        started_at=now,
-        step_started_at=now,
-        deadline_at=now,
-    )
+    return _new(rp, name, OBSERVING, declared, shadow, now)
 
 
 def _serving(

@@ -99,11 +99,16 @@ def _nothing_answers(state: State, facts: Facts, look: Look | None) -> bool:
     return facts.wanted > 0 and facts.ready == 0 and state.pairs == 0 and not reports
 
 
+def running_reason(state: State) -> str:
+    """The reason of a step that goes on."""
+    return reasons.CANARY_RUNNING if state.percent else reasons.SHADOWING
+
+
 def waits_for(
     rp: RiskPredictor, state: State, facts: Facts, look: Look | None, now: str
 ) -> Explanation | None:
     """What the next step waits for; None if for nothing."""
-    running = reasons.CANARY_RUNNING if state.percent else reasons.SHADOWING
+    running = running_reason(state)
     if facts.trouble:
         return facts.trouble
     if not facts.settled:

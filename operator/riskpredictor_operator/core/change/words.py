@@ -8,6 +8,7 @@ from riskpredictor_operator.core.change.evidence import PodReport
 from riskpredictor_operator.core.change.facts import Look
 from riskpredictor_operator.core.change.gates import GateResult
 from riskpredictor_operator.core.change.state import OBSERVING, State
+from riskpredictor_operator.core.conditions import some
 from riskpredictor_operator.core.policy import Step
 
 _NAMED = 3
@@ -62,10 +63,9 @@ def _gates(results: Sequence[GateResult]) -> str:
         f"{gate.name} {gate.bound} (limit {gate.limit})"
         if gate.bound
         else f"{gate.name} ({gate.observed})"
-        for gate in results[:_NAMED]
+        for gate in results
     ]
-    more = len(results) - _NAMED
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    return some(shown, _NAMED)
 
 
 def replacing(state: State) -> str:
@@ -80,7 +80,7 @@ def unread(state: State) -> str:
 
 def unheard(state: State, pods: Sequence[str]) -> str:
     """Some pods have not been heard of yet."""
-    return f"{_who_answers(state)}; {_some(pods)} has not told its counts yet"
+    return f"{_who_answers(state)}; {some(pods, _NAMED)} has not told its counts yet"
 
 
 def no_pods(state: State) -> str:
@@ -103,7 +103,7 @@ def refused(reports: Sequence[str]) -> str:
 
 def unreachable(pods: Sequence[str]) -> str:
     """Pods do not answer the operator."""
-    which = _some(pods) if pods else "any pod"
+    which = some(pods, _NAMED) if pods else "any pod"
     return (
         f"the operator cannot read the counts of {which}; let it reach port 5000 of the predictors "
         "(NetworkPolicy), meanwhile nothing is decided"
@@ -237,11 +237,5 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    more = len(names) - _NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
 def _have_no(names: Sequence[str]) -> str:
-    return f"{_some(names)} {'has' if len(names) == 1 else 'have'} no"
+    return f"{some(names, _NAMED)} {'has' if len(names) == 1 else 'have'} no"

@@ -56,9 +56,10 @@ def render(rp: RiskPredictor, serving: Serving) -> Desired:
         serving: what its pods are made of: what is declared, or while the model changes step by
             step, what is served until then.
     """
+    kinds = kinds_of(rp)
     return Desired(
         deployment=build_deployment(rp, serving),
         service=build_service(rp),
-        autoscaler=build_autoscaler(rp) if rp.has_own_autoscaler else None,
-        disruption_budget=build_disruption_budget(rp) if rp.has_disruption_budget else None,
+        autoscaler=build_autoscaler(rp) if api.AUTOSCALER in kinds else None,
+        disruption_budget=build_disruption_budget(rp) if api.DISRUPTION_BUDGET in kinds else None,
     )
